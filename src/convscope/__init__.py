@@ -1,0 +1,49 @@
+"""Train, run and see through convolutional image classifiers.
+
+>>> import convscope
+>>> model = convscope.build_model("vgg16", num_classes=10)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convscope.data.catalog import open_dataset as open_dataset
+    from convscope.evaluation.evaluate import evaluate as evaluate
+    from convscope.images.preprocess import Preprocess as Preprocess
+    from convscope.nets.catalog import build_model as build_model
+    from convscope.nets.classifier import Classifier as Classifier
+    from convscope.runs.folder import load as load
+    from convscope.training.loop import train as train
+    from convscope.training.recipe import Recipe as Recipe
+
+__version__ = "0.1.0"
+
+# Public names are found on first use, so that `convscope --help` does not wait for torch.
+_HOMES = {
+    "Classifier": "convscope.nets.classifier",
+    "Preprocess": "convscope.images.preprocess",
+    "Recipe": "convscope.training.recipe",
+    "build_model": "convscope.nets.catalog",
+    "evaluate": "convscope.evaluation.evaluate",
+    "load": "convscope.runs.folder",
+    "open_dataset": "convscope.data.catalog",
+    "train": "convscope.training.loop",
+}
+__all__ = [
+    "Classifier",
+    "Preprocess",
+    "Recipe",
+    "build_model",
+    "evaluate",
+    "load",
+    "open_dataset",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        from importlib import import_module  # noqa: PLC0415
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'convscope' has no attribute {name!r}")

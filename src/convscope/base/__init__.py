@@ -1,0 +1,1 @@
+"""Layer 0: what everything else may use. Knows nothing of images, networks or runs."""

@@ -1,0 +1,80 @@
+"""Files that are whole or absent: write, flush, fsync, rename, fsync of the folder."""
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from convscope.base.errors import ConvscopeError
+
+
+def write_bytes(path: Path, content: bytes | bytearray | memoryview) -> None:
+    """Writes `content` to `path` so that a crash leaves either the old file or the new one.
+
+    Raises:
+        ConvscopeError: naming `path`, when the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise ConvscopeError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text as `write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` as indented JSON. NaN is refused: it is not JSON."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """What the JSON file holds.
+
+    Raises:
+        ConvscopeError: naming `path`, when it is missing or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConvscopeError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ConvscopeError(f"{path} is damaged: {error}") from error
+
+
+def sha256_of(content: bytes | memoryview) -> str:
+    """The SHA-256 of `content` in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def make_folder(path: Path) -> None:
+    """Makes `path` and its parents.
+
+    Raises:
+        ConvscopeError: naming `path`, when it cannot be made or is a file.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConvscopeError(f"cannot make the folder {path}: {error.strerror or error}") from error

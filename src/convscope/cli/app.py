@@ -1,0 +1,61 @@
+"""The `convscope` command: its subcommands, and how errors leave it.
+
+Exit codes: 0 done; 2 wrong input (a message, no traceback); 3 done, but some images could not be
+read; 130 and 143 stopped by Ctrl-C and SIGTERM.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from convscope import __version__
+from convscope.base.errors import ConvscopeError
+from convscope.cli.evaluate import evaluate
+from convscope.cli.models import models
+from convscope.cli.predict import predict
+from convscope.cli.train import train
+
+app = typer.Typer(
+    help="Trains, runs and sees through convolutional image classifiers.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(train)
+app.command()(evaluate)
+app.command()(predict)
+app.command()(models)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"convscope {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Runs the command line and exits with its code."""
+    try:
+        app()
+    except ConvscopeError as error:
+        sys.stderr.write(f"convscope: {error}\n")
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader went away (`convscope predict ... | head`): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.stderr.write("convscope: stopped\n")
+        sys.exit(130)

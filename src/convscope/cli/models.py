@@ -1,0 +1,44 @@
+"""`convscope models`: the networks there are."""
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list.")] = False,
+) -> None:
+    """List the networks with their parameters, at 1,000 classes and their own input size."""
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from convscope.nets.catalog import NETWORKS, build_module, num_parameters
+
+    rows = []
+    with torch.device("meta"):  # counts parameters without allocating them
+        for name, entry in NETWORKS.items():
+            module = build_module(name, num_classes=1000, input_shape=entry.input_shape)
+            rows.append(
+                {
+                    "name": name,
+                    "parameters": num_parameters(module),
+                    "input_shape": list(entry.input_shape),
+                    "summary": entry.summary,
+                }
+            )
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("model")
+    table.add_column("parameters", justify="right")
+    table.add_column("input", justify="right")
+    table.add_column("")
+    for row in rows:
+        shape = " x ".join(map(str, row["input_shape"]))
+        table.add_row(row["name"], f"{row['parameters']:,}", shape, row["summary"])
+    console = Console()
+    console.print(table)
+    console.print("\nYour own: --model package.module:function")

@@ -1,0 +1,166 @@
+"""`convscope predict`: what a run's classifier says of image files."""
+
+import csv
+import glob
+import io
+import json
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convscope.base.errors import ConvscopeError
+
+if TYPE_CHECKING:
+    from convscope.nets.classifier import Classifier, Prediction
+
+
+class Format(StrEnum):
+    """How answers are written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, folders, globs; - reads paths from standard input.")
+    ],
+    topk: Annotated[int, typer.Option(min=1, help="Classes in each answer.")] = 5,
+    form: Annotated[Format, typer.Option("--format", help="How to write.")] = Format.table,
+    logit: Annotated[
+        bool, typer.Option("--logit/--prob", help="Scores before softmax, or probabilities.")
+    ] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
+) -> None:
+    """Classify images. One row an image; exit code 3 where some could not be read."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from convscope.runs.folder import load
+
+    if form is Format.parquet and sys.stdout.isatty():
+        raise ConvscopeError(
+            "--format parquet writes bytes: redirect it into a file, as in > p.parquet"
+        )
+    files = list(image_paths(paths))
+    if not files:
+        raise ConvscopeError(f"no images in {', '.join(paths)}")
+    classifier = load(run)
+    errors = Console(stderr=True)
+    predictions = track(
+        classifier.predictions(files, batch), "predicting", len(files), console=errors,
+        transient=True, disable=not errors.is_terminal,
+    )  # fmt: skip
+    rows = [_row(classifier, prediction, topk, logit) for prediction in predictions]
+    _write(rows, form, "logit" if logit else "probability")
+    if any("error" in row for row in rows):
+        sys.exit(3)
+
+
+def image_paths(arguments: list[str]) -> Iterator[str]:
+    """The files that the arguments mean: as given, a folder's images sorted, a glob's matches.
+
+    Raises:
+        ConvscopeError: a path or a glob that matches nothing.
+    """
+    from convscope.images.files import SUFFIXES
+
+    for argument in arguments:
+        path = Path(argument)
+        if argument == "-":
+            yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
+        elif path.is_dir():
+            found = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            yield from sorted(str(p) for p in found if not p.name.startswith("."))
+        elif path.exists() or not glob.has_magic(argument):
+            yield argument
+        else:
+            matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 (as the shell's)
+            if not matches:
+                raise ConvscopeError(f"nothing matches {argument}")
+            yield from image_paths([match for match in matches if match != "-"])
+
+
+def _row(
+    classifier: "Classifier", prediction: "Prediction", topk: int, logit: bool
+) -> dict[str, Any]:
+    if prediction.logits is None:
+        return {"path": prediction.path, "error": prediction.error}
+    if not logit:
+        ranked = classifier.ranked(prediction.logits, topk)
+        return {
+            "path": prediction.path,
+            "topk": [{"class": name, "probability": value} for name, value in ranked],
+        }
+    names = classifier.class_names or ()
+    scores = prediction.logits.tolist()
+    order = sorted(range(len(names)), key=lambda index: -scores[index])[:topk]
+    return {
+        "path": prediction.path,
+        "topk": [{"class": names[index], "logit": scores[index]} for index in order],
+    }
+
+
+def _write(rows: list[dict[str, Any]], form: Format, value: str) -> None:
+    if form is Format.json:
+        print(json.dumps(rows, indent=2, allow_nan=False, ensure_ascii=False))
+    elif form is Format.csv:
+        text = io.StringIO()
+        flat = _flat(rows, value)
+        writer = csv.DictWriter(text, list(flat[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(flat)
+        sys.stdout.write(text.getvalue())
+    elif form is Format.parquet:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.Table.from_pylist(_flat(rows, value)), sys.stdout.buffer)
+    else:
+        _print_table(rows, value)
+
+
+def _flat(rows: list[dict[str, Any]], value: str) -> list[dict[str, Any]]:
+    """One flat row an image: path, error, class_1, probability_1, class_2, ..."""
+    ranks = max((len(row.get("topk", ())) for row in rows), default=0)
+    flat = []
+    for row in rows:
+        cells: dict[str, Any] = {"path": row["path"], "error": row.get("error")}
+        answers = row.get("topk", [])
+        for rank in range(ranks):
+            answer = answers[rank] if rank < len(answers) else {}
+            cells[f"class_{rank + 1}"] = answer.get("class")
+            cells[f"{value}_{rank + 1}"] = answer.get(value)
+        flat.append(cells)
+    return flat
+
+
+def _print_table(rows: list[dict[str, Any]], value: str) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("image", overflow="fold")
+    table.add_column("class")
+    table.add_column(value, justify="right")
+    table.add_column("then", style="dim", overflow="fold")
+    for row in rows:
+        if "error" in row:
+            table.add_row(escape(row["path"]), "[red]error[/]", "", escape(row["error"]))
+            continue
+        first, *others = [
+            (escape(a["class"]), f"{a[value]:.1%}" if value == "probability" else f"{a[value]:.3f}")
+            for a in row["topk"]
+        ]
+        then = ", ".join(f"{name} {number}" for name, number in others)
+        table.add_row(escape(row["path"]), f"[bold]{first[0]}[/]", first[1], then)
+    console.print(table)

@@ -1,0 +1,221 @@
+"""What training and evaluation look like in a terminal, in a log file, and as JSON lines."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from convscope.base.storage import read_json
+from convscope.nets.catalog import build_module, num_parameters
+from convscope.training.events import (
+    EpochEnded,
+    Event,
+    Interrupted,
+    Prepared,
+    Reading,
+    Resumed,
+    StageStarted,
+    Stepped,
+)
+from convscope.training.schedule import learning_rate
+
+Show = Callable[[Event, dict[str, Any]], None]
+_STEP_SECONDS = 1.0
+_PLAIN_SECONDS = 15.0
+
+
+def json_lines() -> Show:
+    """Prints events as JSON, one a line; of the steps, one a second."""
+    last = 0.0
+
+    def show(event: Event, values: dict[str, Any]) -> None:
+        nonlocal last
+        if isinstance(event, Stepped | Reading):
+            if monotonic() - last < _STEP_SECONDS:
+                return
+            last = monotonic()
+        if event.kind != "checkpoint":
+            print(json.dumps(values, allow_nan=False), flush=True)
+
+    return show
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, or hours and minutes.
+
+    >>> duration(95), duration(7260)
+    ('1:35', '2h01')
+    """
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d}"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}"
+
+
+class TerminalView:
+    """A line per epoch; in a terminal a progress bar below it, elsewhere a plain line at times."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=24),
+            TextColumn("{task.fields[note]}"),
+            console=self._console, transient=True, disable=not self._console.is_terminal,
+        )  # fmt: skip
+        self._task = self._bar.add_task("", total=1, note="")
+        self._before: EpochEnded | None = None
+        self._printed = monotonic()
+
+    def __enter__(self) -> Show:
+        self._bar.start()
+        return self.show
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def show(self, event: Event, values: dict[str, Any]) -> None:
+        """Prints what `event` tells."""
+        del values
+        match event:
+            case Resumed():
+                self._console.print(f"going on from step {event.step:,} (epoch {event.epoch + 1})")
+            case Reading():
+                note = f"{event.done:,} of {event.total:,}"
+                self._update("reading images", event.done, event.total, note)
+            case Prepared():
+                print_data(self._console, event)
+            case StageStarted():
+                self._stage(event)
+            case Stepped():
+                self._step(event)
+            case EpochEnded():
+                self._epoch(event)
+            case Interrupted():
+                self._console.print(f"stopping at step {event.step:,}")
+            case _:
+                pass
+
+    def _update(self, what: str, done: float, total: float, note: str) -> None:
+        self._bar.update(
+            self._task,
+            description=what,
+            completed=done,
+            total=total,
+            note=note,
+            refresh=done >= total,
+        )
+
+    def _stage(self, event: StageStarted) -> None:
+        self._before = None
+        name = (
+            f" · stage {event.stage + 1} of {event.stages}: {event.name}"
+            if event.stages > 1
+            else ""
+        )
+        self._console.print(
+            f"[bold]{event.model}[/] · {event.parameters:,} parameters · "
+            f"{event.steps_per_epoch:,} steps an epoch{name}"
+        )
+
+    def _step(self, event: Stepped) -> None:
+        note = (
+            f"step {event.step:,} · loss {event.loss:.3f} · "
+            f"{event.images_per_second:,.0f} images/s · data {event.waiting:.0%} · {duration(event.eta)} left"
+        )
+        planned = event.total if event.total < 1e6 else 0
+        self._update(f"epoch {event.epoch + 1}", event.step, planned or event.step * 20, note)
+        if not self._console.is_terminal and monotonic() - self._printed > _PLAIN_SECONDS:
+            self._console.print(f"  epoch {event.epoch + 1} · {note}", soft_wrap=True)
+            self._printed = monotonic()
+
+    def _epoch(self, event: EpochEnded) -> None:
+        before = self._before
+        loss = "" if before is None else f" ({event.val_loss - before.val_loss:+.3f})"
+        top1 = "" if before is None else f" ({(event.val_top1 - before.val_top1) * 100:+.2f})"
+        best = " [bold green]best[/]" if event.best else ""
+        self._console.print(
+            f"epoch {event.epoch:>3} · train loss {event.train_loss:.3f}, "
+            f"top-1 {event.train_top1:.2%} · val loss {event.val_loss:.3f}{loss}, "
+            f"top-1 {event.val_top1:.2%}{top1} · {event.images_per_second:,.0f} images/s · "
+            f"data {event.waiting:.0%} · {duration(event.seconds)}{best}",
+            soft_wrap=True,
+        )
+        self._before = event
+        self._printed = monotonic()
+
+
+def print_data(console: Console, event: Prepared) -> None:
+    """Images per class and split, what the network sees, and where it runs."""
+    splits = list(event.counts)
+    totals = " · ".join(f"{split} {sum(event.counts[split]):,}" for split in splits)
+    console.print(f"[bold]{event.dataset}[/] · {len(event.class_names)} classes · {totals} images")
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("class")
+    for split in splits:
+        table.add_column(split, justify="right")
+    shown = min(len(event.class_names), 20)
+    for index in range(shown):
+        counts = [f"{event.counts[split][index]:,}" for split in splits]
+        table.add_row(event.class_names[index], *counts)
+    console.print(table)
+    if shown < len(event.class_names):
+        console.print(f"... and {len(event.class_names) - shown} more classes")
+    train = event.counts["train"]
+    if max(train) > 5 * min(train):
+        console.print(
+            f"[yellow]unbalanced[/]: {max(train):,} to {min(train):,} training images a class; "
+            "--class-weights weighs rare classes up"
+        )
+    if event.ignored:
+        console.print(f"{event.ignored:,} files that are no images were left out")
+    view = event.preprocess
+    where = "kept in memory" if event.cached else "streamed"
+    console.print(
+        f"input {view.channels} x {view.size[0]} x {view.size[1]}, shorter side to {view.resize}, "
+        f"{view.fit} · {where} · {event.device}, {event.precision}"
+    )
+
+
+def dry_run_card(event: Prepared, picture: Path) -> None:
+    """What would be trained, and how."""
+    recipe, console = event.recipe, Console(highlight=False)
+    length = f"{recipe.epochs} epochs" if recipe.epochs else f"{duration(recipe.time_budget or 0)}"
+    console.print(f"\nrecipe [bold]{recipe.name}[/] · {length} · batch {recipe.batch_size}")
+    for index, stage in enumerate(recipe.stages):
+        here = recipe.at_stage(index)
+        module = build_module(
+            here.model.name, num_classes=len(event.class_names),
+            input_shape=(event.preprocess.channels, *event.preprocess.size), **here.model.options,
+        )  # fmt: skip
+        console.print(
+            f"  {stage.name}: {here.model.name}, {num_parameters(module):,} parameters, "
+            f"start {stage.start}, shorter side {stage.train_resize or here.data.resize} x "
+            f"{here.augment.scale[0]:g} to {here.augment.scale[1]:g}"
+        )
+        rates = [learning_rate(here.optim, part / 10) for part in range(11)]
+        line = " ".join(f"{rate:.3g}" for rate in rates)
+        console.print(f"    learning rate at 0, 10, ... 100 % ({here.optim.schedule}): {line}")
+    console.print(f"an augmented training batch: {picture}\nnothing was trained (--dry-run)")
+
+
+def training_card(run: Path) -> None:
+    """What training ended with, and what to do next."""
+    status = read_json(run / "run.json")
+    console = Console(highlight=False)
+    console.print(
+        f"\n[bold]{status['val']['top1']:.2%}[/] of the validation images right "
+        f"(epoch {status['best_epoch']}, loss {status['val']['loss']:.3f}) "
+        f"after {duration(status['seconds'])}; ended because: {status['reason']}"
+    )
+    console.print(f"run folder: {run}\n\nnext:")
+    for command in (
+        f"convscope evaluate {run}",
+        f"convscope predict {run} IMAGE...",
+        f"tensorboard --logdir {run / 'events'}",
+    ):
+        console.print(f"  {command}", soft_wrap=True)

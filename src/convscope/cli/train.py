@@ -1,0 +1,216 @@
+"""`convscope train`: a recipe's events, shown and stored."""
+
+import json
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convscope.base.errors import ConvscopeError
+
+if TYPE_CHECKING:
+    from convscope.training.recipe import Recipe
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def train(
+    data: Annotated[
+        str | None, typer.Argument(help="A folder of class folders, or a known data set's name.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A name from `convscope models`, or your own package.module:function."),
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="scratch or vgg-paper.")] = "scratch",
+    epochs: Annotated[int | None, typer.Option(min=1, help="How many epochs.")] = None,
+    time: Annotated[
+        str | None, typer.Option(help="How long instead, such as 90s, 3m or 1h.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Images in a step.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many epochs without gain.")
+    ] = None,
+    fraction: Annotated[
+        float | None, typer.Option(help="Train on this share of the training images.")
+    ] = None,
+    class_weights: Annotated[
+        bool, typer.Option("--class-weights", help="Weigh rare classes up.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same run.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The run folder; runs/DATA-MODEL.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Continue this run.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and show everything, train nothing.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting of the recipe: optim.clip=1, data.size=64."),
+    ] = None,
+    json_log: Annotated[
+        bool, typer.Option("--json-log", help="Print events as JSON lines.")
+    ] = False,
+) -> None:
+    """Train a classifier on DATA and write a run folder."""
+    if resume is not None:
+        _only_resume(data, model, epochs, time, batch, patience, fraction, out, settings)
+        _run(None, resume, resume=True, json_log=json_log)
+        return
+    if data is None:
+        raise ConvscopeError("which data? Give a folder or a name: convscope train DATA")
+    chosen = _recipe(recipe, data, model)
+    changes: dict[str, Any] = {"seed": seed}
+    if epochs is not None and time is not None:
+        raise ConvscopeError("give --epochs or --time, not both")
+    if time is not None:
+        changes |= {"epochs": None, "time_budget": parse_time(time)}
+    given = {"epochs": epochs, "batch_size": batch, "patience": patience}
+    changes |= {key: value for key, value in given.items() if value is not None}
+    if fraction is not None:
+        changes["data.fraction"] = fraction
+    if class_weights:
+        changes["optim.class_weights"] = True
+    chosen = chosen.with_settings(changes | parse_settings(settings or []))
+    if out is None:
+        from convscope.runs.folder import new_folder
+
+        stem = re.sub(r"[^\w.-]+", "-", f"{Path(data).name or 'data'}-{chosen.model.name}")
+        out = new_folder(stem)
+    if dry_run:
+        _dry_run(chosen, out, json_log=json_log)
+    else:
+        _run(chosen, out, resume=False, json_log=json_log)
+
+
+def parse_time(text: str) -> float:
+    """Seconds of "90", "90s", "3m", "1.5h".
+
+    Raises:
+        ConvscopeError: for anything else, or nothing at all.
+
+    >>> parse_time("1.5m")
+    90.0
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    if not match or float(match[1]) == 0:
+        raise ConvscopeError(f"--time {text}: give a time such as 90s, 3m or 1h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def parse_settings(items: list[str]) -> dict[str, Any]:
+    """`["a.b=1"]` as `{"a.b": 1}`; values are JSON where they can be, else text.
+
+    Raises:
+        ConvscopeError: for an item without "=".
+    """
+    changes: dict[str, Any] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise ConvscopeError(f"--set {item}: write it as name=value, such as optim.clip=1")
+        try:
+            changes[key] = json.loads(value)
+        except ValueError:
+            changes[key] = value
+    return changes
+
+
+def _recipe(name: str, data: str, model: str | None) -> "Recipe":
+    from convscope.nets.catalog import find
+    from convscope.training.catalog import RECIPES
+
+    if name not in RECIPES:
+        raise ConvscopeError(f"unknown recipe {name!r}; there are {', '.join(RECIPES)}")
+    if model is not None:
+        find(model)
+    return RECIPES[name](data, model)
+
+
+def _only_resume(*others: object) -> None:
+    if any(other is not None for other in others):
+        raise ConvscopeError(
+            "--resume continues a run as it is: give no data or settings beside it"
+        )
+
+
+def _run(recipe: "Recipe | None", folder: Path, *, resume: bool, json_log: bool) -> None:
+    from convscope.runs.folder import RunWriter, last_checkpoint, read_recipe
+    from convscope.training.events import Finished, Interrupted, as_json
+    from convscope.training.loop import train as run_training
+
+    state = None
+    if recipe is None:
+        recipe, state = read_recipe(folder), last_checkpoint(folder).state()
+    with _stop_signals() as stopped, RunWriter(folder, resume=resume) as writer:
+        view = _view(json_log)
+        with view as show:
+            for event in run_training(recipe, resume=state, stop=lambda: bool(stopped)):
+                writer.write(event)
+                more = {"run": str(folder)} if isinstance(event, Finished) else {}
+                show(event, as_json(event) | more)
+                if isinstance(event, Interrupted):
+                    break
+    if stopped:
+        sys.stderr.write(_stopped_message(folder))
+        sys.exit(128 + stopped[0])
+    if not json_log:
+        from convscope.cli.show import training_card
+
+        training_card(folder)
+
+
+def _stopped_message(folder: Path) -> str:
+    if (folder / "checkpoints" / "last.safetensors").exists():
+        return f"convscope: stopped and saved; continue with: convscope train --resume {folder}\n"
+    return "convscope: stopped before the first step; nothing was trained\n"
+
+
+def _dry_run(recipe: "Recipe", folder: Path, *, json_log: bool) -> None:
+    from convscope.base.storage import write_bytes
+    from convscope.runs.folder import sample_picture
+    from convscope.training.events import Prepared, as_json
+    from convscope.training.loop import train as run_training
+
+    with _view(json_log) as show:
+        for event in run_training(recipe):
+            show(event, as_json(event))
+            if isinstance(event, Prepared):
+                break
+        else:
+            return
+    picture = folder.with_name(f"{folder.name}.dry-run.png")
+    write_bytes(picture, sample_picture(event))
+    if not json_log:
+        from convscope.cli.show import dry_run_card
+
+        dry_run_card(event, picture)
+
+
+def _view(json_log: bool) -> Any:
+    from convscope.cli.show import TerminalView, json_lines
+
+    return nullcontext(json_lines()) if json_log else TerminalView()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """A list that holds the signal once Ctrl-C or SIGTERM came; a second one ends at once."""
+    received: list[int] = []
+
+    def receive(number: int, frame: object) -> None:
+        del frame
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,124 @@
+"""IDX files (the MNIST family) and CIFAR's binary batches, each checked against its own header."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from convscope.base.errors import DataError
+from convscope.data.dataset import ArraySource, Dataset
+
+IDX_FILES = {"train": "train", "test": "t10k"}
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The array in an IDX file of unsigned bytes, plain or gzipped.
+
+    Source: the format's description on the MNIST page (LeCun, Cortes, Burges).
+
+    Raises:
+        DataError: naming the file, when it is missing, damaged or of another type.
+    """
+    content = _content(path)
+    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
+        raise DataError(f"{path} is not an IDX file of unsigned bytes")
+    dimensions = content[3]
+    start = 4 + 4 * dimensions
+    shape = tuple(int(n) for n in np.frombuffer(content[4:start], ">u4"))
+    expected = int(np.prod(shape, dtype=np.int64))
+    if len(shape) != dimensions or len(content) - start != expected:
+        raise DataError(
+            f"{path} is damaged: its header promises {expected:,} values, "
+            f"it holds {max(0, len(content) - start):,}"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def has_idx(root: Path) -> bool:
+    """Whether `root` holds the MNIST family's training files."""
+    return _idx_path(root, "train-images-idx3-ubyte") is not None
+
+
+def read_idx_folder(
+    root: Path, name: str, class_names: tuple[str, ...] | None = None, *, mirrored: bool = True
+) -> Dataset:
+    """The data set in a folder with the MNIST family's four files.
+
+    Raises:
+        DataError: a file is missing or damaged, or images and labels do not fit.
+    """
+    images, labels, paths, splits = [], [], [], []
+    for split, prefix in IDX_FILES.items():
+        image_file = _idx_path(root, f"{prefix}-images-idx3-ubyte")
+        label_file = _idx_path(root, f"{prefix}-labels-idx1-ubyte")
+        if image_file is None or label_file is None:
+            raise DataError(f"{root} lacks {prefix}-images-idx3-ubyte or its labels (.gz or plain)")
+        pixels, targets = read_idx(image_file), read_idx(label_file)
+        if pixels.ndim != 3 or targets.shape != (len(pixels),):
+            raise DataError(
+                f"{image_file} and {label_file} do not fit: {pixels.shape}, {targets.shape}"
+            )
+        images.append(pixels)
+        labels.append(targets)
+        paths += [f"{prefix}-images-idx3-ubyte#{i}" for i in range(len(pixels))]
+        splits += [split] * len(pixels)
+    every = np.concatenate(labels).astype(np.int64)
+    names = class_names or tuple(str(i) for i in range(int(every.max()) + 1))
+    if every.max() >= len(names):
+        raise DataError(f"{root} has the label {every.max()}, but only {len(names)} classes")
+    pixels = np.concatenate(images)[..., None]
+    return Dataset(
+        name, names, tuple(paths), every, np.array(splits), ArraySource(pixels), 1, mirrored
+    )
+
+
+def has_cifar(root: Path) -> bool:
+    """Whether `root` holds CIFAR's binary batches."""
+    return (root / "data_batch_1.bin").is_file() or (root / "train.bin").is_file()
+
+
+def read_cifar_folder(root: Path, name: str) -> Dataset:
+    """CIFAR-10 or CIFAR-100 (fine labels) from the binary version's folder.
+
+    Raises:
+        DataError: a file is missing or has a broken length.
+    """
+    hundred = (root / "train.bin").is_file()
+    files = {
+        "train": ["train.bin"] if hundred else [f"data_batch_{i}.bin" for i in range(1, 6)],
+        "test": ["test.bin" if hundred else "test_batch.bin"],
+    }
+    names_file = root / ("fine_label_names.txt" if hundred else "batches.meta.txt")
+    names = tuple(_content(names_file).decode().split())
+    header = 2 if hundred else 1
+    images, labels, paths, splits = [], [], [], []
+    for split, parts in files.items():
+        for part in parts:
+            content = np.frombuffer(_content(root / part), np.uint8)
+            if len(content) == 0 or len(content) % (header + 3072):
+                raise DataError(
+                    f"{root / part} is damaged: {len(content):,} bytes are no whole images"
+                )
+            rows = content.reshape(-1, header + 3072)
+            labels.append(rows[:, header - 1])
+            images.append(rows[:, header:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+            paths += [f"{part}#{i}" for i in range(len(rows))]
+            splits += [split] * len(rows)
+    every = np.concatenate(labels).astype(np.int64)
+    if every.max() >= len(names):
+        raise DataError(f"{root} has the label {every.max()}, but only {len(names)} class names")
+    pixels = np.ascontiguousarray(np.concatenate(images))
+    return Dataset(name, names, tuple(paths), every, np.array(splits), ArraySource(pixels), 3)
+
+
+def _idx_path(root: Path, stem: str) -> Path | None:
+    return next((p for p in (root / f"{stem}.gz", root / stem) if p.is_file()), None)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {path}: {error}") from error

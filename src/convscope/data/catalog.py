@@ -1,0 +1,169 @@
+"""Data sets by name, and what a user's path holds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convscope.base.errors import DataError
+from convscope.data.arrays import (
+    has_cifar,
+    has_idx,
+    read_cifar_folder,
+    read_idx_folder,
+)
+from convscope.data.dataset import ArraySource, Dataset
+from convscope.data.download import Progress, cache_folder, download, extract
+from convscope.data.folder import read_folder
+
+FASHION_CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A known data set: its official files with their SHA-256, and how to read them."""
+
+    files: dict[str, str]
+    read: Callable[[Path], Dataset]
+    system: Path | None = None  # where a Debian package puts it
+    unpacked: str | None = None
+
+
+def _idx_files(address: str, sums: tuple[str, str, str, str]) -> dict[str, str]:
+    names = (
+        "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz",
+    )  # fmt: skip
+    return {address + name: sha256 for name, sha256 in zip(names, sums, strict=True)}
+
+
+DATASETS: dict[str, Entry] = {
+    "fashion-mnist": Entry(
+        _idx_files(
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            (
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            ),
+        ),
+        lambda root: read_idx_folder(root, "fashion-mnist", FASHION_CLASSES),
+        system=Path("/usr/share/datasets/fashion-mnist"),
+    ),
+    "mnist": Entry(
+        _idx_files(
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            (
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            ),
+        ),
+        lambda root: read_idx_folder(root, "mnist", mirrored=False),
+    ),
+    "cifar10": Entry(
+        {
+            "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz":
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+        },
+        lambda root: read_cifar_folder(root, "cifar10"),
+        unpacked="cifar-10-batches-bin",
+    ),
+    "cifar100": Entry(
+        {
+            "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz":
+            "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec"
+        },
+        lambda root: read_cifar_folder(root, "cifar100"),
+        unpacked="cifar-100-binary",
+    ),
+}  # fmt: skip
+
+NAMES = (*DATASETS, "digits", "demo")
+
+
+def open_dataset(where: str, progress: Progress = lambda name, done, total: None) -> Dataset:
+    """The data set that a path or a name means; a path that exists comes first.
+
+    `demo` is fashion-mnist, or the digits that scikit-learn brings where that cannot be had.
+
+    Raises:
+        DataError: neither a folder nor a known name, or not readable as a data set.
+    """
+    path = Path(where).expanduser()
+    if path.is_dir():
+        return _read(path, path.resolve().name)
+    if path.exists():
+        raise DataError(f"{where} is a file; give the folder that holds the class folders")
+    if where == "digits":
+        return _digits()
+    if where == "demo":
+        return _demo(progress)
+    if where not in DATASETS:
+        raise DataError(
+            f"no folder {where!r}, and no known data set of that name (known: {', '.join(NAMES)})"
+        )
+    return DATASETS[where].read(_fetched(where, DATASETS[where], progress))
+
+
+def _read(path: Path, name: str) -> Dataset:
+    if has_idx(path):
+        return read_idx_folder(path, name)
+    if has_cifar(path):
+        return read_cifar_folder(path, name)
+    return read_folder(path, name)
+
+
+def _fetched(name: str, entry: Entry, progress: Progress) -> Path:
+    folder = cache_folder() / "datasets" / name
+    root = folder / entry.unpacked if entry.unpacked else folder
+    if _complete(root):
+        return root
+    if entry.system and _complete(entry.system):
+        return entry.system
+    for url, sha256 in entry.files.items():
+        target = folder / url.rsplit("/", 1)[1]
+        if not target.exists():
+            download(url, target, sha256, progress)
+        if entry.unpacked:
+            extract(target, folder)
+    return root
+
+
+def _complete(root: Path) -> bool:
+    if has_idx(root):
+        return all((root / f"t10k-{part}.gz").exists() or (root / f"t10k-{part}").exists()
+                   for part in ("images-idx3-ubyte", "labels-idx1-ubyte"))  # fmt: skip
+    return has_cifar(root) and any((root / n).exists() for n in ("test.bin", "test_batch.bin"))
+
+
+def _demo(progress: Progress) -> Dataset:
+    try:
+        return open_dataset("fashion-mnist", progress)
+    except DataError:
+        return open_dataset("digits")
+
+
+def _digits() -> Dataset:
+    from sklearn.datasets import load_digits  # noqa: PLC0415  (a second to import)
+
+    bunch: Any = load_digits()
+    pixels = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
+    count = len(pixels)
+    return Dataset(
+        name="digits",
+        class_names=tuple(str(i) for i in range(10)),
+        paths=tuple(f"digits#{i}" for i in range(count)),
+        labels=bunch.target.astype(np.int64),
+        splits=np.full(count, "", dtype="<U5"),
+        source=ArraySource(pixels),
+        channels=1,
+        mirrored=False,
+    )

@@ -1,0 +1,119 @@
+"""What a data set is: named classes, labelled images, and how to read one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from convscope.base.errors import DataError
+from convscope.base.tensors import Pixels
+from convscope.images.files import decode_image, to_channels
+
+SPLITS = ("train", "val", "test")
+
+
+class Source(Protocol):
+    """Where pixels come from."""
+
+    def content(self, index: int) -> bytes:
+        """The bytes that identify image `index`: what the split's SHA-256 is taken of."""
+        ...
+
+    def decode(self, content: bytes, index: int, channels: int) -> Pixels:
+        """The image that `content` holds."""
+        ...
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with labels.
+
+    Attributes:
+        name: what the user called it.
+        class_names: sorted by code point for folders, the publisher's order for known sets.
+        paths: relative to the data's root; `file#index` for arrays.
+        labels: (n,) int64, index into `class_names`.
+        splits: (n,) of "train", "val", "test", as the data's own folders or files say; "" where
+            they say nothing.
+        source: reads pixels.
+        channels: 1 where every image is grey by format, else 3.
+        mirrored: whether a mirrored image still shows its class (not so for digits).
+        ignored: files that are no images and were left out.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: np.ndarray
+    splits: np.ndarray
+    source: Source
+    channels: int
+    mirrored: bool = True
+    ignored: int = 0
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def image(self, index: int, channels: int) -> Pixels:
+        """Image `index` as decoded from its source.
+
+        Raises:
+            UnreadableImageError: naming the file.
+        """
+        return self.source.decode(self.source.content(index), index, channels)
+
+    def aligned_to(self, class_names: Sequence[str]) -> "Dataset":
+        """The same images with labels counted in `class_names`: classes are matched by name.
+
+        Raises:
+            DataError: listing the classes that `class_names` does not have.
+        """
+        unknown = sorted(set(self.class_names) - set(class_names))
+        if unknown:
+            raise DataError(
+                f"{self.name} has classes that the model does not know: {', '.join(unknown)}; "
+                f"the model knows {', '.join(class_names)}"
+            )
+        place = np.array([list(class_names).index(name) for name in self.class_names])
+        return Dataset(
+            self.name, tuple(class_names), self.paths, place[self.labels], self.splits,
+            self.source, self.channels, self.mirrored, self.ignored,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Image files under one folder."""
+
+    root: Path
+    paths: tuple[str, ...]
+
+    def content(self, index: int) -> bytes:
+        """The file's bytes."""
+        path = self.root / self.paths[index]
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+
+    def decode(self, content: bytes, index: int, channels: int) -> Pixels:
+        """The file's pixels."""
+        return decode_image(content, channels, name=str(self.root / self.paths[index]))
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """Images of one size in one array (n, height, width, channels), uint8."""
+
+    images: np.ndarray
+
+    def content(self, index: int) -> bytes:
+        """The image's pixels, rows first, channels last."""
+        return self.images[index].tobytes()
+
+    def decode(self, content: bytes, index: int, channels: int) -> Pixels:
+        """The image itself; `content` is not looked at."""
+        del content
+        return to_channels(self.images[index], channels)

@@ -1,0 +1,104 @@
+"""Who is trained on, who is held out: stratified, seeded, saved with a SHA-256 per image."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from convscope.base.errors import DataError
+from convscope.data.dataset import SPLITS, Dataset
+
+MAX_VALIDATION = 5_000
+COLUMNS = ("path", "label", "split", "sha256")
+
+
+def assign_splits(dataset: Dataset, seed: int, val: float | None, test: float | None) -> np.ndarray:
+    """One of "train", "val", "test" for every image, (n,).
+
+    Splits that the data brings are kept. A missing validation split is held out of the training
+    images: the share `val`, or by default a tenth, at most 5,000. A missing test split is held out
+    (default 15 %) only where the data brings no split at all; a train/val folder without a test
+    split has none.
+
+    Raises:
+        DataError: a class has no image left to train on.
+    """
+    splits = dataset.splits.copy()
+    given = set(splits.tolist()) - {""}
+    splits[splits == ""] = "train"
+    generator = np.random.default_rng([seed, 0x5911])
+    if "test" not in given and (not given or test is not None):
+        count = round((0.15 if test is None else test) * len(splits))
+        splits[held_out(dataset.labels, splits == "train", count, generator)] = "test"
+    if "val" not in given:
+        pool = int((splits == "train").sum())
+        count = min(pool // 10, MAX_VALIDATION) if val is None else round(val * pool)
+        splits[held_out(dataset.labels, splits == "train", max(1, count), generator)] = "val"
+    counts = np.bincount(dataset.labels[splits == "train"], minlength=len(dataset.class_names))
+    empty = [dataset.class_names[i] for i in np.flatnonzero(counts == 0)]
+    if empty:
+        raise DataError(f"{dataset.name}: no training image left for {', '.join(empty)}")
+    return splits
+
+
+def held_out(
+    labels: np.ndarray, pool: np.ndarray, count: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Indices of `count` images out of `pool` (a mask), each class in proportion, sorted.
+
+    Every class keeps at least one image in the pool.
+    """
+    candidates = np.flatnonzero(pool)
+    sizes = np.bincount(labels[candidates])
+    exact = sizes * (count / max(1, len(candidates)))
+    take = np.floor(exact).astype(int)
+    remainder = np.argsort(-(exact - take), kind="stable")[: max(0, count - int(take.sum()))]
+    take[remainder] += 1
+    take = np.minimum(take, np.maximum(sizes - 1, 0))
+    chosen = [
+        generator.permutation(candidates[labels[candidates] == label])[: take[label]]
+        for label in range(len(sizes))
+    ]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def thinned(labels: np.ndarray, train: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """The share `fraction` of the training indices `train`, each class in proportion."""
+    if fraction >= 1:
+        return train
+    pool = np.zeros(len(labels), bool)
+    pool[train] = True
+    count = max(1, round(fraction * len(train)))
+    kept = held_out(labels, pool, count, np.random.default_rng([seed, 0xF4AC]))
+    missing = sorted(set(labels[train].tolist()) - set(labels[kept].tolist()))
+    first = [int(train[labels[train] == label][0]) for label in missing]
+    return np.sort(np.concatenate([kept, np.array(first, np.int64)]))
+
+
+def split_table(dataset: Dataset, splits: np.ndarray, hashes: Sequence[str]) -> str:
+    """The run's `split.csv`: path, class name, split and SHA-256 of every image."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for i, path in enumerate(dataset.paths):
+        writer.writerow((path, dataset.class_names[dataset.labels[i]], splits[i], hashes[i]))
+    return text.getvalue()
+
+
+def splits_from_table(text: str, dataset: Dataset, where: str) -> np.ndarray:
+    """The split of each of the data set's images as a `split.csv` recorded it, (n,).
+
+    Images that the table does not list get "".
+
+    Raises:
+        DataError: `where` is not such a table, or none of its images is in the data set.
+    """
+    rows = list(csv.reader(io.StringIO(text)))
+    if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+        raise DataError(f"{where} is no table of {', '.join(COLUMNS)}")
+    recorded = {row[0]: row[2] for row in rows[1:]}
+    splits = np.array([recorded.get(path, "") for path in dataset.paths], dtype="<U5")
+    if not np.isin(splits, SPLITS).any():
+        raise DataError(f"{where} lists none of the images of {dataset.name}")
+    return splits

@@ -1,0 +1,203 @@
+"""How good a classifier is, with intervals; computed by scikit-learn from the predictions table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn import metrics
+
+from convscope.base.errors import DataError
+from convscope.data.dataset import SPLITS, Dataset
+from convscope.evaluation.predictions import Predictions, predictions_of
+from convscope.metrics.classification import (
+    Calibration,
+    calibration,
+    most_confused,
+    softmax,
+    top_k_correct,
+    wilson_interval,
+)
+from convscope.nets.classifier import BATCH_SIZE, Classifier
+
+PROTOCOL = "centre"
+_CONFUSED = 10
+_SMALLEST = float(np.finfo(np.float64).tiny)
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """One class: precision, recall, F1 (None where undefined), images, recall's 95 % interval."""
+
+    name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    recall_interval: tuple[float, float] | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Every figure of one evaluation, and the predictions it was computed from.
+
+    `top5` is None at five classes or fewer. Intervals are at 95 %: Wilson's for shares, the normal
+    approximation for the mean log-loss. `log_loss` is in nats.
+    """
+
+    predictions: Predictions
+    split: str
+    protocol: str
+    n: int
+    top1: float
+    top1_interval: tuple[float, float]
+    top5: float | None
+    top5_interval: tuple[float, float] | None
+    log_loss: float
+    log_loss_interval: tuple[float, float]
+    calibration: Calibration
+    per_class: tuple[ClassFigures, ...]
+    confusion: np.ndarray
+    macro_f1: float
+
+    def confused_pairs(self) -> list[dict[str, Any]]:
+        """The most frequent mistakes: label, predicted, count."""
+        names = self.predictions.class_names
+        return [
+            {"label": names[target], "predicted": names[predicted], "count": count}
+            for target, predicted, count in most_confused(self.confusion, _CONFUSED)
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures as JSON-ready values (what `metrics.json` and `--json` hold)."""
+        values: dict[str, Any] = {
+            "split": self.split,
+            "protocol": self.protocol,
+            "n": self.n,
+            "classes": list(self.predictions.class_names),
+            "top1": self.top1,
+            "top1_interval": list(self.top1_interval),
+        }
+        if self.top5 is not None and self.top5_interval is not None:
+            values |= {"top5": self.top5, "top5_interval": list(self.top5_interval)}
+        return values | {
+            "log_loss": self.log_loss,
+            "log_loss_interval": list(self.log_loss_interval),
+            "ece": self.calibration.error,
+            "macro_f1": self.macro_f1,
+            "per_class": [vars(figures) for figures in self.per_class],
+            "confused": self.confused_pairs(),
+        }
+
+    def mistakes(self, limit: int) -> np.ndarray:
+        """Rows of the predictions that are wrong, the most confident first."""
+        probabilities = softmax(self.predictions.logits)
+        wrong = np.flatnonzero(probabilities.argmax(axis=1) != self.predictions.targets)
+        order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
+        return wrong[order[:limit]]
+
+
+def evaluate(
+    classifier: Classifier,
+    dataset: Dataset,
+    *,
+    split: str = "test",
+    batch_size: int = BATCH_SIZE,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Evaluates on one split of a data set; on all images where the data brings no splits.
+
+    Classes are matched by name.
+
+    Raises:
+        DataError: unknown classes, a trunk, or a split that the data has not.
+    """
+    if classifier.class_names is None:
+        raise DataError(f"{classifier.name} is a trunk: without a head it cannot be evaluated")
+    dataset = dataset.aligned_to(classifier.class_names)
+    indices, name = indices_of(dataset, split)
+    predictions = predictions_of(
+        classifier, dataset, indices, batch_size=batch_size, progress=progress
+    )
+    return measure(predictions, split=name)
+
+
+def indices_of(dataset: Dataset, split: str) -> tuple[np.ndarray, str]:
+    """The images of a split and its name; all of them, as "all", where there are no splits.
+
+    Raises:
+        DataError: naming the splits that there are.
+    """
+    if split not in (*SPLITS, "all"):
+        raise DataError(f"unknown split {split!r}; there are {', '.join(SPLITS)} and all")
+    there = [name for name in SPLITS if (dataset.splits == name).any()]
+    if split == "all" or not there:
+        return np.arange(len(dataset)), "all"
+    if split not in there:
+        raise DataError(
+            f"{dataset.name} has no split {split!r}; it has {', '.join(there)}; choose with --split"
+        )
+    return np.flatnonzero(dataset.splits == split), split
+
+
+def measure(predictions: Predictions, *, split: str, protocol: str = PROTOCOL) -> Evaluation:
+    """All figures of a predictions table.
+
+    Raises:
+        DataError: logits that are not finite.
+    """
+    logits, targets = predictions.logits, predictions.targets
+    if not np.isfinite(logits).all():
+        raise DataError("the network's logits are not all finite; its weights may be damaged")
+    n, classes = logits.shape
+    probabilities = softmax(logits)
+    predicted = probabilities.argmax(axis=1)
+    hits = int(metrics.accuracy_score(targets, predicted, normalize=False))
+    losses = -np.log(np.maximum(probabilities[np.arange(n), targets], _SMALLEST))
+    log_loss = float(metrics.log_loss(targets, probabilities, labels=np.arange(classes)))
+    margin = 1.96 * float(losses.std(ddof=1)) / n**0.5 if n > 1 else 0.0
+    five = int(top_k_correct(logits, targets, 5).sum()) if classes > 5 else None
+    per_class = _per_class(predictions.class_names, targets, predicted)
+    defined = [figures.f1 for figures in per_class if figures.f1 is not None]
+    return Evaluation(
+        predictions=predictions,
+        split=split,
+        protocol=protocol,
+        n=n,
+        top1=hits / n,
+        top1_interval=wilson_interval(hits, n),
+        top5=None if five is None else five / n,
+        top5_interval=None if five is None else wilson_interval(five, n),
+        log_loss=log_loss,
+        log_loss_interval=(log_loss - margin, log_loss + margin),
+        calibration=calibration(probabilities, targets),
+        per_class=per_class,
+        confusion=metrics.confusion_matrix(targets, predicted, labels=np.arange(classes)),
+        macro_f1=float(np.mean(defined)) if defined else 0.0,
+    )
+
+
+def _per_class(
+    names: tuple[str, ...], targets: np.ndarray, predicted: np.ndarray
+) -> tuple[ClassFigures, ...]:
+    undefined: Any = np.nan
+    columns: Any = metrics.precision_recall_fscore_support(
+        targets, predicted, labels=np.arange(len(names)), zero_division=undefined
+    )
+    precision, recall, f1, counts = columns
+    hits = np.bincount(targets[targets == predicted], minlength=len(names))
+    return tuple(
+        ClassFigures(
+            name,
+            _defined(precision[i]),
+            _defined(recall[i]),
+            _defined(f1[i]),
+            wilson_interval(int(hits[i]), int(counts[i])) if counts[i] else None,
+            int(counts[i]),
+        )
+        for i, name in enumerate(names)
+    )
+
+
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

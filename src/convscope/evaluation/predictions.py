@@ -1,0 +1,110 @@
+"""The predictions table: path, target and logits of every image. The rest follows from it."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from convscope.base.ahead import map_ahead
+from convscope.base.errors import DataError
+from convscope.data.dataset import Dataset
+from convscope.metrics.classification import softmax
+from convscope.nets.classifier import BATCH_SIZE, Classifier
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier says of labelled images.
+
+    Attributes:
+        class_names: in the order of the logits.
+        paths: (n,) as in the data set.
+        targets: (n,) int64.
+        logits: (n, classes) float32, before softmax.
+    """
+
+    class_names: tuple[str, ...]
+    paths: tuple[str, ...]
+    targets: np.ndarray
+    logits: np.ndarray
+
+    def to_parquet(self) -> bytes:
+        """The table as a Parquet file: path, label, predicted, probability, correct, logits.
+
+        `logits` is a list per row in the order of the class names, which stand in the file's
+        metadata under `class_names`.
+        """
+        names = np.array(self.class_names, dtype=object)
+        predicted = self.logits.argmax(axis=1)
+        table = pa.table(
+            {
+                "path": pa.array(self.paths, pa.string()),
+                "label": pa.array(names[self.targets], pa.string()),
+                "predicted": pa.array(names[predicted], pa.string()),
+                "probability": pa.array(softmax(self.logits).max(axis=1), pa.float64()),
+                "correct": pa.array(predicted == self.targets, pa.bool_()),
+                "logits": pa.FixedSizeListArray.from_arrays(
+                    pa.array(self.logits.ravel(), pa.float32()), self.logits.shape[1]
+                ),
+            }
+        ).replace_schema_metadata({"class_names": json.dumps(self.class_names)})
+        sink = io.BytesIO()
+        pq.write_table(table, sink, compression="zstd")
+        return sink.getvalue()
+
+    @classmethod
+    def from_parquet(cls, content: bytes) -> "Predictions":
+        """What `to_parquet` wrote."""
+        table = pq.read_table(io.BytesIO(content))
+        names = tuple(json.loads((table.schema.metadata or {})[b"class_names"]))
+        place = {name: index for index, name in enumerate(names)}
+        labels = table.column("label").to_pylist()
+        logits = table.column("logits").combine_chunks()
+        return cls(
+            names,
+            tuple(table.column("path").to_pylist()),
+            np.array([place[label] for label in labels], dtype=np.int64),
+            np.asarray(logits.flatten()).reshape(len(labels), len(names)).astype(np.float32),
+        )
+
+
+def predictions_of(
+    classifier: Classifier,
+    dataset: Dataset,
+    indices: np.ndarray,
+    *,
+    batch_size: int = BATCH_SIZE,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Predictions:
+    """Runs the classifier over the images `indices` of a data set whose classes are the same.
+
+    Decoding runs in threads ahead of the network.
+
+    Raises:
+        DataError: no images, or other classes.
+        UnreadableImageError: naming the file.
+    """
+    if classifier.class_names != dataset.class_names:
+        raise DataError(f"{dataset.name} must be aligned to the classes of {classifier.name}")
+    if len(indices) == 0:
+        raise DataError(f"{dataset.name}: there are no images to evaluate")
+    channels = classifier.preprocess.channels
+    images = map_ahead(
+        lambda index: dataset.image(index, channels), indices.tolist(), ahead=batch_size
+    )
+    rows: list[np.ndarray] = []
+    done = 0
+    for logits in classifier.logits_of(images, batch_size):
+        rows.append(logits.numpy())
+        done += len(logits)
+        progress(done, len(indices))
+    return Predictions(
+        dataset.class_names,
+        tuple(dataset.paths[i] for i in indices.tolist()),
+        dataset.labels[indices],
+        np.concatenate(rows),
+    )

@@ -1,0 +1,1 @@
+"""Layer 2: networks, and the Classifier: weights, preprocessing and class names together."""

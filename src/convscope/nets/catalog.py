@@ -1,0 +1,172 @@
+"""Networks by name."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from convscope.base.errors import ConvscopeError
+from convscope.images.preprocess import Preprocess
+from convscope.nets.classifier import Classifier
+from convscope.nets.initialise import initialise
+from convscope.nets.mlp import MLP
+from convscope.nets.vgg import BLOCKS, VGG
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How to build a network: `build(num_classes=..., input_shape=..., **options)`.
+
+    `input_shape` is the network's own; `sides` the smallest and largest input that training chooses
+    by itself from the images' size.
+    """
+
+    build: Callable[..., nn.Module]
+    input_shape: Shape
+    summary: str
+    sides: tuple[int, int] = (224, 224)
+
+
+def _vgg(name: str, summary: str) -> dict[str, Entry]:
+    build = partial(VGG, BLOCKS[name], local_response_norm=name.endswith("-lrn"))
+    return {
+        name: Entry(build, (3, 224, 224), summary),
+        f"{name}-bn": Entry(
+            partial(build, batch_norm=True), (3, 224, 224), f"{summary}, batch norm"
+        ),
+    }
+
+
+NETWORKS: dict[str, Entry] = {
+    **_vgg("vgg11", "VGG configuration A"),
+    **_vgg("vgg11-lrn", "VGG configuration A-LRN"),
+    **_vgg("vgg13", "VGG configuration B"),
+    **_vgg("vgg16-c", "VGG configuration C (1 x 1 convolutions)"),
+    **_vgg("vgg16", "VGG configuration D"),
+    **_vgg("vgg19", "VGG configuration E"),
+    "vgg-small": Entry(
+        partial(
+            VGG,
+            BLOCKS["vgg-small"],
+            widths=(16, 32, 64),
+            head=(128, 128),
+            dropout=0.0,
+            batch_norm=True,
+        ),
+        (3, 32, 32),
+        "three blocks of two convolutions, batch norm; for 28 to 96 pixels",
+        (28, 64),
+    ),
+    "mlp": Entry(MLP, (3, 32, 32), "multilayer perceptron, three hidden layers of 128", (28, 64)),
+}
+
+
+def find(name: str) -> Entry:
+    """The entry for a name in the catalog, or for a user's own `package.module:function`.
+
+    Raises:
+        ConvscopeError: for an unknown name, or a function that cannot be imported.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name]
+    if ":" in name:
+        return Entry(_imported(name), (3, 224, 224), "your own", (28, 224))
+    raise ConvscopeError(
+        f"unknown model {name!r}; there are {', '.join(NETWORKS)}, "
+        "or your own as package.module:function"
+    )
+
+
+def build_module(
+    name: str, *, num_classes: int | None, input_shape: Shape, **options: Any
+) -> nn.Module:
+    """The network `name` with the weights that its constructors draw.
+
+    Raises:
+        ConvscopeError: for an unknown name, or options that the network does not take.
+    """
+    entry = find(name)
+    try:
+        inspect.signature(entry.build).bind(
+            num_classes=num_classes, input_shape=input_shape, **options
+        )
+    except TypeError as error:
+        raise ConvscopeError(f"model {name!r}: {error}") from None
+    module = entry.build(num_classes=num_classes, input_shape=input_shape, **options)
+    if not isinstance(module, nn.Module):
+        raise ConvscopeError(f"{name} returned {type(module).__name__}, not a torch.nn.Module")
+    return module
+
+
+def build_model(
+    name: str,
+    *,
+    num_classes: int | None = 1000,
+    input_shape: Shape | None = None,
+    init: str = "he",
+    seed: int | None = None,
+    **options: Any,
+) -> Classifier:
+    """An untrained network as a Classifier with neutral preprocessing and numbered classes.
+
+    Args:
+        name: see `convscope models`; or your own as `package.module:function`, which is called with
+            `num_classes`, `input_shape` and the options, and keeps the weights it draws.
+        num_classes: None builds a trunk, the network without its head.
+        input_shape: (channels, height, width); None takes the network's own.
+        init: see `convscope.nets.initialise`.
+        seed: None draws from torch's global generator; a number leaves that untouched.
+        **options: the network's own, such as `widths`, `head`, `dropout`, `pooling`.
+
+    Raises:
+        ConvscopeError: for an unknown name, initialisation or option.
+
+    >>> model = build_model("vgg11", num_classes=10, input_shape=(1, 32, 32), seed=0)
+    >>> len(model.class_names)
+    10
+    """
+    shape = input_shape or find(name).input_shape
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        module = build_module(name, num_classes=num_classes, input_shape=shape, **options)
+        if name in NETWORKS:
+            initialise(module, init)
+    grey = shape[0] == 1
+    preprocess = Preprocess(
+        size=shape[1:],
+        channels=1 if grey else 3,
+        resize=min(shape[1:]),
+        mean=(0.5,) * shape[0],
+        std=(0.5,) * shape[0],
+    )
+    names = None if num_classes is None else tuple(str(i) for i in range(num_classes))
+    return Classifier(name, module, preprocess, names)
+
+
+def num_parameters(module: nn.Module) -> int:
+    """The number of values that training changes."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _imported(name: str) -> Callable[..., nn.Module]:
+    module_name, _, attribute = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:  # as `python -m` does
+        sys.path.insert(0, here)
+    try:
+        function: Any = getattr(importlib.import_module(module_name), attribute, None)
+    except ImportError as error:
+        raise ConvscopeError(f"model {name!r}: cannot import {module_name} ({error})") from error
+    if callable(function):
+        return cast("Callable[..., nn.Module]", function)
+    raise ConvscopeError(f"model {name!r}: {module_name} has no function {attribute!r}")

@@ -1,0 +1,1 @@
+"""Layer 6: results as files and pictures that people open."""

@@ -1,0 +1,74 @@
+"""An evaluation as a folder of files: figures, tables, predictions, pictures."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from convscope.base.storage import write_bytes, write_json, write_text
+from convscope.data.dataset import Dataset
+from convscope.evaluation.evaluate import Evaluation
+from convscope.images.draw import contact_sheet
+from convscope.metrics.classification import softmax
+from convscope.report.pictures import confusion_picture, reliability_picture
+
+_MISTAKES = 24
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation, dataset: Dataset, about: str) -> None:
+    """Writes the evaluation's figures, tables and pictures into `folder`.
+
+    `metrics.json`, `per_class.csv`, `confusion.csv`, `predictions.parquet`, `confusion.png`,
+    `reliability.png` and, where there are mistakes, `mistakes.png`.
+    `about` says on the pictures which run and data they show.
+
+    Raises:
+        ConvscopeError: naming the file that could not be written.
+    """
+    predictions = evaluation.predictions
+    names = predictions.class_names
+    write_bytes(folder / "predictions.parquet", predictions.to_parquet())
+    keys = ["name", "precision", "recall", "f1", "recall_interval", "n"]
+    rows = [[vars(figures)[key] for key in keys] for figures in evaluation.per_class]
+    write_text(folder / "per_class.csv", _csv([keys, *rows]))
+    matrix = [[name, *row] for name, row in zip(names, evaluation.confusion.tolist(), strict=True)]
+    write_text(folder / "confusion.csv", _csv([["label \\ predicted", *names], *matrix]))
+    top1 = f"{about}\ntop-1 {evaluation.top1:.2%} of {evaluation.n:,} images"
+    picture = confusion_picture(evaluation.confusion, names, top1)
+    write_bytes(folder / "confusion.png", picture)
+    write_bytes(folder / "reliability.png", reliability_picture(evaluation.calibration, about))
+    mistakes = mistakes_picture(evaluation, dataset, about)
+    if mistakes is not None:
+        write_bytes(folder / "mistakes.png", mistakes)
+    # Last: where it stands, the evaluation is complete.
+    write_json(folder / "metrics.json", evaluation.as_json())
+
+
+def mistakes_picture(evaluation: Evaluation, dataset: Dataset, about: str) -> bytes | None:
+    """The most confident mistakes as a contact sheet, or None where there are none."""
+    predictions = evaluation.predictions
+    rows = evaluation.mistakes(_MISTAKES)
+    if len(rows) == 0:
+        return None
+    probabilities = softmax(predictions.logits)
+    place = {path: index for index, path in enumerate(dataset.paths)}
+    images, captions = [], []
+    for row in rows.tolist():
+        label = predictions.class_names[predictions.targets[row]]
+        predicted = int(probabilities[row].argmax())
+        images.append(dataset.image(place[predictions.paths[row]], dataset.channels))
+        captions.append(
+            f"{predictions.class_names[predicted]} {probabilities[row, predicted]:.1%}\n"
+            f"label: {label}\n{predictions.paths[row]}"
+        )
+    sheet = contact_sheet(images, captions, title=f"{about}: most confident mistakes")
+    content = io.BytesIO()
+    sheet.save(content, "PNG")
+    return content.getvalue()
+
+
+def _csv(rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

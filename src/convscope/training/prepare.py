@@ -1,0 +1,201 @@
+"""Everything before the first step: data read and checked, splits, sizes, preprocessing."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from convscope.base.device import Precision, default_device, num_cpus, training_precision
+from convscope.base.errors import ConvscopeError
+from convscope.data.augment import colour_basis
+from convscope.data.catalog import open_dataset
+from convscope.data.dataset import SPLITS, Dataset
+from convscope.data.loader import Batches, Scan, fits_in_memory, scan
+from convscope.data.split import assign_splits, split_table, thinned
+from convscope.images.preprocess import Preprocess
+from convscope.nets.catalog import find
+from convscope.training.events import Event, Prepared, Reading
+from convscope.training.recipe import DataSpec, Recipe
+
+_STATISTICS_IMAGES = 20_000
+_SAMPLE = 32
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What training needs and never changes."""
+
+    recipe: Recipe
+    dataset: Dataset
+    splits: np.ndarray
+    scan: Scan
+    device: torch.device
+    precision: Precision
+    cached: bool
+    began: float
+
+    @property
+    def basis(self) -> np.ndarray:
+        """For the RGB shift (`convscope.data.augment.colour_basis`)."""
+        return colour_basis(self.scan.covariance)
+
+    def train_indices(self) -> np.ndarray:
+        """The images trained on, after `fraction`."""
+        train = np.flatnonzero(self.splits == "train")
+        return thinned(self.dataset.labels, train, self.recipe.data.fraction, self.recipe.seed)
+
+    def class_counts(self) -> np.ndarray:
+        """Training images per class."""
+        labels = self.dataset.labels[self.train_indices()]
+        return np.bincount(labels, minlength=len(self.dataset.class_names))
+
+    def preprocess(self, data: DataSpec) -> Preprocess:
+        """The network's view of an image, with the statistics of the training split."""
+        plain = _plain_preprocess(data, self.dataset.channels)
+        if data.standardise == "mean":
+            std = (1 / 255,) * plain.channels
+        else:
+            variance = np.maximum(np.diag(self.scan.covariance), 1e-6)
+            std = tuple(float(value) for value in np.sqrt(variance))
+        return plain.model_copy(update={"mean": tuple(map(float, self.scan.mean)), "std": std})
+
+    def batches(self, indices: np.ndarray, preprocess: Preprocess, batch_size: int) -> Batches:
+        """The images `indices`, from memory or streamed."""
+        workers = self.recipe.data.workers
+        if self.cached:
+            workers = 0
+        elif workers is None:
+            workers = num_cpus()
+        return Batches(
+            self.dataset, preprocess, indices, self.scan.canvases, batch_size, self.device, workers
+        )
+
+
+def prepare(
+    recipe: Recipe, stop: Callable[[], bool]
+) -> Generator[Event, None, tuple[Setup, Prepared] | None]:
+    """Opens, splits and reads the data; returns None where `stop()` turned true meanwhile.
+
+    Raises:
+        ConvscopeError: for data that cannot be trained on, or a recipe that does not fit it.
+    """
+    began = perf_counter()
+    dataset = open_dataset(recipe.data.source)
+    recipe = resolved(recipe, dataset)
+    device = default_device()
+    precision = training_precision(device) if recipe.precision == "auto" else recipe.precision
+    splits = assign_splits(dataset, recipe.seed, recipe.data.val, recipe.data.test)
+    wanted = np.isin(splits, ("train", "val"))
+    plain = _plain_preprocess(recipe.data, dataset.channels)
+    cached = _cached(recipe, int(wanted.sum()), plain)
+    train = np.flatnonzero(splits == "train")
+    measured = np.zeros(len(dataset), bool)
+    measured[train[:: max(1, len(train) // _STATISTICS_IMAGES)]] = True
+    found = None
+    for item in scan(dataset, plain, wanted & cached, measured, stop):
+        if isinstance(item, Scan):
+            found = item
+        else:
+            yield Reading(*item)
+    if found is None:
+        return None
+    setup = Setup(recipe, dataset, splits, found, device, precision, cached, began)
+    return setup, _prepared(setup)
+
+
+def resolved(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """The recipe with everything that was left to the data filled in.
+
+    Raises:
+        ConvscopeError: for a time budget on a recipe of several stages, or sizes that do not fit.
+    """
+    if recipe.epochs is None and recipe.time_budget is None:
+        raise ConvscopeError("a recipe needs epochs or a time budget")
+    if recipe.time_budget is not None and len(recipe.stages) > 1:
+        raise ConvscopeError(
+            f"the recipe {recipe.name} trains in {len(recipe.stages)} stages; "
+            "give --epochs (for each stage) instead of --time"
+        )
+    side = _typical_side(dataset)
+    smallest, largest = find(recipe.model.name).sides
+    size = recipe.data.size or min(max(side, smallest), largest)
+    larger = round(size * 8 / 7)
+    resize = recipe.data.resize or (larger if side >= larger else size)
+    if resize < size:
+        raise ConvscopeError(f"data.resize ({resize}) must be at least data.size ({size})")
+    pad = recipe.augment.pad
+    if pad is None:
+        # Where there is no room for random crops, shift colour photos a little; grey ones of the
+        # MNIST family are centred, and shifting them costs accuracy in short runs.
+        pad = size // 8 if resize == size and dataset.channels == 3 else 0
+    flip = dataset.mirrored if recipe.augment.flip is None else recipe.augment.flip
+    source = dataset.name if recipe.data.source == "demo" else recipe.data.source
+    folder = Path(source).expanduser()
+    source = str(folder.resolve()) if folder.is_dir() else source
+    data = {"size": size, "resize": resize, "source": source}
+    return recipe.model_copy(
+        update={
+            "data": recipe.data.model_copy(update=data),
+            "augment": recipe.augment.model_copy(update={"pad": pad, "flip": flip}),
+        }
+    )
+
+
+def _plain_preprocess(data: DataSpec, channels: int) -> Preprocess:
+    if data.size is None or data.resize is None:
+        raise ValueError("the recipe must be resolved first")
+    return Preprocess(
+        size=(data.size, data.size),
+        channels=1 if channels == 1 else 3,
+        resize=data.resize,
+        fit=data.fit,
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
+    )
+
+
+def _cached(recipe: Recipe, count: int, preprocess: Preprocess) -> bool:
+    if recipe.data.cache != "auto":
+        return recipe.data.cache == "memory"
+    # Stages differ in the size of their canvases: those are made anew in each epoch.
+    return len(recipe.stages) == 1 and fits_in_memory(count, preprocess)
+
+
+def _typical_side(dataset: Dataset) -> int:
+    """The median of the shorter sides of up to 32 images, evenly spread over the set."""
+    some = np.linspace(0, len(dataset) - 1, min(32, len(dataset))).astype(int)
+    sides = [min(dataset.image(i, dataset.channels).shape[:2]) for i in some.tolist()]
+    return int(np.median(sides))
+
+
+def _prepared(setup: Setup) -> Prepared:
+    recipe, dataset = setup.recipe, setup.dataset
+    first = recipe.at_stage(0)
+    preprocess = setup.preprocess(first.data)
+    indices = setup.train_indices()
+    counts = {
+        split: tuple(np.bincount(dataset.labels[part], minlength=len(dataset.class_names)).tolist())
+        for split in SPLITS
+        if len(part := (indices if split == "train" else np.flatnonzero(setup.splits == split)))
+    }
+    batches = setup.batches(indices, preprocess, min(_SAMPLE, len(indices)))
+    batch = next(iter(batches.shuffled(recipe.seed, 0, first.augment, setup.basis)))
+    mean, std = (np.array(values, np.float32) for values in (preprocess.mean, preprocess.std))
+    shown = batch.images.permute(0, 2, 3, 1).cpu().numpy() * std + mean
+    return Prepared(
+        recipe=recipe,
+        dataset=dataset.name,
+        class_names=dataset.class_names,
+        counts=counts,
+        ignored=dataset.ignored,
+        preprocess=preprocess,
+        split_table=split_table(dataset, setup.splits, setup.scan.hashes),
+        sample=np.clip(np.round(shown * 255), 0, 255).astype(np.uint8),
+        sample_labels=dataset.labels[batch.ids],
+        device=str(setup.device),
+        precision=setup.precision,
+        cached=setup.cached,
+    )

@@ -1,0 +1,110 @@
+"""A recipe: everything that decides what a training run does, as one frozen value."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from convscope.base.values import Value
+from convscope.data.augment import Augment
+
+
+class ModelSpec(Value):
+    """A network by name, its initialisation and its own options (`widths`, `head`, ...)."""
+
+    name: str = "vgg-small"
+    init: str = "he"
+    options: dict[str, Any] = {}
+
+
+class DataSpec(Value):
+    """Which images, how they are split, and at which size the network sees them."""
+
+    source: str
+    size: int | None = Field(
+        default=None, gt=0, description="input side; None: by model and images"
+    )
+    resize: int | None = Field(
+        default=None, gt=0, description="shorter side before the crop; None: auto"
+    )
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    val: float | None = Field(default=None, gt=0, lt=1, description="share held out for validation")
+    test: float | None = Field(default=None, ge=0, lt=1, description="share held out for the test")
+    fraction: float = Field(
+        default=1.0, gt=0, le=1, description="share of the training images used"
+    )
+    standardise: Literal["mean-std", "mean"] = Field(
+        default="mean-std",
+        description="'mean' subtracts the mean and keeps 0..255, as the VGG paper does",
+    )
+    cache: Literal["auto", "memory", "stream"] = "auto"
+    workers: int | None = Field(
+        default=None, ge=0, description="for streamed data; None: one a processor"
+    )
+
+
+class Optim(Value):
+    """Optimiser, learning-rate schedule and loss."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = Field(default=0.1, gt=0, description="the peak")
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = True
+    weight_decay: float = Field(default=5e-4, ge=0)
+    schedule: Literal["one-cycle", "cosine", "plateau", "constant"] = "one-cycle"
+    warmup: float = Field(default=0.25, ge=0, lt=1, description="share of the run spent going up")
+    plateau_patience: int = Field(default=3, gt=0, description="epochs without gain before lr / 10")
+    plateau_drops: int = Field(
+        default=3, ge=0, description="how often lr is divided before the end"
+    )
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    class_weights: bool = Field(
+        default=False, description="weigh classes by 1 / their training images"
+    )
+    clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient")
+
+
+class Stage(Value):
+    """One training in a chain. What is None is taken from the recipe."""
+
+    name: str = "train"
+    model: ModelSpec | None = None
+    resize: int | None = None
+    train_resize: int | None = None
+    scale: tuple[float, float] | None = None
+    learning_rate: float | None = None
+    start: Literal["random", "previous", "net-a"] = "random"
+
+
+class Recipe(Value):
+    """Frozen; to JSON with `model_dump(mode="json")`, back with `Recipe.parse`.
+
+    Either `epochs` or `time_budget` (seconds) bounds the training.
+    """
+
+    name: str
+    data: DataSpec
+    model: ModelSpec = ModelSpec()
+    augment: Augment = Augment()
+    optim: Optim = Optim()
+    stages: tuple[Stage, ...] = (Stage(),)
+    epochs: int | None = Field(default=None, gt=0)
+    time_budget: float | None = Field(default=None, gt=0, description="seconds")
+    batch_size: int = Field(default=128, gt=1)
+    patience: int | None = Field(
+        default=None, gt=0, description="epochs without gain before stopping"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+    def at_stage(self, index: int) -> "Recipe":
+        """The recipe with the values of stage `index` in their places."""
+        stage = self.stages[index]
+        update: dict[str, Any] = {"model": stage.model or self.model}
+        if stage.resize is not None:
+            update["data"] = self.data.model_copy(update={"resize": stage.resize})
+        if stage.scale is not None:
+            update["augment"] = self.augment.model_copy(update={"scale": stage.scale})
+        if stage.learning_rate is not None:
+            change = {"learning_rate": stage.learning_rate}
+            update["optim"] = self.optim.model_copy(update=change)
+        return self.model_copy(update=update)
