@@ -1,10 +1,13 @@
 """Frozen values that go to and from JSON with strict keys (recipes, preprocessing)."""
 
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from convscope.base.errors import ConvscopeError
+
+
+V = TypeVar("V", bound="Value")
 
 
 class Value(BaseModel):
@@ -13,7 +16,7 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
-    def parse(cls, data: Any, where: str) -> Self:
+    def parse(cls: type[V], data: Any, where: str) -> V:
         """The value that `data` (as read from JSON) describes.
 
         Raises:
@@ -24,13 +27,13 @@ class Value(BaseModel):
         except ValidationError as error:
             raise ConvscopeError(f"{where}: {_explain(error, cls)}") from None
 
-    def with_settings(self, settings: dict[str, Any]) -> Self:
+    def with_settings(self: V, settings: dict[str, Any]) -> V:
         """A copy with dotted keys replaced, as in `{"optim.learning_rate": 0.1}`.
 
         Raises:
             ConvscopeError: for a key that does not exist or a value out of range.
         """
-        data = self.model_dump()
+        data = self.model_dump(mode="json")  # lists, not tuples: items can be replaced
         for dotted, value in settings.items():
             *parents, last = dotted.split(".")
             place: Any = data
@@ -44,9 +47,9 @@ _MISSING = object()
 
 
 def _step(place: Any, key: str, dotted: str, value: Any = _MISSING) -> Any:
-    if isinstance(place, (list, tuple)) and key.isdigit() and int(key) < len(place):
+    if isinstance(place, list) and key.isdecimal() and int(key) < len(place):
         if value is not _MISSING:
-            place[int(key)] = value  # pyright: ignore[reportIndexIssue]
+            place[int(key)] = value
             return None
         return place[int(key)]
     if not isinstance(place, dict):

@@ -1,6 +1,8 @@
 """IDX files (the MNIST family) and CIFAR's binary batches, each checked against its own header."""
 
 import gzip
+import math
+import struct
 import zlib
 from pathlib import Path
 
@@ -25,12 +27,14 @@ def read_idx(path: Path) -> np.ndarray:
         raise DataError(f"{path} is not an IDX file of unsigned bytes")
     dimensions = content[3]
     start = 4 + 4 * dimensions
-    shape = tuple(int(n) for n in np.frombuffer(content[4:start], ">u4"))
-    expected = int(np.prod(shape, dtype=np.int64))
-    if len(shape) != dimensions or len(content) - start != expected:
+    if not 0 < dimensions <= 3 or len(content) < start:
+        raise DataError(f"{path} is damaged: its header is cut off or of another kind")
+    shape = struct.unpack(f">{dimensions}I", content[4:start])
+    expected = math.prod(shape)
+    if expected == 0 or len(content) - start != expected:
         raise DataError(
-            f"{path} is damaged: its header promises {expected:,} values, "
-            f"it holds {max(0, len(content) - start):,}"
+            f"{path} is empty or damaged: its header promises {expected:,} values, "
+            f"it holds {len(content) - start:,}"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
@@ -58,6 +62,11 @@ def read_idx_folder(
         if pixels.ndim != 3 or targets.shape != (len(pixels),):
             raise DataError(
                 f"{image_file} and {label_file} do not fit: {pixels.shape}, {targets.shape}"
+            )
+        if images and pixels.shape[1:] != images[0].shape[1:]:
+            raise DataError(
+                f"{image_file} has images of {pixels.shape[1:]}, the other split of "
+                f"{images[0].shape[1:]}"
             )
         images.append(pixels)
         labels.append(targets)

@@ -4,6 +4,8 @@ Whatever the order, the batch or the number of workers, image i in epoch e is al
 same way; so a resumed run continues exactly.
 """
 
+from typing import Annotated
+
 import numpy as np
 import torch
 from pydantic import Field
@@ -16,6 +18,7 @@ from convscope.images.preprocess import Preprocess, resized
 _TOP, _LEFT, _FLIP, _SCALE, _ERASE, _AREA, _ASPECT, _ROW, _COLUMN = range(9)
 _COLOUR = slice(9, 13)
 _DRAWS = 13
+_Scale = Annotated[float, Field(gt=0, le=1)]
 
 
 class Augment(Value):
@@ -29,7 +32,7 @@ class Augment(Value):
         ge=0,
         description="random shift by up to so many pixels, mean-filled; None: by size",
     )
-    scale: tuple[float, float] = Field(
+    scale: tuple[_Scale, _Scale] = Field(
         default=(1.0, 1.0),
         description="scale jitter: the image's shorter side, as a multiple of `resize`, is drawn "
         "between these; at most 1, for the image is never enlarged",
@@ -49,15 +52,15 @@ def uniforms(seed: int, epoch: int, images: np.ndarray, draws: int = _DRAWS) -> 
     SplitMix64 finaliser as a hash); 20 times faster here than a generator for each image.
     """
     with np.errstate(over="ignore"):
-        key = _mixed(_mixed(np.uint64(seed)) + np.uint64(epoch))
+        key = _mixed(_mixed(np.array([seed], np.uint64)) + np.uint64(epoch))
         rows = _mixed(key + images.astype(np.uint64))
         columns = np.arange(1, draws + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         return (_mixed(rows[:, None] + columns[None, :]) >> np.uint64(11)) * 2.0**-53
 
 
-def _mixed(value: np.ndarray | np.uint64) -> np.ndarray:
+def _mixed(value: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
-        z = np.asarray(value, np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        z = value + np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return z ^ (z >> np.uint64(31))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.base.errors import DataError
+from convscope.base.errors import ConvscopeError, DataError
 from convscope.data.arrays import (
     has_cifar,
     has_idx,
@@ -147,7 +147,7 @@ def _complete(root: Path) -> bool:
 def _demo(progress: Progress) -> Dataset:
     try:
         return open_dataset("fashion-mnist", progress)
-    except DataError:
+    except ConvscopeError:  # also a cache that cannot be written
         return open_dataset("digits")
 
 

@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from convscope.base.errors import DataError
+from convscope.base.errors import DataError, UnreadableImageError
 from convscope.base.tensors import Pixels
 from convscope.images.files import decode_image, to_channels
 
 SPLITS = ("train", "val", "test")
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where pixels come from."""
 
@@ -96,7 +97,7 @@ class FileSource:
         try:
             return path.read_bytes()
         except OSError as error:
-            raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+            raise UnreadableImageError(str(path), error.strerror or str(error)) from error
 
     def decode(self, content: bytes, index: int, channels: int) -> Pixels:
         """The file's pixels."""

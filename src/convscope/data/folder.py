@@ -25,8 +25,8 @@ def read_folder(root: Path, name: str) -> Dataset:
     """The data set in `root`: `CLASS/image` or `SPLIT/CLASS/image`; classes may have subfolders.
 
     A folder counts as a split if its name says so (`SPLIT_FOLDERS`), it holds folders and no
-    images, and there is a training split among them. Hidden files and folders are passed over; files with
-    other endings are counted as ignored.
+    images, and there is a training split among them. Hidden files and folders are passed over;
+    files with other endings are counted as ignored.
 
     Raises:
         DataError: no class folders, one class, an empty class, or a split with unknown classes.

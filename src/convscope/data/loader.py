@@ -72,9 +72,10 @@ def scan(
     count, total, products = 0, np.zeros(channels), np.zeros((channels, channels))
 
     def look(index: int) -> tuple[str, Pixels | None, UnreadableImageError | None]:
-        content = dataset.source.content(index)
-        digest = hashlib.sha256(content).hexdigest()
+        digest = ""
         try:
+            content = dataset.source.content(index)
+            digest = hashlib.sha256(content).hexdigest()
             pixels = dataset.source.decode(content, index, channels)
             wanted = keep[index] or statistics[index]
             return digest, preprocess.canvas(pixels) if wanted else None, None

@@ -50,6 +50,8 @@ def held_out(
     Every class keeps at least one image in the pool.
     """
     candidates = np.flatnonzero(pool)
+    if not len(candidates):
+        return candidates.astype(np.int64)
     sizes = np.bincount(labels[candidates])
     exact = sizes * (count / max(1, len(candidates)))
     take = np.floor(exact).astype(int)

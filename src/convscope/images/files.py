@@ -4,8 +4,8 @@
 |---------------------------------|-----------------------------------------------------------|
 | 1 bit, 8-bit grey               | grey                                                      |
 | 16-bit grey                     | grey, value * 255 / 65535, rounded                        |
-| palette                         | its colours (with transparency: as alpha)                 |
-| alpha                           | composited over white                                     |
+| palette                         | its colours                                               |
+| alpha, a transparent colour     | composited over white                                     |
 | CMYK, YCbCr, LAB, HSV           | RGB (Pillow's conversion; no ICC profile is applied)      |
 | floating point                  | refused: its range is not known                           |
 | animation, several pages        | the first frame                                           |
@@ -114,9 +114,9 @@ def _pixels(image: Image.Image, content: bytes, channels: int) -> Pixels:
 
 def _plain_mode(image: Image.Image) -> Image.Image:
     """`image` as 8-bit grey (L) or RGB, by the table at the top."""
-    if image.mode in ("L", "RGB"):
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
-    if image.mode == "1":
+    if image.mode == "1" and "transparency" not in image.info:
         return image.convert("L")
     if image.mode == "F":
         raise ValueError("floating-point pixels; save it with 8 or 16 bits")
@@ -128,7 +128,7 @@ def _plain_mode(image: Image.Image) -> Image.Image:
     if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
         over = Image.new("RGBA", image.size, _WHITE)
         over.alpha_composite(image.convert("RGBA"))
-        grey = image.mode in ("LA", "La")
+        grey = image.mode in ("1", "L", "LA", "La")
         return _keep_exif(over.convert("L" if grey else "RGB"), image)
     return _keep_exif(image.convert("RGB"), image)
 

@@ -63,6 +63,7 @@ class Preprocess(Value):
 
     def normalise(self, batch: PixelBatch, device: torch.device | None = None) -> Images:
         """A batch of pixels as the network sees it: float32, channels-last in memory."""
+        batch = np.require(batch, requirements="W")  # torch warns about read-only arrays
         images = torch.from_numpy(batch).to(device or "cpu").permute(0, 3, 1, 2).float()
         mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
@@ -78,9 +79,10 @@ def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     if pixels.shape[:2] == size:
         return pixels
     # A contiguous HWC array seen as NCHW is channels-last: torch has vector code for that.
-    tensor = (
-        torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1).unsqueeze(0)
-    )
+    pixels = np.require(pixels, requirements=["C", "W"])
+    if min(pixels.strides) < 0:  # one column, mirrored: contiguous to numpy, not to torch
+        pixels = pixels.copy()
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
     small = F.interpolate(tensor, size, mode="bilinear", antialias=True, align_corners=False)
     return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())
 

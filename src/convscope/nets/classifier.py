@@ -49,7 +49,7 @@ class Classifier:
     def logits(self, images: Images) -> Logits:
         """Scores before softmax, (batch, classes) float32 on the CPU, in eval mode.
 
-        The module's mode is put back afterwards. Weights and input are channels-last.
+        The module's mode is put back afterwards.
 
         Raises:
             ConvscopeError: for a trunk, or where the module's output does not fit the class names.
@@ -62,7 +62,7 @@ class Classifier:
             with torch.inference_mode():
                 parameter = next(self.module.parameters(), None)
                 device = torch.device("cpu") if parameter is None else parameter.device
-                scores = self.module(images.to(device, memory_format=torch.channels_last))
+                scores = self.module(images.to(device))
         finally:
             self.module.train(was_training)
         if scores.ndim != 2 or scores.shape[1] != len(self.class_names):

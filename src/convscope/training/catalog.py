@@ -30,7 +30,7 @@ def vgg_paper(source: str, model: str | None = None) -> Recipe:
     S = 384.
 
     Two readings of ours: net A's convolutions go to the layers of the deeper net with the same
-    place     (docs/decisions), and jittered crops are cut from S = 512 and brought down.
+    place in the same block, and jittered crops are cut from S = 512 and brought down.
     """
     model = model or "vgg16"
     net_a = "vgg11-bn" if model.endswith("-bn") else "vgg11"

@@ -1,0 +1,77 @@
+# Every target sets up what it needs: a virtual environment in .venv, pinned by constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+# PyPI's Linux wheel of torch brings gigabytes of CUDA; this index has the CPU build. Where it cannot
+# be reached, or CPU=0 is given, torch comes from wherever pip finds it.
+CPU ?= 1
+CPU_TORCH := https://download.pytorch.org/whl/cpu
+TORCH := $(shell grep '^torch==' constraints.txt)
+
+.PHONY: demo test quick check fix bench docs wheel clean help
+
+help:
+	@echo "make demo    train, evaluate and use two classifiers on Fashion-MNIST (about 5 minutes)"
+	@echo "make test    check, then all tests        make quick   tests without the slow ones"
+	@echo "make check   style, types, layers, sizes  make fix     mend style"
+	@echo "make bench   benchmarks against peers     make docs    the documentation, into site/"
+	@echo "make wheel   build the wheel and try it in an empty environment"
+
+demo: .venv/runtime
+	@tools/get-fashion-mnist
+	@tools/demo
+
+test: check
+	$(BIN)/python -m pytest
+
+quick: .venv/dev
+	$(BIN)/python -m pytest -m "not slow"
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_sizes.py
+
+fix: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/dev
+	@tools/get-fashion-mnist
+	$(BIN)/python -m benchmarks
+
+docs: .venv/docs
+	$(BIN)/typer convscope.cli.app utils docs --name convscope --output docs/reference/cli.md
+	$(BIN)/mkdocs build --strict --quiet
+
+wheel: .venv/dev
+	tools/try-wheel
+
+clean:
+	rm -rf .venv .peers build dist site
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "convscope needs Python 3.11 or newer; give it as make PYTHON=python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv .venv || { echo "on Debian: apt-get install python3-venv" >&2; exit 2; }
+
+.venv/torch: constraints.txt | .venv/bin/python
+	@test "$(CPU)" = 0 || $(PIP) --no-deps --retries 0 --timeout 15 --index-url $(CPU_TORCH) \
+	  "$(TORCH)" 2>/dev/null || echo "no CPU build of torch at $(CPU_TORCH); taking the default one"
+	@$(PIP) "$(TORCH)"
+	@touch $@
+
+.venv/runtime: pyproject.toml constraints.txt .venv/torch
+	$(PIP) --editable ".[tensorboard]"
+	@touch $@
+
+.venv/dev: pyproject.toml constraints.txt .venv/torch
+	$(PIP) --editable ".[tensorboard,dev]"
+	$(PIP) --no-deps torchvision
+	@touch $@ .venv/runtime
+
+.venv/docs: pyproject.toml constraints.txt .venv/torch
+	$(PIP) --editable ".[docs]"
+	@touch $@

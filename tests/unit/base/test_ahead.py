@@ -1,0 +1,111 @@
+"""Work ahead of the caller: in order, bounded, and errors where they belong."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from convscope.base import ahead
+from convscope.base.ahead import map_ahead
+
+
+def test_results_come_in_order_whoever_is_first():
+    released = threading.Event()
+
+    def work(item):
+        if item == 0:
+            assert released.wait(10)
+        elif item == 3:
+            released.set()
+        return item * item
+
+    assert list(map_ahead(work, range(20), ahead=5, threads=4)) == [i * i for i in range(20)]
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 4])
+def test_items_are_taken_as_the_caller_goes_on(ahead):
+    taken = []
+
+    def items():
+        for item in range(50):
+            taken.append(item)
+            yield item
+
+    results = map_ahead(lambda item: item, items(), ahead=ahead, threads=2)
+    assert taken == []
+    for done in range(1, 30):
+        assert next(results) == done - 1
+        assert len(taken) == done + ahead
+    results.close()
+    assert len(taken) == 29 + ahead
+
+
+def test_items_are_worked_on_before_they_are_asked_for():
+    third = threading.Event()
+
+    def work(item):
+        if item == 2:
+            third.set()
+        return item
+
+    results = map_ahead(work, range(10), ahead=3, threads=1)
+    assert next(results) == 0
+    assert third.wait(10)
+    results.close()
+
+
+def test_an_error_comes_out_in_its_place():
+    def work(item):
+        if item == 3:
+            raise ValueError("the third")
+        return item
+
+    results = map_ahead(work, range(10), ahead=6, threads=2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="the third"):
+        next(results)
+    with pytest.raises(StopIteration):
+        next(results)
+
+
+def test_after_an_error_what_waits_is_not_begun(monkeypatch):
+    begun = []
+    ending = threading.Event()
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait=True, *, cancel_futures=False):
+            ending.set()
+            super().shutdown(wait, cancel_futures=cancel_futures)
+
+    def work(item):
+        begun.append(item)
+        if item == 0:
+            raise ValueError("the first")
+        assert ending.wait(10)
+
+    monkeypatch.setattr(ahead, "ThreadPoolExecutor", Pool)
+    with pytest.raises(ValueError, match="the first"):
+        next(map_ahead(work, range(100), ahead=50, threads=1))
+    assert set(begun) <= {0, 1}
+
+
+def test_an_error_of_the_items_comes_out():
+    def items():
+        yield 1
+        raise KeyError("no more")
+
+    with pytest.raises(KeyError, match="no more"):
+        list(map_ahead(lambda item: item, items(), ahead=0))
+
+
+def test_no_items():
+    assert list(map_ahead(lambda item: item, [], ahead=3)) == []
+
+
+def test_the_threads_end_with_the_caller():
+    before = threading.active_count()
+    results = map_ahead(lambda item: item, range(100), ahead=10, threads=3)
+    next(results)
+    assert threading.active_count() > before
+    results.close()
+    assert threading.active_count() == before

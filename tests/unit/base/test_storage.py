@@ -1,0 +1,124 @@
+"""Files are whole or absent, and errors name them."""
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from convscope.base import storage
+from convscope.base.errors import ConvscopeError
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_written_bytes_are_read_back(tmp_path):
+    path = tmp_path / "a" / "b" / "file.bin"
+    for content in (b"first", bytearray(b"2nd"), memoryview(b"third"), b""):
+        storage.write_bytes(path, content)
+        assert path.read_bytes() == bytes(content)
+    assert names(path.parent) == ["file.bin"]
+
+
+def test_content_is_on_the_disk_before_the_name_changes(tmp_path, monkeypatch):
+    events = []
+    sync, replace = os.fsync, Path.replace
+
+    def seen_sync(descriptor):
+        is_folder = os.path.isdir(f"/proc/self/fd/{descriptor}")  # noqa: PTH112
+        events.append("folder" if is_folder else "content")
+        sync(descriptor)
+
+    def seen_replace(self, target):
+        events.append("rename")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", seen_sync)
+    monkeypatch.setattr(Path, "replace", seen_replace)
+    storage.write_bytes(tmp_path / "file", b"x")
+    assert events == ["content", "rename", "folder"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, number):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def full(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ConvscopeError, match=f"cannot write {path}: {os.strerror(number)}"):
+        storage.write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_failed_rename_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def refused(self, target):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(ConvscopeError, match="Permission denied"):
+        storage.write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_first_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError("broken")))
+    with pytest.raises(ConvscopeError, match="broken"):
+        storage.write_bytes(tmp_path / "file", b"new")
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(ConvscopeError, match=r"cannot write .*taken/file"):
+        storage.write_bytes(tmp_path / "taken" / "file", b"x")
+    with pytest.raises(ConvscopeError, match=r"cannot make the folder .*taken"):
+        storage.make_folder(tmp_path / "taken")
+
+
+def test_make_folder_with_its_parents_and_again(tmp_path):
+    for _ in range(2):
+        storage.make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_json_and_back(tmp_path):
+    value = {"name": "Häßlich 猫", "list": [1, 2.5, None, True]}
+    storage.write_json(tmp_path / "a.json", value)
+    assert storage.read_json(tmp_path / "a.json") == value
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert "Häßlich 猫" in text
+    assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_what_is_no_json_is_not_written(tmp_path, number):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        storage.write_json(tmp_path / "a.json", {"loss": number})
+    assert names(tmp_path) == []
+
+
+def test_json_that_is_missing_or_damaged(tmp_path):
+    path = tmp_path / "a.json"
+    with pytest.raises(ConvscopeError, match=r"cannot read .*a\.json: No such file"):
+        storage.read_json(path)
+    for content in (b"", b'{"a": ', b"\xff\xfe\x00"):
+        path.write_bytes(content)
+        with pytest.raises(ConvscopeError, match=r"a\.json is damaged"):
+            storage.read_json(path)
+
+
+def test_sha256():
+    content = b"some content"
+    assert storage.sha256_of(content) == hashlib.sha256(content).hexdigest()
+    assert storage.sha256_of(memoryview(content)) == storage.sha256_of(content)

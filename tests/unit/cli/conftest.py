@@ -1,0 +1,74 @@
+"""The command as a user runs it, and a run folder trained once for all of these tests."""
+
+import contextlib
+import io
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("convscope")
+QUICK = ("--set", "model.options.head=[16]", "--set", "precision=float32")
+
+
+@dataclass
+class Done:
+    returncode: int
+    output: bytes
+    stderr: str
+
+    @property
+    def stdout(self):
+        return self.output.decode()
+
+
+@pytest.fixture(scope="session")
+def convscope():
+    """Runs `convscope ARGUMENTS` through its entry point; gives exit code, output and error."""
+    from convscope.cli.app import main
+
+    def run(*arguments, cwd=None, stdin=""):
+        before = sys.argv, sys.stdin
+        output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+        errors = io.StringIO()
+        sys.argv, sys.stdin = ["convscope", *map(str, arguments)], io.StringIO(stdin)
+        code = 0
+        try:
+            with (
+                contextlib.redirect_stdout(output),
+                contextlib.redirect_stderr(errors),
+                contextlib.chdir(cwd or os.curdir),
+            ):
+                main()
+        except SystemExit as left:
+            code = left.code or 0
+        finally:
+            sys.argv, sys.stdin = before
+        return Done(code, output.buffer.getvalue(), errors.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(convscope, tmp_path_factory):
+    """A run on the digits."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    done = convscope("train", "digits", "--epochs", 8, "--batch", 32, "--out", folder, *QUICK)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory):
+    """Ten images of digits as files, named by their index in the data set."""
+    from PIL import Image
+
+    from convscope import open_dataset
+
+    folder = tmp_path_factory.mktemp("images")
+    data = open_dataset("digits")
+    for index in range(0, 40, 4):
+        Image.fromarray(data.image(index, 1)[:, :, 0]).save(folder / f"{index:02d}.png")
+    return folder

@@ -1,0 +1,201 @@
+"""`convscope train` end to end on real images, and what it says to wrong input."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .conftest import COMMAND, QUICK
+
+FILES = {
+    "run.json", "recipe.json", "environment.json", "classes.json", "preprocess.json", "split.csv",
+    "sample.png", "metrics.csv", "checkpoints", "events",
+}  # fmt: skip
+
+
+def table(path):
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+def lines(done):
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_run_folder(trained):
+    assert {path.name for path in trained.iterdir()} >= FILES
+    rows = table(trained / "split.csv")
+    assert len(rows) == 1797
+    assert {row["split"] for row in rows} == {"train", "val", "test"}
+    assert all(len(row["sha256"]) == 64 for row in rows)
+    assert len(table(trained / "metrics.csv")) == 8
+    assert not list(trained.rglob("*.tmp"))
+
+
+def test_the_json_log(convscope, tmp_path):
+    done = convscope(
+        "train", "digits", "--epochs", 1, "--out", tmp_path / "r", *QUICK, "--json-log"
+    )
+    events = lines(done)
+    last = events[-1]
+    assert last["event"] == "finished"
+    assert last["run"] == str(tmp_path / "r")
+    assert last["best_epoch"] == 1
+    assert last["seconds"] > 0
+    assert 0 <= last["val"]["top1"] <= 1
+    assert [e["event"] for e in events if e["event"] not in ("reading", "step")] == [
+        "prepared", "stage", "epoch", "finished",
+    ]  # fmt: skip
+
+
+def test_an_existing_run_is_not_overwritten(convscope, trained):
+    before = (trained / "run.json").read_text()
+    done = convscope("train", "digits", "--epochs", 1, "--out", trained)
+    assert done.returncode == 2
+    assert "exists already" in done.stderr
+    assert (trained / "run.json").read_text() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_and_resumed(tmp_path, convscope, number):
+    run = tmp_path / "run"
+    command = [COMMAND, "train", "digits", "--epochs", "12", "--out", run, *QUICK, "--json-log"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as job:
+        for line in job.stdout:
+            if json.loads(line)["event"] == "epoch":
+                break
+        job.send_signal(number)
+        rest, message = job.communicate(timeout=30)
+    assert job.returncode == 128 + number
+    assert f"continue with: convscope train --resume {run}" in message
+    step = json.loads(rest.splitlines()[-1])["step"]
+    done = convscope("train", "--resume", run, "--json-log")
+    events = lines(done)
+    assert done.returncode == 0, done.stderr
+    assert events[0]["event"] == "resumed"
+    assert events[0]["step"] == step > 0
+    assert events[-1]["event"] == "finished"
+    rows = table(run / "metrics.csv")
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
+    again = convscope("train", "--resume", run)
+    assert again.returncode == 2
+    assert "is finished; there is nothing to resume" in again.stderr
+
+
+def test_changed_images_are_refused_on_resume(tmp_path, convscope):
+    data = class_folders(tmp_path / "data", ["cat", "dog"], 12)
+    run = tmp_path / "run"
+    command = [COMMAND, "train", data, "--epochs", "500", "--out", run, *QUICK, "--json-log"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as job:
+        while '"epoch"' not in job.stdout.readline():
+            pass
+        job.send_signal(signal.SIGINT)
+        job.communicate(timeout=30)
+    Image.new("RGB", (32, 32), "red").save(data / "cat" / "0.png")
+    done = convscope("train", "--resume", run)
+    assert done.returncode == 2
+    assert "are not those that" in done.stderr
+
+
+def test_dry_run_shows_everything_and_writes_only_the_picture(tmp_path, convscope):
+    done = convscope("train", "digits", "--dry-run", "--out", tmp_path / "r", "--epochs", 2)
+    assert done.returncode == 0, done.stderr
+    assert "nothing was trained" in done.stdout
+    assert "learning rate" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["r.dry-run.png"]
+
+
+def test_a_model_of_ones_own(tmp_path, convscope, images):
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "def net(num_classes, input_shape, width=8):\n"
+        "    c, h, w = input_shape\n"
+        "    return nn.Sequential(nn.Conv2d(c, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2),\n"
+        "                         nn.Flatten(), nn.Linear(4 * width, num_classes))\n"
+    )
+    done = convscope(
+        "train", "digits", "--model", "mine:net", "--set", "model.options.width=6",
+        "--epochs", 1, "--out", "run", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answer = convscope("predict", "run", images, "--format", "json", cwd=tmp_path)
+    assert len(json.loads(answer.stdout)) == 10
+
+
+def class_folders(root, classes, count, seed=0):
+    generator = np.random.default_rng(seed)
+    for index, name in enumerate(classes):
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = generator.integers(index * 60, index * 60 + 90, (40, 36, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+    return root
+
+
+def wrong_inputs(tmp_path):
+    good = class_folders(tmp_path / "good", ["a", "b"], 12)
+    empty = class_folders(tmp_path / "empty", ["a", "b"], 12)
+    (empty / "c").mkdir()
+    one = class_folders(tmp_path / "one", ["a"], 12)
+    text = class_folders(tmp_path / "text", ["a", "b"], 12)
+    (text / "a" / "page.jpg").write_text("<html>")
+    (tmp_path / "file.jpg").write_text("x")
+    return [
+        ([tmp_path / "nowhere"], "no folder"),
+        ([tmp_path / "file.jpg"], "is a file"),
+        ([empty], "classes without images"),
+        ([one], "only one class"),
+        ([text], "page.jpg: not an image"),
+        ([], "which data?"),
+        ([good, "--model", "vgg99"], "unknown model 'vgg99'; there are vgg11"),
+        ([good, "--recipe", "best"], "unknown recipe 'best'"),
+        ([good, "--time", "soon"], "such as 90s, 3m or 1h"),
+        ([good, "--time", "1m", "--epochs", "3"], "not both"),
+        ([good, "--set", "optim.lr=1"], "no such setting; there are"),
+        ([good, "--set", "nonsense"], "write it as name=value"),
+        ([good, "--fraction", "7"], "data.fraction"),
+        ([good, "--epochs", "0"], "greater than or equal to 1"),
+        ([good, "--colour"], "No such option"),
+        (["--resume", tmp_path / "norun"], "does not exist"),
+        (["--resume", good], "is no run folder"),
+        ([good, "--resume", good], "give no data or settings beside it"),
+    ]
+
+
+def test_wrong_input_gets_a_message_and_exit_code_2(tmp_path, convscope):
+    for number, (arguments, message) in enumerate(wrong_inputs(tmp_path)):
+        out = tmp_path / f"out{number}"
+        where = [] if "--resume" in arguments else ["--out", out]
+        done = convscope("train", *arguments, *where)
+        assert (done.returncode, message in done.stderr) == (2, True), (arguments, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert not out.exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, convscope):
+    (tmp_path / "blocked").write_text("a file in the way")
+    done = convscope("train", "digits", "--epochs", 1, "--out", tmp_path / "blocked" / "run")
+    assert done.returncode == 2
+    assert f"cannot make the folder {tmp_path / 'blocked' / 'run'}" in done.stderr
+
+
+def test_the_help_needs_no_torch():
+    script = "import sys, convscope.cli.app; sys.exit('torch' in sys.modules)"
+    python = COMMAND.with_name("python")
+    assert subprocess.run([python, "-c", script], check=False, env=os.environ).returncode == 0
+
+
+@pytest.mark.slow
+def test_time_is_kept_within_a_tenth(tmp_path, convscope):
+    began = time.monotonic()
+    done = convscope("train", "digits", "--time", "8s", "--out", tmp_path / "r", "--json-log")
+    assert lines(done)[-1]["seconds"] == pytest.approx(8, rel=0.1)
+    assert time.monotonic() - began > 7

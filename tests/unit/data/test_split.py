@@ -1,0 +1,169 @@
+"""Who is held out: in proportion, by seed, and as a table recorded it."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from convscope.base.errors import DataError
+from convscope.data.split import (
+    COLUMNS,
+    MAX_VALIDATION,
+    assign_splits,
+    held_out,
+    split_table,
+    splits_from_table,
+    thinned,
+)
+
+
+def counts(dataset, splits, name):
+    return np.bincount(dataset.labels[splits == name], minlength=len(dataset.class_names)).tolist()
+
+
+def test_defaults_are_stratified(dataset):
+    data = dataset([0] * 200 + [1] * 100 + [2] * 40)
+    splits = assign_splits(data, 0, None, None)
+    assert counts(data, splits, "test") == [30, 15, 6]
+    assert counts(data, splits, "val") == [17, 8, 3]
+    assert sum(counts(data, splits, "train")) == 340 - 51 - 28
+
+
+def test_given_shares(dataset):
+    data = dataset([0, 1] * 100)
+    splits = assign_splits(data, 0, val=0.25, test=0.2)
+    assert counts(data, splits, "test") == [20, 20]
+    assert counts(data, splits, "val") == [20, 20]
+    assert "test" not in assign_splits(data, 0, val=0.25, test=0.0)
+
+
+def test_validation_has_a_default_limit(dataset):
+    data = dataset([0, 1] * 40_000, size=(1, 1), channels=1)
+    splits = assign_splits(data, 0, None, None)
+    assert (splits == "val").sum() == MAX_VALIDATION
+    assert (assign_splits(data, 0, 0.5, None) == "val").sum() == 34_000
+
+
+def test_the_seed_decides(dataset):
+    data = dataset([0, 1, 2] * 50)
+    first, again, other = (assign_splits(data, seed, None, None) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_the_data_is_not_changed(dataset):
+    data = dataset([0, 1] * 20)
+    assign_splits(data, 0, None, None)
+    assert set(data.splits.tolist()) == {""}
+
+
+def test_all_given_splits_are_kept(dataset):
+    given = ["train", "train", "val", "test"] * 5
+    data = dataset([0, 1, 0, 1] * 5, splits=given)
+    assert assign_splits(data, 0, 0.5, 0.5).tolist() == given
+
+
+def test_given_train_and_test_hold_out_only_validation(dataset):
+    data = dataset([0, 1] * 50, splits=["train"] * 80 + ["test"] * 20)
+    splits = assign_splits(data, 0, None, None)
+    assert (splits[80:] == "test").all()
+    assert counts(data, splits, "val") == [4, 4]
+
+
+def test_given_train_and_validation_have_no_test_unless_asked_for(dataset):
+    data = dataset([0, 1] * 50, splits=["train"] * 80 + ["val"] * 20)
+    splits = assign_splits(data, 0, None, None)
+    assert (splits == data.splits).all()
+    asked = assign_splits(data, 0, None, 0.1)
+    assert (asked[80:] == "val").all()
+    assert counts(data, asked, "test") == [5, 5]
+
+
+def test_validation_is_never_empty(dataset):
+    data = dataset([0, 0, 1, 1])
+    assert (assign_splits(data, 0, None, 0.0) == "val").sum() == 1
+
+
+def test_every_class_keeps_an_image_to_train_on(dataset):
+    data = dataset([0] * 30 + [1])
+    splits = assign_splits(data, 0, val=0.9, test=0.9)
+    assert splits[30] == "train"
+    assert counts(data, splits, "train") == [1, 1]
+
+
+def test_classes_without_training_images_are_named(dataset):
+    data = dataset([0, 0, 1, 2], splits=["train", "train", "val", "test"])
+    with pytest.raises(DataError, match="some: no training image left for b, c"):
+        assign_splits(data, 0, None, None)
+
+
+def test_no_training_images_at_all(dataset):
+    data = dataset([0, 1], splits=["test", "test"])
+    with pytest.raises(DataError, match="some: no training image left for a, b"):
+        assign_splits(data, 0, None, None)
+
+
+def test_held_out_in_proportion_with_the_largest_remainders():
+    labels = np.repeat([0, 1, 2], [10, 10, 5])
+    pool = np.ones(25, bool)
+    chosen = held_out(labels, pool, 6, np.random.default_rng(0))
+    assert np.bincount(labels[chosen]).tolist() == [3, 2, 1]  # 2.4, 2.4 and 1.2
+
+
+def test_thinned_keeps_each_class_in_proportion():
+    labels = np.repeat([0, 1, 2], [100, 50, 3])
+    train = np.arange(0, 153)
+    kept = thinned(labels, train, 0.1, seed=0)
+    assert np.bincount(labels[kept]).tolist() == [10, 5, 1]
+    np.testing.assert_array_equal(kept, thinned(labels, train, 0.1, seed=0))
+    assert kept.tolist() != thinned(labels, train, 0.1, seed=1).tolist()
+    assert thinned(labels, train, 1.0, seed=0) is train
+
+
+def table_of(data, splits):
+    hashes = [f"{i:064x}" for i in range(len(data))]
+    return split_table(data, splits, hashes)
+
+
+def test_a_table_has_a_row_with_the_hash_of_every_image(dataset):
+    data = dataset([0, 1, 1], splits=["train", "val", "test"])
+    rows = list(csv.reader(io.StringIO(table_of(data, data.splits))))
+    assert rows[0] == list(COLUMNS) == ["path", "label", "split", "sha256"]
+    assert rows[1] == ["000.png", "a", "train", "0" * 64]
+    assert rows[3] == ["002.png", "b", "test", "0" * 63 + "2"]
+
+
+def test_a_table_gives_the_splits_back(dataset):
+    data = dataset([0, 1] * 10)
+    splits = assign_splits(data, 3, None, None)
+    np.testing.assert_array_equal(
+        splits_from_table(table_of(data, splits), data, "split.csv"), splits
+    )
+
+
+def test_images_that_the_table_does_not_list_have_no_split(dataset):
+    few, more = dataset([0, 1] * 2), dataset([0, 1] * 3)
+    splits = np.array(["train", "val", "test", "train"])
+    found = splits_from_table(table_of(few, splits), more, "split.csv")
+    assert found.tolist() == [*splits.tolist(), "", ""]
+
+
+@pytest.mark.parametrize("text", ["", "path,split\n", "a,b,c,d\n1,2,3,4\n", "\n"])
+def test_what_is_no_table(dataset, text):
+    with pytest.raises(DataError, match=r"split\.csv is no table of path, label, split, sha256"):
+        splits_from_table(text, dataset([0, 1]), "split.csv")
+
+
+def test_a_table_that_is_cut_off(dataset):
+    data = dataset([0, 1])
+    text = table_of(data, np.array(["train", "val"]))
+    with pytest.raises(DataError, match=r"split\.csv is no table"):
+        splits_from_table(text[:-70], data, "split.csv")
+
+
+def test_a_table_of_other_images(dataset):
+    data = dataset([0, 1])
+    text = table_of(data, np.array(["train", "val"])).replace(".png", ".jpg")
+    with pytest.raises(DataError, match=r"split\.csv lists none of the images of some"):
+        splits_from_table(text, data, "split.csv")
