@@ -99,11 +99,8 @@ def test_calibration(bins, classes):
 
 def test_most_confused():
     confusion = np.random.default_rng(1).integers(0, 4, (6, 6))
-    pairs = []
-    for target in range(6):
-        for predicted in range(6):
-            if target != predicted and confusion[target, predicted]:
-                pairs.append((target, predicted, int(confusion[target, predicted])))
+    cells = [(target, predicted) for target in range(6) for predicted in range(6)]
+    pairs = [(t, p, int(confusion[t, p])) for t, p in cells if t != p and confusion[t, p] > 0]
     pairs.sort(key=lambda pair: -pair[2])
     assert most_confused(confusion, 100) == pairs
     assert most_confused(confusion, 4) == pairs[:4]

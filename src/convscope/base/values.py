@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from convscope.base.errors import ConvscopeError
 
-
 V = TypeVar("V", bound="Value")
 
 

@@ -125,7 +125,8 @@ class TerminalView:
     def _step(self, event: Stepped) -> None:
         note = (
             f"step {event.step:,} · loss {event.loss:.3f} · "
-            f"{event.images_per_second:,.0f} images/s · data {event.waiting:.0%} · {duration(event.eta)} left"
+            f"{event.images_per_second:,.0f} images/s · data {event.waiting:.0%} · "
+            f"{duration(event.eta)} left"
         )
         planned = event.total if event.total < 1e6 else 0
         self._update(f"epoch {event.epoch + 1}", event.step, planned or event.step * 20, note)

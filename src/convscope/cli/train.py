@@ -19,42 +19,51 @@ if TYPE_CHECKING:
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+Data = Annotated[
+    str | None, typer.Argument(help="A folder of class folders, or a known data set's name.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option(help="A name from `convscope models`, or your own package.module:function."),
+]
+RecipeName = Annotated[str, typer.Option(help="scratch or vgg-paper.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="How many epochs.")]
+Time = Annotated[str | None, typer.Option(help="How long instead, such as 90s, 3m or 1h.")]
+Batch = Annotated[int | None, typer.Option(min=2, help="Images in a step.")]
+Patience = Annotated[
+    int | None, typer.Option(min=1, help="Stop after so many epochs without gain.")
+]
+Fraction = Annotated[float | None, typer.Option(help="Share of the training images to train on.")]
+Weights = Annotated[bool, typer.Option("--class-weights", help="Weigh rare classes up.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same run.")]
+Out = Annotated[Path | None, typer.Option(help="The run folder; by default runs/DATA-MODEL.")]
+Resume = Annotated[Path | None, typer.Option(help="Continue this run.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check and show everything, train nothing.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting of the recipe: optim.clip=1, data.size=64."),
+]
+JsonLog = Annotated[bool, typer.Option("--json-log", help="Print events as JSON lines.")]
+
+
 def train(
-    data: Annotated[
-        str | None, typer.Argument(help="A folder of class folders, or a known data set's name.")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="A name from `convscope models`, or your own package.module:function."),
-    ] = None,
-    recipe: Annotated[str, typer.Option(help="scratch or vgg-paper.")] = "scratch",
-    epochs: Annotated[int | None, typer.Option(min=1, help="How many epochs.")] = None,
-    time: Annotated[
-        str | None, typer.Option(help="How long instead, such as 90s, 3m or 1h.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option(min=2, help="Images in a step.")] = None,
-    patience: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many epochs without gain.")
-    ] = None,
-    fraction: Annotated[
-        float | None, typer.Option(help="Train on this share of the training images.")
-    ] = None,
-    class_weights: Annotated[
-        bool, typer.Option("--class-weights", help="Weigh rare classes up.")
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same run.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="The run folder; runs/DATA-MODEL.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Continue this run.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check and show everything, train nothing.")
-    ] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change a setting of the recipe: optim.clip=1, data.size=64."),
-    ] = None,
-    json_log: Annotated[
-        bool, typer.Option("--json-log", help="Print events as JSON lines.")
-    ] = False,
+    data: Data = None,
+    model: Model = None,
+    recipe: RecipeName = "scratch",
+    epochs: Epochs = None,
+    time: Time = None,
+    batch: Batch = None,
+    patience: Patience = None,
+    fraction: Fraction = None,
+    class_weights: Weights = False,
+    seed: Seed = 0,
+    out: Out = None,
+    resume: Resume = None,
+    dry_run: DryRun = False,
+    settings: Settings = None,
+    json_log: JsonLog = False,
 ) -> None:
     """Train a classifier on DATA and write a run folder."""
     if resume is not None:
@@ -63,28 +72,31 @@ def train(
         return
     if data is None:
         raise ConvscopeError("which data? Give a folder or a name: convscope train DATA")
-    chosen = _recipe(recipe, data, model)
-    changes: dict[str, Any] = {"seed": seed}
     if epochs is not None and time is not None:
         raise ConvscopeError("give --epochs or --time, not both")
+    given = {
+        "epochs": epochs,
+        "batch_size": batch,
+        "patience": patience,
+        "data.fraction": fraction,
+        "optim.class_weights": class_weights or None,
+    }
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if time is not None:
         changes |= {"epochs": None, "time_budget": parse_time(time)}
-    given = {"epochs": epochs, "batch_size": batch, "patience": patience}
-    changes |= {key: value for key, value in given.items() if value is not None}
-    if fraction is not None:
-        changes["data.fraction"] = fraction
-    if class_weights:
-        changes["optim.class_weights"] = True
-    chosen = chosen.with_settings(changes | parse_settings(settings or []))
-    if out is None:
-        from convscope.runs.folder import new_folder
-
-        stem = re.sub(r"[^\w.-]+", "-", f"{Path(data).name or 'data'}-{chosen.model.name}")
-        out = new_folder(stem)
+    changes |= {"seed": seed, **parse_settings(settings or [])}
+    chosen = _recipe(recipe, data, model).with_settings(changes)
+    folder = out or _new_folder(data, chosen.model.name)
     if dry_run:
-        _dry_run(chosen, out, json_log=json_log)
+        _dry_run(chosen, folder, json_log=json_log)
     else:
-        _run(chosen, out, resume=False, json_log=json_log)
+        _run(chosen, folder, resume=False, json_log=json_log)
+
+
+def _new_folder(data: str, model: str) -> Path:
+    from convscope.runs.folder import new_folder
+
+    return new_folder(re.sub(r"[^\w.-]+", "-", f"{Path(data).name or 'data'}-{model}"))
 
 
 def parse_time(text: str) -> float:

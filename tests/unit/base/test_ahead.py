@@ -103,9 +103,10 @@ def test_no_items():
 
 
 def test_the_threads_end_with_the_caller():
-    before = threading.active_count()
+    before = set(threading.enumerate())
     results = map_ahead(lambda item: item, range(100), ahead=10, threads=3)
     next(results)
-    assert threading.active_count() > before
+    begun = set(threading.enumerate()) - before
+    assert begun
     results.close()
-    assert threading.active_count() == before
+    assert not any(thread.is_alive() for thread in begun)

@@ -9,7 +9,7 @@ from convscope.base import errors
     "kind", [errors.DataError, errors.WeightsError, errors.TrainingError, errors.ConvscopeError]
 )
 def test_all_are_of_one_family(kind):
-    with pytest.raises(errors.ConvscopeError, match="^the message$"):
+    with pytest.raises(errors.ConvscopeError, match=r"^the message$"):
         raise kind("the message")
 
 

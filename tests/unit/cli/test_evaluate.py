@@ -28,7 +28,8 @@ def test_json_and_files(convscope, trained):
     right = sum(int(rows[i][i]) for i in range(1, 11))
     assert right / figures["n"] == figures["top1"]
     for name in ("confusion.png", "reliability.png", "mistakes.png"):
-        assert min(Image.open(folder / name).size) > 300
+        with Image.open(folder / name) as picture:
+            assert min(picture.size) > 300
 
 
 def test_the_end_card(convscope, trained):

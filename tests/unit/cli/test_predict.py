@@ -75,7 +75,9 @@ def test_predict_evaluate_and_api_give_the_same_bits(convscope, trained, images,
     single = convscope("predict", trained, *files, "--logit", "--topk", 1, "--format", "json",
                        "--batch", 1)  # fmt: skip
     for row, logits in zip(json.loads(single.stdout), table.logits, strict=True):
-        assert row["topk"][0]["logit"] == pytest.approx(logits.max(), abs=1e-5 * float(abs(logits).max()))
+        assert row["topk"][0]["logit"] == pytest.approx(
+            logits.max(), abs=1e-5 * float(abs(logits).max())
+        )
 
 
 def test_wrong_input(convscope, trained, tmp_path):

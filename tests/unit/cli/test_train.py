@@ -199,3 +199,18 @@ def test_time_is_kept_within_a_tenth(tmp_path, convscope):
     done = convscope("train", "digits", "--time", "8s", "--out", tmp_path / "r", "--json-log")
     assert lines(done)[-1]["seconds"] == pytest.approx(8, rel=0.1)
     assert time.monotonic() - began > 7
+
+
+def test_a_write_that_fails_leaves_nothing_half_done(tmp_path):
+    """As on a full disk: no file of this process may grow over 30 kB, and the split table does."""
+    import resource
+
+    command = [COMMAND, "train", "digits", "--epochs", "1", "--out", tmp_path / "run"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)),  # noqa: PLW1509
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"cannot write {tmp_path / 'run'}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

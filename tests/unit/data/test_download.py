@@ -38,8 +38,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         sent = body[: server.breaks_after] if server.breaks_after else body
-        self.wfile.write(sent)
         server.sent += len(sent)
+        self.wfile.write(sent)
 
     def log_message(self, *arguments):
         pass

@@ -55,7 +55,7 @@ def test_a_bad_file_is_a_row_and_the_others_are_answered(model, files, tmp_path)
     assert [row.error is None for row in rows] == [True, False, False, True]
     assert "not an image" in rows[1].error
     assert "No such file" in rows[2].error
-    with pytest.raises(UnreadableImageError, match="bad.jpg"):
+    with pytest.raises(UnreadableImageError, match=r"bad\.jpg"):
         model.predict([files[0], bad])
 
 

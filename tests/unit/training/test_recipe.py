@@ -18,7 +18,7 @@ def test_a_recipe_survives_json(name):
 
 def test_unknown_keys_are_refused_by_name():
     data = scratch("digits").model_dump(mode="json") | {"learning_rate": 3}
-    with pytest.raises(ConvscopeError, match="here.json: learning_rate: no such setting"):
+    with pytest.raises(ConvscopeError, match=r"here\.json: learning_rate: no such setting"):
         Recipe.parse(data, "here.json")
 
 

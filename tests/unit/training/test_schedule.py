@@ -1,5 +1,7 @@
 """The learning rate and the plan are pure functions that hit their ends."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +39,7 @@ def test_progress_never_goes_back_and_ends_at_one(changes):
         step = min(step + ahead, plan.total)
         plan = plan.replanned(step, step + more)
     marks = [plan.progress(s) for s in range(plan.total + 1)]
-    assert all(a <= b + 1e-12 for a, b in zip(marks, marks[1:], strict=False))
+    assert all(a <= b + 1e-12 for a, b in pairwise(marks))
     assert marks[-1] == pytest.approx(1)
     assert all(0 <= mark <= 1 for mark in marks)
 
