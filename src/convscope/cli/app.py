@@ -57,6 +57,9 @@ def main() -> None:
         # The reader went away (`convscope predict ... | head`): nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        sys.stderr.write(f"convscope: {error}\n")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("convscope: stopped\n")
         sys.exit(130)

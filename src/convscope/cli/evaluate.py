@@ -33,7 +33,7 @@ def evaluate(
 
     classifier = load(run)
     dataset = run_dataset(run, data).aligned_to(classifier.class_names or ())
-    errors = Console(stderr=True, highlight=False)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("evaluating", total=None)
         evaluation = run_evaluation(
@@ -59,7 +59,7 @@ def evaluate(
     if as_json:
         print(json.dumps(evaluation.as_json(), allow_nan=False))
     else:
-        _card(run, evaluation, folder, Console(highlight=False))
+        _card(run, evaluation, folder, Console(highlight=False, soft_wrap=True))
 
 
 def _card(run: Path, evaluation: "Evaluation", folder: Path, console: object) -> None:
@@ -107,7 +107,7 @@ def _card(run: Path, evaluation: "Evaluation", folder: Path, console: object) ->
         f"convscope evaluate {run} --data OTHER_IMAGES",
         f"xdg-open {folder / picture}",
     ):
-        console.print(f"  {command}", soft_wrap=True)
+        console.print(f"  {command}")
 
 
 def _share(value: float | None) -> str:

@@ -22,6 +22,7 @@ from convscope.training.events import (
     StageStarted,
     Stepped,
 )
+from convscope.training.recipe import Optim
 from convscope.training.schedule import learning_rate
 
 Show = Callable[[Event, dict[str, Any]], None]
@@ -61,7 +62,7 @@ class TerminalView:
     """A line per epoch; in a terminal a progress bar below it, elsewhere a plain line at times."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)
+        self._console = Console(highlight=False, soft_wrap=True)
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=24),
             TextColumn("{task.fields[note]}"),
@@ -131,7 +132,7 @@ class TerminalView:
         planned = event.total if event.total < 1e6 else 0
         self._update(f"epoch {event.epoch + 1}", event.step, planned or event.step * 20, note)
         if not self._console.is_terminal and monotonic() - self._printed > _PLAIN_SECONDS:
-            self._console.print(f"  epoch {event.epoch + 1} · {note}", soft_wrap=True)
+            self._console.print(f"  epoch {event.epoch + 1} · {note}")
             self._printed = monotonic()
 
     def _epoch(self, event: EpochEnded) -> None:
@@ -144,7 +145,6 @@ class TerminalView:
             f"top-1 {event.train_top1:.2%} · val loss {event.val_loss:.3f}{loss}, "
             f"top-1 {event.val_top1:.2%}{top1} · {event.images_per_second:,.0f} images/s · "
             f"data {event.waiting:.0%} · {duration(event.seconds)}{best}",
-            soft_wrap=True,
         )
         self._before = event
         self._printed = monotonic()
@@ -184,7 +184,7 @@ def print_data(console: Console, event: Prepared) -> None:
 
 def dry_run_card(event: Prepared, picture: Path) -> None:
     """What would be trained, and how."""
-    recipe, console = event.recipe, Console(highlight=False)
+    recipe, console = event.recipe, Console(highlight=False, soft_wrap=True)
     length = f"{recipe.epochs} epochs" if recipe.epochs else f"{duration(recipe.time_budget or 0)}"
     console.print(f"\nrecipe [bold]{recipe.name}[/] · {length} · batch {recipe.batch_size}")
     for index, stage in enumerate(recipe.stages):
@@ -198,16 +198,24 @@ def dry_run_card(event: Prepared, picture: Path) -> None:
             f"start {stage.start}, shorter side {stage.train_resize or here.data.resize} x "
             f"{here.augment.scale[0]:g} to {here.augment.scale[1]:g}"
         )
-        rates = [learning_rate(here.optim, part / 10) for part in range(11)]
-        line = " ".join(f"{rate:.3g}" for rate in rates)
-        console.print(f"    learning rate at 0, 10, ... 100 % ({here.optim.schedule}): {line}")
+        console.print(f"    learning rate {_rates(here.optim)}")
     console.print(f"an augmented training batch: {picture}\nnothing was trained (--dry-run)")
+
+
+def _rates(optim: Optim) -> str:
+    if optim.schedule == "plateau":
+        return (
+            f"{optim.learning_rate:g}, divided by 10 after {optim.plateau_patience} epochs without "
+            f"gain, {optim.plateau_drops} times"
+        )
+    rates = [f"{learning_rate(optim, part / 10):.3g}" for part in range(11)]
+    return f"({optim.schedule}) at 0, 10, ... 100 %: {' '.join(rates)}"
 
 
 def training_card(run: Path) -> None:
     """What training ended with, and what to do next."""
     status = read_json(run / "run.json")
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(
         f"\n[bold]{status['val']['top1']:.2%}[/] of the validation images right "
         f"(epoch {status['best_epoch']}, loss {status['val']['loss']:.3f}) "
@@ -219,4 +227,4 @@ def training_card(run: Path) -> None:
         f"convscope predict {run} IMAGE...",
         f"tensorboard --logdir {run / 'events'}",
     ):
-        console.print(f"  {command}", soft_wrap=True)
+        console.print(f"  {command}")

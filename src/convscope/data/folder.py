@@ -1,6 +1,7 @@
 """Class folders, with or without split folders above them."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,7 +128,10 @@ def _files(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not _hidden(name))
         for name in sorted(files):
             if not _hidden(name):
-                yield Path(where, name)
+                path = Path(where, name)
+                if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", str(path)):
+                    raise DataError(f"{str(path)!r}: control characters or bytes that are not UTF-8 in the name; rename it")
+                yield path
 
 
 def _hidden(name: str) -> bool:

@@ -100,7 +100,10 @@ def splits_from_table(text: str, dataset: Dataset, where: str) -> np.ndarray:
     if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
         raise DataError(f"{where} is no table of {', '.join(COLUMNS)}")
     recorded = {row[0]: row[2] for row in rows[1:]}
+    unknown = set(recorded.values()) - set(SPLITS)
+    if unknown:
+        raise DataError(f"{where} has unknown splits: {', '.join(sorted(unknown))}")
     splits = np.array([recorded.get(path, "") for path in dataset.paths], dtype="<U5")
-    if not np.isin(splits, SPLITS).any():
+    if not (splits != "").any():
         raise DataError(f"{where} lists none of the images of {dataset.name}")
     return splits

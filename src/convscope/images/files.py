@@ -15,6 +15,7 @@ Grey becomes three equal channels where the network wants colour; colour becomes
 ITU-R 601 luma (0.299 R + 0.587 G + 0.114 B) where it wants grey.
 """
 
+import contextlib
 import io
 import struct
 import warnings
@@ -106,7 +107,8 @@ def _pixels(image: Image.Image, content: bytes, channels: int) -> Pixels:
     if image.format == "JPEG" and plain:
         # libjpeg-turbo without Pillow's copies: twice as fast, the same bits.
         space = "RGB" if image.mode == "RGB" else "GRAY"
-        return to_channels(simplejpeg.decode_jpeg(content, space, strict=True), channels)
+        with contextlib.suppress(ValueError):  # stricter than Pillow, which then decides
+            return to_channels(simplejpeg.decode_jpeg(content, space, strict=True), channels)
     image = ImageOps.exif_transpose(_plain_mode(image))
     array = np.asarray(image)
     return to_channels(array if array.ndim == 3 else array[:, :, None], channels)

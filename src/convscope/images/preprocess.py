@@ -1,12 +1,12 @@
 """Pixels to the network's input: one description for training, evaluation and prediction."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from convscope.base.tensors import Images, PixelBatch, Pixels
 from convscope.base.values import Value
@@ -19,12 +19,20 @@ class Preprocess(Value):
     side to `size` and pads with the mean; `"stretch"` ignores the aspect ratio.
     """
 
-    size: tuple[int, int] = Field(description="height and width of the network's input")
+    size: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] = Field(
+        description="height and width of the network's input"
+    )
     channels: Literal[1, 3]
     resize: int = Field(gt=0, description="shorter side, in pixels, before the cut")
     fit: Literal["crop", "pad", "stretch"] = "crop"
     mean: tuple[float, ...]
-    std: tuple[float, ...]
+    std: tuple[Annotated[float, Field(gt=0)], ...]
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "Preprocess":
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(f"{self.channels} channels need as many means and standard deviations")
+        return self
 
     def canvas(self, pixels: Pixels) -> Pixels:
         """`pixels` resized, before they are cut or padded: what random crops are taken from."""

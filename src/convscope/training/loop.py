@@ -69,14 +69,14 @@ def train(
         return
     setup, event = prepared
     yield event
-    previous: nn.Module | None = None
+    previous, spent = None, 0.0 if resume is None else resume.position.seconds
     for index in range(0 if resume is None else resume.position.stage, len(recipe.stages)):
-        work = _build(setup, index, previous, resume)
+        work = _build(setup, index, previous, resume, spent)
         yield _stage_started(work)
         done = yield from _train_stage(work, stop)
         if not done:
             return
-        previous, resume = work.classifier.module, None
+        previous, resume, spent = work.classifier.module, None, work.clock.seconds()
 
 
 @dataclass
@@ -117,7 +117,9 @@ class _Work:
         return capture_state(position, self.classifier.module, self.optimiser)
 
 
-def _build(setup: Setup, index: int, previous: nn.Module | None, resume: State | None) -> _Work:
+def _build(
+    setup: Setup, index: int, previous: nn.Module | None, resume: State | None, spent: float
+) -> _Work:
     recipe = setup.recipe.at_stage(index)
     stage = recipe.stages[index]
     preprocess = setup.preprocess(recipe.data)
@@ -152,7 +154,7 @@ def _build(setup: Setup, index: int, previous: nn.Module | None, resume: State |
     names = setup.dataset.class_names
     classifier = Classifier(recipe.model.name, module, preprocess, names)
     began = setup.began if previous is None else perf_counter()
-    clock = _Clock(first.seconds, began, perf_counter())
+    clock = _Clock(spent, began, perf_counter())
     return _Work(setup, recipe, index, classifier, optimiser, train, val, weights, clock, first)
 
 

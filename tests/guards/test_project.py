@@ -1,0 +1,92 @@
+"""The project's own promises: ceilings, file map, documentation that matches the code."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import convscope
+from convscope.nets.catalog import NETWORKS
+from convscope.training.recipe import Recipe
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+
+def tracked():
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_the_size_check_finds_what_is_too_long(tmp_path):
+    from check_sizes import violations
+
+    body = "    x = 1\n"
+    fits, breaks = tmp_path / "fits.py", tmp_path / "breaks.py"
+    fits.write_text("def f():\n" + body * 59)
+    breaks.write_text("def f():\n" + body * 60 + "\n" * 340)
+    assert violations(fits) == []
+    assert len(violations(breaks)) == 2
+
+
+def test_the_file_map_names_every_module_and_nothing_else():
+    text = (ROOT / "README.md").read_text()
+    block = text.split("## File map")[1].split("```")[1]
+    named = set(re.findall(r"^ +(\w+\.py)", block, re.M))
+    there = {
+        Path(path).name
+        for path in tracked()
+        if path.startswith("src/") and path.endswith(".py") and "__init__" not in path
+    }
+    assert named == there
+
+
+def test_public_names_are_documented():
+    text = (ROOT / "docs/reference/python.md").read_text()
+    for name in convscope.__all__:
+        assert f"`{name}" in text, name
+        assert getattr(convscope, name).__doc__
+
+
+def test_networks_are_documented():
+    text = (ROOT / "docs/networks.md").read_text()
+    for name in NETWORKS:
+        assert f"`{name.removesuffix('-bn')}`" in text, name
+
+
+def test_settings_named_in_the_docs_exist():
+    recipe = Recipe.parse({"name": "x", "data": {"source": "x"}, "epochs": 1}, "test")
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
+    named = {
+        name
+        for page in pages
+        for name in re.findall(r"\b((?:optim|data|augment)\.[a-z_]+)", page.read_text())
+        if not name.endswith((".py", ".md"))
+    }
+    assert len(named) > 8
+    values = recipe.model_dump()
+    for name in named:
+        part, key = name.split(".")
+        assert key in values[part], name
+
+
+def test_pinned_versions_satisfy_the_ranges():
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.lower().replace("_", "-").split("==") for line in lines if "==" in line)
+    extras = project["optional-dependencies"].values()
+    for text in [*project["dependencies"], *(item for extra in extras for item in extra)]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(pins[requirement.name]), text
+
+
+@pytest.mark.parametrize("word", ["utils", "helpers", "common", "manager"])
+def test_no_module_is_named_after_nothing(word):
+    assert not [path for path in tracked() if Path(path).stem == word]
