@@ -18,6 +18,7 @@ from benchmarks.jpegs import DISTINCT, jpeg_folder
 from benchmarks.measure import Row, interleaved
 from convscope.base.device import channels_last, num_cpus, training_precision
 from convscope.data.augment import Augment, colour_basis
+from convscope.data.canvases import Canvases
 from convscope.data.dataset import ArraySource, Dataset
 from convscope.data.folder import read_folder
 from convscope.data.loader import Batches, Scan, fits_in_memory, scan
@@ -44,15 +45,16 @@ def measure(count: int, rounds: int) -> list[Row]:
     step = _training_step(mixed=precision == "bfloat16")
     indices = np.arange(len(dataset))
 
-    def epochs(source: Dataset, canvases: dict[int, np.ndarray], workers: int):
+    def epochs(source: Dataset, canvases: Canvases, workers: int):
         batches = Batches(source, preprocess, indices, canvases, _BATCH, _CPU, workers)
         return _epochs(batches, scanned, step)
 
+    none = Canvases.of({}, len(dataset))
     values = interleaved(
         {
-            "arrays": epochs(_arrays(dataset, scanned), {}, 0),
+            "arrays": epochs(_arrays(dataset, scanned), none, 0),
             "kept": epochs(dataset, scanned.canvases, 0),
-            "streamed": epochs(dataset, {}, num_cpus()),
+            "streamed": epochs(dataset, none, num_cpus()),
         },
         rounds,
         warm_up=0,
@@ -82,7 +84,8 @@ def _scanned(dataset: Dataset, preprocess: Preprocess) -> Scan:
 
 def _arrays(dataset: Dataset, scanned: Scan) -> Dataset:
     """The same images as one array of canvases."""
-    images = np.stack([scanned.canvases[i] for i in range(len(dataset))])
+    images = scanned.canvases.together(np.arange(len(dataset)))
+    assert images is not None
     return Dataset(
         "arrays", dataset.class_names, dataset.paths, dataset.labels, dataset.splits,
         ArraySource(images), 3,

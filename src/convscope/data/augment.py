@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from convscope.base.tensors import Images, Pixels
+from convscope.base.tensors import Images, PixelBatch, Pixels
 from convscope.base.values import Value
 from convscope.images.preprocess import Preprocess, resized
 
@@ -64,6 +64,19 @@ def _mixed(value: np.ndarray) -> np.ndarray:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return z ^ (z >> np.uint64(31))
+
+
+def takes_whole_images(augment: Augment) -> bool:
+    """Whether a canvas of the network's size is used as it is, but for mirroring."""
+    return not augment.pad and augment.scale == (1.0, 1.0)
+
+
+def mirror(batch: PixelBatch, draws: np.ndarray, augment: Augment) -> PixelBatch:
+    """The images that the draws choose mirrored left to right, in place: as `cut` does it."""
+    if augment.flip:
+        chosen = draws[:, _FLIP] < 0.5
+        batch[chosen] = batch[chosen, :, ::-1]
+    return batch
 
 
 def cut(canvas: Pixels, draw: np.ndarray, augment: Augment, preprocess: Preprocess) -> Pixels:

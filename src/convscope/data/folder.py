@@ -130,7 +130,8 @@ def _files(folder: Path) -> Iterator[Path]:
             if not _hidden(name):
                 path = Path(where, name)
                 if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", str(path)):
-                    raise DataError(f"{str(path)!r}: control characters or bytes that are not UTF-8 in the name; rename it")
+                    reason = "control characters or bytes that are not UTF-8 in the name"
+                    raise DataError(f"{str(path)!r}: {reason}; rename it")
                 yield path
 
 

@@ -18,7 +18,15 @@ from torch.utils.data import Dataset as TorchDataset
 from convscope.base.device import num_cpus
 from convscope.base.errors import DataError, UnreadableImageError, listing
 from convscope.base.tensors import Images, Pixels, Targets
-from convscope.data.augment import Augment, change_values, cut, uniforms
+from convscope.data.augment import (
+    Augment,
+    change_values,
+    cut,
+    mirror,
+    takes_whole_images,
+    uniforms,
+)
+from convscope.data.canvases import Canvases
 from convscope.data.dataset import ArraySource, Dataset
 from convscope.images.preprocess import Preprocess
 
@@ -31,12 +39,12 @@ class Scan:
 
     Attributes:
         hashes: SHA-256 of each image's content, (n,).
-        canvases: the kept images, by index; empty where the set is streamed.
+        canvases: the kept images; none where the set is streamed.
         mean, covariance: of the statistics images' pixels / 255, per channel.
     """
 
     hashes: tuple[str, ...]
-    canvases: dict[int, Pixels]
+    canvases: Canvases
     mean: np.ndarray
     covariance: np.ndarray
 
@@ -66,7 +74,7 @@ def scan(
         DataError: listing all files that cannot be read.
     """
     hashes: list[str] = []
-    canvases: dict[int, Pixels] = {}
+    kept: dict[int, Pixels] = {}
     bad: list[UnreadableImageError] = []
     channels = preprocess.channels
     count, total, products = 0, np.zeros(channels), np.zeros((channels, channels))
@@ -92,7 +100,7 @@ def scan(
                     bad.append(error)
                 elif canvas is not None:
                     if keep[index]:
-                        canvases[index] = canvas
+                        kept[index] = canvas
                     if statistics[index]:
                         values = canvas.reshape(-1, channels).astype(np.float32) / 255
                         count += len(values)
@@ -107,6 +115,7 @@ def scan(
             f"{listing([str(error) for error in bad])}\nrepair or remove them"
         )
     mean = total / max(1, count)
+    canvases = Canvases.of(kept, len(dataset))
     yield Scan(tuple(hashes), canvases, mean, products / max(1, count) - np.outer(mean, mean))
 
 
@@ -126,7 +135,7 @@ class Batches:
     dataset: Dataset
     preprocess: Preprocess
     indices: np.ndarray
-    canvases: dict[int, Pixels]
+    canvases: Canvases
     batch_size: int
     device: torch.device
     workers: int = 0
@@ -191,8 +200,13 @@ class _Reader(TorchDataset[np.ndarray]):
 
     def __getitem__(self, ids: np.ndarray) -> np.ndarray:
         batches, preprocess = self._batches, self._batches.preprocess
-        pixels = np.empty((len(ids), *preprocess.size, preprocess.channels), np.uint8)
         draws = uniforms(*self._key, ids)
+        if self._augment is None or takes_whole_images(self._augment):
+            # Canvases that need no cut are gathered at once: an eighth of the time of one by one.
+            whole = batches.canvases.together(ids)
+            if whole is not None and whole.shape[1:3] == preprocess.size:
+                return whole if self._augment is None else mirror(whole, draws, self._augment)
+        pixels = np.empty((len(ids), *preprocess.size, preprocess.channels), np.uint8)
         for place, index in enumerate(ids.tolist()):
             canvas = batches.canvases.get(index)
             if canvas is None:

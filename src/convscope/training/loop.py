@@ -234,6 +234,7 @@ def _epoch(
     """Steps until the epoch, the plan or the patience of `stop` ends."""
     recipe = work.recipe
     plan = Plan(position.segments)
+    work.classifier.module.train()
     began, waited, images = perf_counter(), 0.0, 0
     stored = 0.0  # seconds that the consumer took to store checkpoints
     rates = _Rates(0.0, 0.0)
@@ -300,7 +301,6 @@ def _step(work: _Work, batch: Batch, rate: float, step: int) -> tuple[float, int
     module, optimiser, optim = work.classifier.module, work.optimiser, work.recipe.optim
     for group in optimiser.param_groups:
         group["lr"] = rate
-    module.train()
     mixed = work.setup.precision == "bfloat16"
     with torch.autocast(work.setup.device.type, torch.bfloat16, enabled=mixed):
         logits = module(batch.images)

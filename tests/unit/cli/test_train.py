@@ -208,7 +208,7 @@ def test_a_write_that_fails_leaves_nothing_half_done(tmp_path):
     command = [COMMAND, "train", "digits", "--epochs", "1", "--out", tmp_path / "run"]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)),  # noqa: PLW1509
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)),
     )  # fmt: skip
     assert done.returncode == 2
     assert f"cannot write {tmp_path / 'run'}" in done.stderr

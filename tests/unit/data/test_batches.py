@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from convscope.data.augment import Augment, colour_basis
+from convscope.data.canvases import Canvases
 from convscope.data.folder import read_folder
 from convscope.data.loader import Batches
 from convscope.images.preprocess import Preprocess
@@ -25,7 +26,7 @@ def data(image_files):
 def batches(data, *, cached=True, batch_size=4, workers=0, indices=None):
     indices = np.arange(1, len(data)) if indices is None else indices
     every = {i: PREPROCESS.canvas(data.image(i, 3)) for i in indices.tolist()}
-    canvases = every if cached else {}
+    canvases = Canvases.of(every if cached else {}, len(data))
     return Batches(data, PREPROCESS, indices, canvases, batch_size, CPU, workers)
 
 
@@ -99,8 +100,7 @@ def test_streamed_images_are_the_cached_ones(data):
 
 def test_some_canvases_may_be_missing(data):
     some = batches(data)
-    for index in (2, 3, 11):
-        del some.canvases[index]
+    some.canvases.rows[[2, 3, 11]] = -1
     assert_same(epoch(some), epoch(batches(data)))
 
 
@@ -146,7 +146,7 @@ def test_an_image_is_changed_differently_in_every_epoch(data):
 def test_without_augmentation_a_canvas_of_the_inputs_size_stays_as_it_is(dataset):
     data = dataset([0, 1] * 4, size=(7, 6))
     preprocess = PREPROCESS.model_copy(update={"resize": 6})
-    some = Batches(data, preprocess, np.arange(8), {}, 8, CPU)
+    some = Batches(data, preprocess, np.arange(8), Canvases.of({}, 8), 8, CPU)
     (batch,) = epoch(some, augment=Augment())
     expected = preprocess.normalise(data.source.images[batch.ids])
     assert torch.equal(batch.images, expected)
@@ -157,3 +157,17 @@ def test_a_caller_may_stop_in_the_middle_of_an_epoch(data):
     first = next(found)
     found.close()
     assert_same([first], epoch(batches(data))[:1])
+
+
+def test_whole_canvases_are_gathered_as_they_are_cut_one_by_one(data):
+    flips = Augment(flip=True, pad=0)
+    indices = np.arange(len(data))
+    whole = {i: PREPROCESS.centre(PREPROCESS.canvas(data.image(i, 3))) for i in indices.tolist()}
+    together = Batches(data, PREPROCESS, indices, Canvases.of(whole, len(data)), 4, CPU)
+    images = tuple(whole.values())
+    one_by_one = Batches(data, PREPROCESS, indices, Canvases(indices, images), 4, CPU)
+    assert one_by_one.canvases.together(indices) is None
+    assert_same(epoch(together, augment=flips), epoch(one_by_one, augment=flips))
+    assert_same(list(together.in_order()), list(one_by_one.in_order()))
+    for index, image in whole.items():
+        np.testing.assert_array_equal(together.canvases.get(index), image)
