@@ -35,13 +35,14 @@ def test_the_size_check_finds_what_is_too_long(tmp_path):
 def test_the_file_map_names_every_module_and_nothing_else():
     text = (ROOT / "README.md").read_text()
     block = text.split("## File map")[1].split("```")[1]
-    named = set(re.findall(r"^ +(\w+\.py)", block, re.M))
-    there = {
-        Path(path).name
-        for path in tracked()
-        if path.startswith("src/") and path.endswith(".py") and "__init__" not in path
-    }
-    assert named == there
+    named, folder = set(), ""
+    for line in block.splitlines():
+        if match := re.match(r"  (\w+/) ", line):
+            folder = match[1]
+        elif match := re.match(r"    (\w+\.py) ", line):
+            named.add(f"src/convscope/{folder}{match[1]}")
+    there = {path for path in tracked() if path.startswith("src/") and path.endswith(".py")}
+    assert named == {path for path in there if not path.endswith("__init__.py")}
 
 
 def test_public_names_are_documented():

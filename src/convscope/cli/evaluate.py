@@ -25,13 +25,14 @@ def evaluate(
     from rich.console import Console
     from rich.progress import Progress
 
+    from convscope.base.device import default_device
     from convscope.evaluation.evaluate import evaluate as run_evaluation
     from convscope.evaluation.evaluate import indices_of
     from convscope.report.evaluation import write_evaluation
     from convscope.runs.data import overlap, run_dataset
     from convscope.runs.folder import load
 
-    classifier = load(run)
+    classifier = load(run).to(default_device())
     dataset = run_dataset(run, data).aligned_to(classifier.class_names or ())
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:

@@ -43,6 +43,7 @@ def predict(
     from rich.console import Console
     from rich.progress import track
 
+    from convscope.base.device import default_device
     from convscope.runs.folder import load
 
     if form is Format.parquet and sys.stdout.isatty():
@@ -52,7 +53,7 @@ def predict(
     files = list(image_paths(paths))
     if not files:
         raise ConvscopeError(f"no images in {', '.join(paths)}")
-    classifier = load(run)
+    classifier = load(run).to(default_device())
     errors = Console(stderr=True)
     predictions = track(
         classifier.predictions(files, batch), "predicting", len(files), console=errors,

@@ -67,7 +67,8 @@ def train(
 ) -> None:
     """Train a classifier on DATA and write a run folder."""
     if resume is not None:
-        _only_resume(data, model, epochs, time, batch, patience, fraction, out, settings)
+        beside = (data, model, epochs, time, batch, patience, fraction, out, settings)
+        _only_resume(*beside, dry_run or None, class_weights or None)
         _run(None, resume, resume=True, json_log=json_log)
         return
     if data is None:
@@ -87,10 +88,39 @@ def train(
     changes |= {"seed": seed, **parse_settings(settings or [])}
     chosen = _recipe(recipe, data, model).with_settings(changes)
     folder = out or _new_folder(data, chosen.model.name)
+    _fetch(data)
     if dry_run:
         _dry_run(chosen, folder, json_log=json_log)
     else:
         _run(chosen, folder, resume=False, json_log=json_log)
+
+
+def _fetch(data: str) -> None:
+    """Downloads a known data set that is not here yet, with a progress bar."""
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
+    from convscope.data.catalog import DATASETS, fetch
+
+    name = "fashion-mnist" if data == "demo" else data
+    if name not in DATASETS or Path(data).expanduser().exists():
+        return
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(f"downloading {name}")
+            bar.update(tasks[name], completed=done, total=total)
+
+        try:
+            fetch(name, show)
+        except ConvscopeError as error:
+            if data != "demo":
+                raise
+            sys.stderr.write(f"convscope: {error}\ntraining on scikit-learn's digits instead\n")
 
 
 def _new_folder(data: str, model: str) -> Path:

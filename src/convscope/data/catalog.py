@@ -89,7 +89,7 @@ DATASETS: dict[str, Entry] = {
 NAMES = (*DATASETS, "digits", "demo")
 
 
-def open_dataset(where: str, progress: Progress = lambda name, done, total: None) -> Dataset:
+def open_dataset(where: str) -> Dataset:
     """The data set that a path or a name means; a path that exists comes first.
 
     `demo` is fashion-mnist, or the digits that scikit-learn brings where that cannot be had.
@@ -105,23 +105,20 @@ def open_dataset(where: str, progress: Progress = lambda name, done, total: None
     if where == "digits":
         return _digits()
     if where == "demo":
-        return _demo(progress)
-    if where not in DATASETS:
-        raise DataError(
-            f"no folder {where!r}, and no known data set of that name (known: {', '.join(NAMES)})"
-        )
-    return DATASETS[where].read(_fetched(where, DATASETS[where], progress))
+        try:
+            return open_dataset("fashion-mnist")
+        except ConvscopeError:
+            return _digits()
+    return _known(where).read(fetch(where))
 
 
-def _read(path: Path, name: str) -> Dataset:
-    if has_idx(path):
-        return read_idx_folder(path, name)
-    if has_cifar(path):
-        return read_cifar_folder(path, name)
-    return read_folder(path, name)
+def fetch(name: str, progress: Progress = lambda name, done, total: None) -> Path:
+    """The folder of a known data set: in the cache, the system's, or downloaded to the cache.
 
-
-def _fetched(name: str, entry: Entry, progress: Progress) -> Path:
+    Raises:
+        DataError: an unknown name, or a download that failed.
+    """
+    entry = _known(name)
     folder = cache_folder() / "datasets" / name
     root = folder / entry.unpacked if entry.unpacked else folder
     if _complete(root):
@@ -137,18 +134,27 @@ def _fetched(name: str, entry: Entry, progress: Progress) -> Path:
     return root
 
 
+def _known(name: str) -> Entry:
+    if name not in DATASETS:
+        raise DataError(
+            f"no folder {name!r}, and no known data set of that name (known: {', '.join(NAMES)})"
+        )
+    return DATASETS[name]
+
+
+def _read(path: Path, name: str) -> Dataset:
+    if has_idx(path):
+        return read_idx_folder(path, name)
+    if has_cifar(path):
+        return read_cifar_folder(path, name)
+    return read_folder(path, name)
+
+
 def _complete(root: Path) -> bool:
     if has_idx(root):
         return all((root / f"t10k-{part}.gz").exists() or (root / f"t10k-{part}").exists()
                    for part in ("images-idx3-ubyte", "labels-idx1-ubyte"))  # fmt: skip
     return has_cifar(root) and any((root / n).exists() for n in ("test.bin", "test_batch.bin"))
-
-
-def _demo(progress: Progress) -> Dataset:
-    try:
-        return open_dataset("fashion-mnist", progress)
-    except ConvscopeError:  # also a cache that cannot be written
-        return open_dataset("digits")
 
 
 def _digits() -> Dataset:

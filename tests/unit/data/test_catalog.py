@@ -11,7 +11,7 @@ import pytest
 
 from convscope.base.errors import DataError
 from convscope.data import catalog
-from convscope.data.catalog import DATASETS, NAMES, open_dataset
+from convscope.data.catalog import DATASETS, NAMES, fetch, open_dataset
 from convscope.data.folder import read_folder
 
 IDX_NAMES = [
@@ -92,7 +92,8 @@ def test_the_download_comes_last(fashion, write_idx, tmp_path, downloads, state)
         (system / "t10k-labels-idx1-ubyte.gz").unlink()
     fashion(source=tmp_path / "official", system=system)
     seen = []
-    found = open_dataset("fashion-mnist", lambda *progress: seen.append(progress))
+    fetch("fashion-mnist", lambda *progress: seen.append(progress))
+    found = open_dataset("fashion-mnist")
     assert first_pixel(found) == 33
     assert sorted(downloads) == sorted(DATASETS["fashion-mnist"].files)
     assert sorted(seen) == sorted((name, 1, 1) for name in IDX_NAMES)
