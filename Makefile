@@ -47,7 +47,7 @@ docs: .venv/docs
 	$(BIN)/mkdocs build --strict --quiet
 
 wheel: .venv/dev
-	tools/try-wheel
+	PYTHON=$(PYTHON) TORCH="$(TORCH)" CPU_TORCH=$(CPU_TORCH) tools/try-wheel
 
 clean:
 	rm -rf .venv .peers build dist site
@@ -55,11 +55,14 @@ clean:
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "convscope needs Python 3.11 or newer; give it as make PYTHON=python3.11" >&2; exit 2; }
-	$(PYTHON) -m venv .venv || { echo "on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; apt-get -qq install -y python3-venv; \
+	  $(PYTHON) -m venv .venv; } || { rm -rf .venv; \
+	  echo "python3-venv is missing and cannot be installed; on Debian: apt-get install python3-venv" >&2; \
+	  exit 2; }
 
 .venv/torch: constraints.txt | .venv/bin/python
 	@test "$(CPU)" = 0 || $(PIP) --no-deps --retries 0 --timeout 15 --index-url $(CPU_TORCH) \
-	  "$(TORCH)" 2>/dev/null || echo "no CPU build of torch at $(CPU_TORCH); taking the default one"
+	  "$(TORCH)" || echo "no CPU build of torch to be had there; taking the default one"
 	@$(PIP) "$(TORCH)"
 	@touch $@
 

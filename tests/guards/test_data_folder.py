@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from convscope.data.augment import Augment
+from convscope.data.canvases import Canvases
 from convscope.data.catalog import open_dataset
 from convscope.data.loader import Batches, scan
 from convscope.data.split import assign_splits, split_table
@@ -58,7 +59,8 @@ def use(root):
     split_table(dataset, splits, found.hashes)
     for workers in (0, 1):
         batches = Batches(
-            dataset, preprocess, np.flatnonzero(splits == "train"), {}, 4,
+            dataset, preprocess, np.flatnonzero(splits == "train"),
+            Canvases.of({}, len(dataset)), 4,
             torch.device("cpu"), workers,
         )  # fmt: skip
         assert len(list(batches.in_order())) == len(batches) > 1

@@ -4,12 +4,13 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from convscope.base.errors import DataError
 from convscope.data.dataset import ArraySource, Dataset
 from convscope.data.split import (
     assign_splits,
     held_out,
+    read_split_table,
     split_table,
-    splits_from_table,
     thinned,
 )
 
@@ -53,7 +54,12 @@ def test_held_out_images(sizes, share, seed):
 @given(sizes=SIZES, seed=st.integers(0, 1000), val=st.floats(0.01, 0.9), test=st.floats(0, 0.9))
 def test_every_image_has_one_split_and_every_class_is_trained(sizes, seed, val, test):
     dataset = dataset_of(labels_of(sizes))
-    splits = assign_splits(dataset, seed, val, test)
+    try:
+        splits = assign_splits(dataset, seed, val, test)
+    except DataError:
+        # Every class keeps one image to train on: nothing may be left to hold out.
+        assert max(sizes) <= 2 or test > 0.5
+        return
     assert set(splits.tolist()) <= {"train", "val", "test"}
     assert set(dataset.labels[splits == "train"].tolist()) == set(range(len(sizes)))
     np.testing.assert_array_equal(splits, assign_splits(dataset, seed, val, test))
@@ -82,4 +88,5 @@ def test_tables_hold_any_names(paths, classes):
     dataset = dataset_of(labels, tuple(classes), tuple(paths))
     splits = np.array(["train", "val", "test"] * 4)[: len(paths)]
     table = split_table(dataset, splits, ["0" * 64] * len(paths))
-    np.testing.assert_array_equal(splits_from_table(table, dataset, "split.csv"), splits)
+    found = read_split_table(table.encode(), "split.csv")
+    assert [found[path][0] for path in paths] == splits.tolist()

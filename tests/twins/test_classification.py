@@ -10,7 +10,6 @@ from convscope.metrics.classification import (
     calibration,
     most_confused,
     softmax,
-    top_k_correct,
     wilson_interval,
 )
 
@@ -26,24 +25,6 @@ def test_softmax(spread):
     logits = np.random.default_rng(0).normal(0, spread, (20, 7)).astype(np.float32)
     expected = [slow_softmax(row.tolist()) for row in logits]
     np.testing.assert_allclose(softmax(logits), expected, rtol=1e-12, atol=1e-300)
-
-
-def slow_top_k(logits, targets, k):
-    correct = []
-    for row, target in zip(logits, targets, strict=True):
-        order = sorted(range(len(row)), key=lambda c: (-row[c], c))
-        correct.append(int(target) in order[:k])
-    return correct
-
-
-@pytest.mark.parametrize("k", [1, 2, 5])
-@pytest.mark.parametrize("levels", [2, 4, 1000])
-def test_top_k_with_and_without_ties(k, levels):
-    generator = np.random.default_rng(levels)
-    logits = generator.integers(0, levels, (300, 6)).astype(np.float32)
-    targets = generator.integers(0, 6, 300)
-    expected = slow_top_k(logits.tolist(), targets, k)
-    assert top_k_correct(logits, targets, k).tolist() == expected
 
 
 def closed_wilson(successes, n, confidence):

@@ -11,10 +11,13 @@ class ConvscopeError(Exception):
 
 
 class UnreadableImageError(ConvscopeError):
-    """A file that is not an image we read, or is damaged. `path` and `reason` say which and why."""
+    """A file that is not an image we read, or is damaged. `path` and `reason` say which and why.
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+    A worker process sends on the message alone: that is then the path, without a reason.
+    """
+
+    def __init__(self, path: str, reason: str = "") -> None:
+        super().__init__(f"{path}: {reason}" if reason else path)
         self.path = path
         self.reason = reason
 

@@ -39,7 +39,7 @@ class Value(BaseModel):
             for parent in parents:
                 place = _step(place, parent, dotted)
             _step(place, last, dotted, value)
-        return type(self).parse(data, "--set")
+        return type(self).parse(data, "settings")
 
 
 _MISSING = object()

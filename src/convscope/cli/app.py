@@ -4,8 +4,9 @@ Exit codes: 0 done; 2 wrong input (a message, no traceback); 3 done, but some im
 read; 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
 
-import os
+import io
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -48,18 +49,16 @@ def _options(
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    # Pillow warns of oddities in files; what cannot be read is an error with the file's name.
+    warnings.filterwarnings("ignore", module="PIL")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # file names may hold anything
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except ConvscopeError as error:
         sys.stderr.write(f"convscope: {error}\n")
         sys.exit(2)
-    except BrokenPipeError:
-        # The reader went away (`convscope predict ... | head`): nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except OSError as error:
         sys.stderr.write(f"convscope: {error}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("convscope: stopped\n")
-        sys.exit(130)

@@ -4,12 +4,9 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from convscope.evaluation.evaluate import Evaluation
 
 
 def evaluate(
@@ -21,11 +18,12 @@ def evaluate(
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Evaluate RUN's best weights; writes RUN/evaluation/SPLIT-PROTOCOL."""
+    """Evaluate RUN's best weights; writes RUN/evaluation/[DATA-]SPLIT-PROTOCOL."""
     from rich.console import Console
     from rich.progress import Progress
 
     from convscope.base.device import default_device
+    from convscope.cli.cards import evaluation_card
     from convscope.evaluation.evaluate import evaluate as run_evaluation
     from convscope.evaluation.evaluate import indices_of
     from convscope.report.evaluation import write_evaluation
@@ -60,56 +58,4 @@ def evaluate(
     if as_json:
         print(json.dumps(evaluation.as_json(), allow_nan=False))
     else:
-        _card(run, evaluation, folder, Console(highlight=False, soft_wrap=True))
-
-
-def _card(run: Path, evaluation: "Evaluation", folder: Path, console: object) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if not isinstance(console, Console):
-        raise TypeError("a rich console is needed")
-    low, high = evaluation.top1_interval
-    console.print(
-        f"[bold]{run}[/] · {evaluation.split} split, {evaluation.n:,} images, "
-        f"{evaluation.protocol} crop · 95 % intervals in brackets"
-    )
-    console.print(
-        f"  top-1     [bold]{evaluation.top1:.2%}[/]  [{low:.2%}, {high:.2%}]", markup=True
-    )
-    if evaluation.top5 is not None and evaluation.top5_interval is not None:
-        low, high = evaluation.top5_interval
-        console.print(f"  top-5     {evaluation.top5:.2%}  [{low:.2%}, {high:.2%}]")
-    low, high = evaluation.log_loss_interval
-    console.print(f"  log-loss  {evaluation.log_loss:.4f}  [{low:.4f}, {high:.4f}]")
-    console.print(f"  ECE       {evaluation.calibration.error:.4f}  (expected calibration error)")
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for heading in ("class", "precision", "recall", "95 %", "F1", "images"):
-        table.add_column(heading, justify="left" if heading == "class" else "right")
-    for figures in evaluation.per_class[:20]:
-        interval = figures.recall_interval
-        table.add_row(
-            figures.name, _share(figures.precision), _share(figures.recall),
-            "-" if interval is None else f"{interval[0]:.1%} to {interval[1]:.1%}",
-            _share(figures.f1), f"{figures.n:,}",
-        )  # fmt: skip
-    console.print(table)
-    if len(evaluation.per_class) > 20:
-        console.print(f"... all {len(evaluation.per_class)} classes: {folder / 'per_class.csv'}")
-    pairs = evaluation.confused_pairs()[:3]
-    if pairs:
-        console.print("worst confusions:")
-    for pair in pairs:
-        console.print(f"  {pair['count']:>5,} x {pair['label']} taken for {pair['predicted']}")
-    console.print(f"figures, tables and pictures: {folder}\n\nnext:")
-    picture = "mistakes.png" if (folder / "mistakes.png").exists() else "confusion.png"
-    for command in (
-        f"convscope predict {run} IMAGE...",
-        f"convscope evaluate {run} --data OTHER_IMAGES",
-        f"xdg-open {folder / picture}",
-    ):
-        console.print(f"  {command}")
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
+        evaluation_card(run, evaluation, folder)

@@ -92,19 +92,21 @@ def image_paths(arguments: list[str]) -> Iterator[str]:
 def _row(
     classifier: "Classifier", prediction: "Prediction", topk: int, logit: bool
 ) -> dict[str, Any]:
+    # A name that is not UTF-8 is shown with its bytes escaped.
+    path = prediction.path.encode("utf-8", "backslashreplace").decode()
     if prediction.logits is None:
-        return {"path": prediction.path, "error": prediction.error}
+        return {"path": path, "error": prediction.error}
     if not logit:
         ranked = classifier.ranked(prediction.logits, topk)
         return {
-            "path": prediction.path,
+            "path": path,
             "topk": [{"class": name, "probability": value} for name, value in ranked],
         }
     names = classifier.class_names or ()
     scores = prediction.logits.tolist()
     order = sorted(range(len(names)), key=lambda index: -scores[index])[:topk]
     return {
-        "path": prediction.path,
+        "path": path,
         "topk": [{"class": names[index], "logit": scores[index]} for index in order],
     }
 

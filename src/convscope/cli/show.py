@@ -4,44 +4,44 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from convscope.base.storage import read_json
-from convscope.nets.catalog import build_module, num_parameters
 from convscope.training.events import (
+    Checkpoint,
     EpochEnded,
     Event,
+    Finished,
     Interrupted,
     Prepared,
     Reading,
     Resumed,
     StageStarted,
     Stepped,
+    as_json,
 )
-from convscope.training.recipe import Optim
-from convscope.training.schedule import learning_rate
 
-Show = Callable[[Event, dict[str, Any]], None]
+Show = Callable[[Event], None]
 _STEP_SECONDS = 1.0
 _PLAIN_SECONDS = 15.0
 
 
-def json_lines() -> Show:
-    """Prints events as JSON, one a line; of the steps, one a second."""
+def json_lines(run: Path) -> Show:
+    """Prints the events of `run` as JSON, one a line; of the steps, one a second."""
     last = 0.0
 
-    def show(event: Event, values: dict[str, Any]) -> None:
+    def show(event: Event) -> None:
         nonlocal last
         if isinstance(event, Stepped | Reading):
             if monotonic() - last < _STEP_SECONDS:
                 return
             last = monotonic()
-        if event.kind != "checkpoint":
-            print(json.dumps(values, allow_nan=False), flush=True)
+        if not isinstance(event, Checkpoint):
+            more = {"run": str(run)} if isinstance(event, Finished) else {}
+            print(json.dumps(as_json(event) | more, allow_nan=False), flush=True)
 
     return show
 
@@ -79,9 +79,8 @@ class TerminalView:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def show(self, event: Event, values: dict[str, Any]) -> None:
+    def show(self, event: Event) -> None:
         """Prints what `event` tells."""
-        del values
         match event:
             case Resumed():
                 self._console.print(f"going on from step {event.step:,} (epoch {event.epoch + 1})")
@@ -119,7 +118,7 @@ class TerminalView:
             else ""
         )
         self._console.print(
-            f"[bold]{event.model}[/] · {event.parameters:,} parameters · "
+            f"[bold]{escape(event.model)}[/] · {event.parameters:,} parameters · "
             f"{event.steps_per_epoch:,} steps an epoch{name}"
         )
 
@@ -129,8 +128,8 @@ class TerminalView:
             f"{event.images_per_second:,.0f} images/s · data {event.waiting:.0%} · "
             f"{duration(event.eta)} left"
         )
-        planned = event.total if event.total < 1e6 else 0
-        self._update(f"epoch {event.epoch + 1}", event.step, planned or event.step * 20, note)
+        total = event.total or event.step * 20
+        self._update(f"epoch {event.epoch + 1}", event.step, total, note)
         if not self._console.is_terminal and monotonic() - self._printed > _PLAIN_SECONDS:
             self._console.print(f"  epoch {event.epoch + 1} · {note}")
             self._printed = monotonic()
@@ -154,7 +153,8 @@ def print_data(console: Console, event: Prepared) -> None:
     """Images per class and split, what the network sees, and where it runs."""
     splits = list(event.counts)
     totals = " · ".join(f"{split} {sum(event.counts[split]):,}" for split in splits)
-    console.print(f"[bold]{event.dataset}[/] · {len(event.class_names)} classes · {totals} images")
+    name = escape(event.dataset)
+    console.print(f"[bold]{name}[/] · {len(event.class_names)} classes · {totals} images")
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("class")
     for split in splits:
@@ -162,7 +162,7 @@ def print_data(console: Console, event: Prepared) -> None:
     shown = min(len(event.class_names), 20)
     for index in range(shown):
         counts = [f"{event.counts[split][index]:,}" for split in splits]
-        table.add_row(event.class_names[index], *counts)
+        table.add_row(escape(event.class_names[index]), *counts)
     console.print(table)
     if shown < len(event.class_names):
         console.print(f"... and {len(event.class_names) - shown} more classes")
@@ -180,51 +180,3 @@ def print_data(console: Console, event: Prepared) -> None:
         f"input {view.channels} x {view.size[0]} x {view.size[1]}, shorter side to {view.resize}, "
         f"{view.fit} · {where} · {event.device}, {event.precision}"
     )
-
-
-def dry_run_card(event: Prepared, picture: Path) -> None:
-    """What would be trained, and how."""
-    recipe, console = event.recipe, Console(highlight=False, soft_wrap=True)
-    length = f"{recipe.epochs} epochs" if recipe.epochs else f"{duration(recipe.time_budget or 0)}"
-    console.print(f"\nrecipe [bold]{recipe.name}[/] · {length} · batch {recipe.batch_size}")
-    for index, stage in enumerate(recipe.stages):
-        here = recipe.at_stage(index)
-        module = build_module(
-            here.model.name, num_classes=len(event.class_names),
-            input_shape=(event.preprocess.channels, *event.preprocess.size), **here.model.options,
-        )  # fmt: skip
-        console.print(
-            f"  {stage.name}: {here.model.name}, {num_parameters(module):,} parameters, "
-            f"start {stage.start}, shorter side {stage.train_resize or here.data.resize} x "
-            f"{here.augment.scale[0]:g} to {here.augment.scale[1]:g}"
-        )
-        console.print(f"    learning rate {_rates(here.optim)}")
-    console.print(f"an augmented training batch: {picture}\nnothing was trained (--dry-run)")
-
-
-def _rates(optim: Optim) -> str:
-    if optim.schedule == "plateau":
-        return (
-            f"{optim.learning_rate:g}, divided by 10 after {optim.plateau_patience} epochs without "
-            f"gain, {optim.plateau_drops} times"
-        )
-    rates = [f"{learning_rate(optim, part / 10):.3g}" for part in range(11)]
-    return f"({optim.schedule}) at 0, 10, ... 100 %: {' '.join(rates)}"
-
-
-def training_card(run: Path) -> None:
-    """What training ended with, and what to do next."""
-    status = read_json(run / "run.json")
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(
-        f"\n[bold]{status['val']['top1']:.2%}[/] of the validation images right "
-        f"(epoch {status['best_epoch']}, loss {status['val']['loss']:.3f}) "
-        f"after {duration(status['seconds'])}; ended because: {status['reason']}"
-    )
-    console.print(f"run folder: {run}\n\nnext:")
-    for command in (
-        f"convscope evaluate {run}",
-        f"convscope predict {run} IMAGE...",
-        f"tensorboard --logdir {run / 'events'}",
-    ):
-        console.print(f"  {command}")

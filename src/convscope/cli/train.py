@@ -26,7 +26,7 @@ Model = Annotated[
     str | None,
     typer.Option(help="A name from `convscope models`, or your own package.module:function."),
 ]
-RecipeName = Annotated[str, typer.Option(help="scratch or vgg-paper.")]
+RecipeName = Annotated[str | None, typer.Option(help="scratch (the default) or vgg-paper.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="How many epochs.")]
 Time = Annotated[str | None, typer.Option(help="How long instead, such as 90s, 3m or 1h.")]
 Batch = Annotated[int | None, typer.Option(min=2, help="Images in a step.")]
@@ -35,7 +35,7 @@ Patience = Annotated[
 ]
 Fraction = Annotated[float | None, typer.Option(help="Share of the training images to train on.")]
 Weights = Annotated[bool, typer.Option("--class-weights", help="Weigh rare classes up.")]
-Seed = Annotated[int, typer.Option(min=0, help="Same seed, same run.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Same seed, same run; by default 0.")]
 Out = Annotated[Path | None, typer.Option(help="The run folder; by default runs/DATA-MODEL.")]
 Resume = Annotated[Path | None, typer.Option(help="Continue this run.")]
 DryRun = Annotated[
@@ -51,14 +51,14 @@ JsonLog = Annotated[bool, typer.Option("--json-log", help="Print events as JSON 
 def train(
     data: Data = None,
     model: Model = None,
-    recipe: RecipeName = "scratch",
+    recipe: RecipeName = None,
     epochs: Epochs = None,
     time: Time = None,
     batch: Batch = None,
     patience: Patience = None,
     fraction: Fraction = None,
     class_weights: Weights = False,
-    seed: Seed = 0,
+    seed: Seed = None,
     out: Out = None,
     resume: Resume = None,
     dry_run: DryRun = False,
@@ -68,7 +68,7 @@ def train(
     """Train a classifier on DATA and write a run folder."""
     if resume is not None:
         beside = (data, model, epochs, time, batch, patience, fraction, out, settings)
-        _only_resume(*beside, dry_run or None, class_weights or None)
+        _only_resume(*beside, recipe, seed, dry_run or None, class_weights or None)
         _run(None, resume, resume=True, json_log=json_log)
         return
     if data is None:
@@ -85,18 +85,19 @@ def train(
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if time is not None:
         changes |= {"epochs": None, "time_budget": parse_time(time)}
-    changes |= {"seed": seed, **parse_settings(settings or [])}
-    chosen = _recipe(recipe, data, model).with_settings(changes)
+    changes |= {"seed": seed or 0, **parse_settings(settings or [])}
+    data = _fetched(data)
+    chosen = _recipe(recipe or "scratch", data, model).with_settings(changes)
     folder = out or _new_folder(data, chosen.model.name)
-    _fetch(data)
+    _outside(folder, data)
     if dry_run:
         _dry_run(chosen, folder, json_log=json_log)
     else:
         _run(chosen, folder, resume=False, json_log=json_log)
 
 
-def _fetch(data: str) -> None:
-    """Downloads a known data set that is not here yet, with a progress bar."""
+def _fetched(data: str) -> str:
+    """The name of the data, downloaded where need be; `demo` is settled to what can be had."""
     from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
@@ -104,7 +105,7 @@ def _fetch(data: str) -> None:
 
     name = "fashion-mnist" if data == "demo" else data
     if name not in DATASETS or Path(data).expanduser().exists():
-        return
+        return data
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
@@ -121,6 +122,17 @@ def _fetch(data: str) -> None:
             if data != "demo":
                 raise
             sys.stderr.write(f"convscope: {error}\ntraining on scikit-learn's digits instead\n")
+            return "digits"
+    return name
+
+
+def _outside(folder: Path, data: str) -> None:
+    root = Path(data).expanduser()
+    if root.is_dir() and folder.resolve().is_relative_to(root.resolve()):
+        raise ConvscopeError(
+            f"{folder} is inside the data folder {data}, where nothing is written; "
+            "choose another --out"
+        )
 
 
 def _new_folder(data: str, model: str) -> Path:
@@ -182,26 +194,26 @@ def _only_resume(*others: object) -> None:
 
 def _run(recipe: "Recipe | None", folder: Path, *, resume: bool, json_log: bool) -> None:
     from convscope.runs.folder import RunWriter, last_checkpoint, read_recipe
-    from convscope.training.events import Finished, Interrupted, as_json
+    from convscope.training.events import Interrupted
     from convscope.training.loop import train as run_training
 
     state = None
     if recipe is None:
         recipe, state = read_recipe(folder), last_checkpoint(folder).state()
-    with _stop_signals() as stopped, RunWriter(folder, resume=resume) as writer:
-        view = _view(json_log)
-        with view as show:
-            for event in run_training(recipe, resume=state, stop=lambda: bool(stopped)):
-                writer.write(event)
-                more = {"run": str(folder)} if isinstance(event, Finished) else {}
-                show(event, as_json(event) | more)
-                if isinstance(event, Interrupted):
-                    break
-    if stopped:
+    event = None
+    with (
+        _stop_signals() as stopped,
+        RunWriter(folder, resume=resume) as writer,
+        _view(folder, json_log) as show,
+    ):
+        for event in run_training(recipe, resume=state, stop=lambda: bool(stopped)):
+            writer.write(event)
+            show(event)
+    if isinstance(event, Interrupted):
         sys.stderr.write(_stopped_message(folder))
-        sys.exit(128 + stopped[0])
+        sys.exit(128 + (stopped[0] if stopped else signal.SIGTERM))
     if not json_log:
-        from convscope.cli.show import training_card
+        from convscope.cli.cards import training_card
 
         training_card(folder)
 
@@ -215,12 +227,12 @@ def _stopped_message(folder: Path) -> str:
 def _dry_run(recipe: "Recipe", folder: Path, *, json_log: bool) -> None:
     from convscope.base.storage import write_bytes
     from convscope.runs.folder import sample_picture
-    from convscope.training.events import Prepared, as_json
+    from convscope.training.events import Prepared
     from convscope.training.loop import train as run_training
 
-    with _view(json_log) as show:
+    with _view(folder, json_log) as show:
         for event in run_training(recipe):
-            show(event, as_json(event))
+            show(event)
             if isinstance(event, Prepared):
                 break
         else:
@@ -228,15 +240,15 @@ def _dry_run(recipe: "Recipe", folder: Path, *, json_log: bool) -> None:
     picture = folder.with_name(f"{folder.name}.dry-run.png")
     write_bytes(picture, sample_picture(event))
     if not json_log:
-        from convscope.cli.show import dry_run_card
+        from convscope.cli.cards import dry_run_card
 
         dry_run_card(event, picture)
 
 
-def _view(json_log: bool) -> Any:
+def _view(folder: Path, json_log: bool) -> Any:
     from convscope.cli.show import TerminalView, json_lines
 
-    return nullcontext(json_lines()) if json_log else TerminalView()
+    return nullcontext(json_lines(folder)) if json_log else TerminalView()
 
 
 @contextmanager

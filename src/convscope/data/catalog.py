@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.base.errors import ConvscopeError, DataError
+from convscope.base.errors import DataError
 from convscope.data.arrays import (
     has_cifar,
     has_idx,
@@ -25,7 +25,7 @@ FASHION_CLASSES = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class KnownDataset:
     """A known data set: its official files with their SHA-256, and how to read them."""
 
     files: dict[str, str]
@@ -42,8 +42,8 @@ def _idx_files(address: str, sums: tuple[str, str, str, str]) -> dict[str, str]:
     return {address + name: sha256 for name, sha256 in zip(names, sums, strict=True)}
 
 
-DATASETS: dict[str, Entry] = {
-    "fashion-mnist": Entry(
+DATASETS: dict[str, KnownDataset] = {
+    "fashion-mnist": KnownDataset(
         _idx_files(
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
             (
@@ -56,7 +56,7 @@ DATASETS: dict[str, Entry] = {
         lambda root: read_idx_folder(root, "fashion-mnist", FASHION_CLASSES),
         system=Path("/usr/share/datasets/fashion-mnist"),
     ),
-    "mnist": Entry(
+    "mnist": KnownDataset(
         _idx_files(
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
             (
@@ -68,7 +68,7 @@ DATASETS: dict[str, Entry] = {
         ),
         lambda root: read_idx_folder(root, "mnist", mirrored=False),
     ),
-    "cifar10": Entry(
+    "cifar10": KnownDataset(
         {
             "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz":
             "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
@@ -76,7 +76,7 @@ DATASETS: dict[str, Entry] = {
         lambda root: read_cifar_folder(root, "cifar10"),
         unpacked="cifar-10-batches-bin",
     ),
-    "cifar100": Entry(
+    "cifar100": KnownDataset(
         {
             "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz":
             "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec"
@@ -86,13 +86,11 @@ DATASETS: dict[str, Entry] = {
     ),
 }  # fmt: skip
 
-NAMES = (*DATASETS, "digits", "demo")
+NAMES = (*DATASETS, "digits")
 
 
 def open_dataset(where: str) -> Dataset:
     """The data set that a path or a name means; a path that exists comes first.
-
-    `demo` is fashion-mnist, or the digits that scikit-learn brings where that cannot be had.
 
     Raises:
         DataError: neither a folder nor a known name, or not readable as a data set.
@@ -104,11 +102,6 @@ def open_dataset(where: str) -> Dataset:
         raise DataError(f"{where} is a file; give the folder that holds the class folders")
     if where == "digits":
         return _digits()
-    if where == "demo":
-        try:
-            return open_dataset("fashion-mnist")
-        except ConvscopeError:
-            return _digits()
     return _known(where).read(fetch(where))
 
 
@@ -130,11 +123,11 @@ def fetch(name: str, progress: Progress = lambda name, done, total: None) -> Pat
         if not target.exists():
             download(url, target, sha256, progress)
         if entry.unpacked:
-            extract(target, folder)
+            extract(target, root)
     return root
 
 
-def _known(name: str) -> Entry:
+def _known(name: str) -> KnownDataset:
     if name not in DATASETS:
         raise DataError(
             f"no folder {name!r}, and no known data set of that name (known: {', '.join(NAMES)})"

@@ -1,7 +1,7 @@
 """What a data set is: named classes, labelled images, and how to read one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -14,7 +14,7 @@ from convscope.images.files import decode_image, to_channels
 SPLITS = ("train", "val", "test")
 
 
-@runtime_checkable
+@runtime_checkable  # so that the test run can check annotations
 class Source(Protocol):
     """Where pixels come from."""
 
@@ -40,7 +40,8 @@ class Dataset:
             they say nothing.
         source: reads pixels.
         channels: 1 where every image is grey by format, else 3.
-        mirrored: whether a mirrored image still shows its class (not so for digits).
+        mirrored: whether a mirrored image still shows its class: not so for digits, as far as we
+            know of them (`mnist`, `digits`); a folder is taken to hold things that can be mirrored.
         ignored: files that are no images and were left out.
     """
 
@@ -78,10 +79,7 @@ class Dataset:
                 f"the model knows {', '.join(class_names)}"
             )
         place = np.array([list(class_names).index(name) for name in self.class_names])
-        return Dataset(
-            self.name, tuple(class_names), self.paths, place[self.labels], self.splits,
-            self.source, self.channels, self.mirrored, self.ignored,
-        )  # fmt: skip
+        return replace(self, class_names=tuple(class_names), labels=place[self.labels])
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+import shutil
 import tarfile
 import urllib.error
 import urllib.request
@@ -73,7 +74,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def extract(archive: Path, folder: Path) -> None:
-    """Unpacks a tar whose SHA-256 was checked; members outside `folder` are refused by `data`."""
+def extract(archive: Path, target: Path) -> None:
+    """Unpacks the folder `target.name` of a tar whose SHA-256 was checked, whole or not at all."""
+    room = target.with_name(target.name + ".part")
+    shutil.rmtree(room, ignore_errors=True)
     with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+        tar.extractall(room, filter="data")
+    shutil.rmtree(target, ignore_errors=True)
+    (room / target.name).replace(target)
+    shutil.rmtree(room)

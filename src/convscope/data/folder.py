@@ -30,7 +30,7 @@ def read_folder(root: Path, name: str) -> Dataset:
     files with other endings are counted as ignored.
 
     Raises:
-        DataError: no class folders, one class, an empty class, or a split with unknown classes.
+        DataError: no class folders, an empty class, or a split with unknown classes.
     """
     folders = _folders(root)
     found: dict[str, Path] = {}
@@ -53,8 +53,6 @@ def read_folder(root: Path, name: str) -> Dataset:
             f"{root} has no class folders; put the images of each class into a folder of its own, "
             f"such as {root}/cat/1.jpg"
         )
-    if len(classes) == 1:
-        raise DataError(f"{root} has only one class ({classes[0]}); a classifier needs two or more")
     place = {class_name: i for i, class_name in enumerate(classes)}
     paths = tuple(file.relative_to(root).as_posix() for file, _, _ in entries)
     return Dataset(
@@ -69,10 +67,10 @@ def read_folder(root: Path, name: str) -> Dataset:
     )
 
 
-Entry = tuple[Path, str, str]
+Labelled = tuple[Path, str, str]
 
 
-def _splits(found: dict[str, Path]) -> tuple[list[Entry], list[str], int]:
+def _splits(found: dict[str, Path]) -> tuple[list[Labelled], list[str], int]:
     entries, known, ignored = _classes(found["train"], "train")
     for split, folder in found.items():
         if split == "train":
@@ -89,8 +87,8 @@ def _splits(found: dict[str, Path]) -> tuple[list[Entry], list[str], int]:
     return entries, known, ignored
 
 
-def _classes(root: Path, split: str) -> tuple[list[Entry], list[str], int]:
-    entries: list[Entry] = []
+def _classes(root: Path, split: str) -> tuple[list[Labelled], list[str], int]:
+    entries: list[Labelled] = []
     empty: list[str] = []
     classes: list[str] = []
     ignored = 0

@@ -4,10 +4,8 @@ Small sets are decoded and resized once and kept as uint8; large ones are decode
 worker processes. Both give the same pixels, so a run does not depend on which was chosen.
 """
 
-import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +13,9 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from convscope.base.device import num_cpus
+from convscope.base.ahead import map_ahead
 from convscope.base.errors import DataError, UnreadableImageError, listing
+from convscope.base.storage import sha256_of
 from convscope.base.tensors import Images, Pixels, Targets
 from convscope.data.augment import (
     Augment,
@@ -63,12 +62,10 @@ def scan(
     preprocess: Preprocess,
     keep: np.ndarray,
     statistics: np.ndarray,
-    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[int, int] | Scan]:
     """Reads every image once: yields (done, all) now and then, and the `Scan` at the end.
 
     `keep` and `statistics` are masks (n,): whose canvases are kept, and whose pixels are measured.
-    Where `stop()` turns true it ends without a `Scan`.
 
     Raises:
         DataError: listing all files that cannot be read.
@@ -83,32 +80,29 @@ def scan(
         digest = ""
         try:
             content = dataset.source.content(index)
-            digest = hashlib.sha256(content).hexdigest()
+            digest = sha256_of(content)
             pixels = dataset.source.decode(content, index, channels)
             wanted = keep[index] or statistics[index]
             return digest, preprocess.canvas(pixels) if wanted else None, None
         except UnreadableImageError as error:
             return digest, None, error
 
-    threads = 1 if isinstance(dataset.source, ArraySource) else num_cpus()
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(dataset), _CHUNK):
-            chunk = range(start, min(start + _CHUNK, len(dataset)))
-            for index, (digest, canvas, error) in zip(chunk, pool.map(look, chunk), strict=True):
-                hashes.append(digest)
-                if error is not None:
-                    bad.append(error)
-                elif canvas is not None:
-                    if keep[index]:
-                        kept[index] = canvas
-                    if statistics[index]:
-                        values = canvas.reshape(-1, channels).astype(np.float32) / 255
-                        count += len(values)
-                        total += values.sum(axis=0, dtype=np.float64)
-                        products += (values.T @ values).astype(np.float64)
-            yield chunk.stop, len(dataset)
-            if stop():
-                return
+    threads = 1 if isinstance(dataset.source, ArraySource) else None
+    looked = map_ahead(look, range(len(dataset)), _CHUNK, threads)
+    for index, (digest, canvas, error) in enumerate(looked):
+        hashes.append(digest)
+        if error is not None:
+            bad.append(error)
+        elif canvas is not None:
+            if keep[index]:
+                kept[index] = canvas
+            if statistics[index]:
+                values = canvas.reshape(-1, channels).astype(np.float32) / 255
+                count += len(values)
+                total += values.sum(axis=0, dtype=np.float64)
+                products += (values.T @ values).astype(np.float64)
+        if (index + 1) % _CHUNK == 0 or index + 1 == len(dataset):
+            yield index + 1, len(dataset)
     if bad:
         raise DataError(
             f"{len(bad)} of {len(dataset):,} files in {dataset.name} cannot be read:\n"

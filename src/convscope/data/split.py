@@ -22,7 +22,7 @@ def assign_splits(dataset: Dataset, seed: int, val: float | None, test: float | 
     split has none.
 
     Raises:
-        DataError: a class has no image left to train on.
+        DataError: a class has no image left to train on, or none are left for validation.
     """
     splits = dataset.splits.copy()
     given = set(splits.tolist()) - {""}
@@ -39,6 +39,11 @@ def assign_splits(dataset: Dataset, seed: int, val: float | None, test: float | 
     empty = [dataset.class_names[i] for i in np.flatnonzero(counts == 0)]
     if empty:
         raise DataError(f"{dataset.name}: no training image left for {', '.join(empty)}")
+    if not (splits == "val").any():
+        raise DataError(
+            f"{dataset.name}: too few images to hold any out for validation; add images, "
+            "or a val folder of your own"
+        )
     return splits
 
 
@@ -88,22 +93,16 @@ def split_table(dataset: Dataset, splits: np.ndarray, hashes: Sequence[str]) -> 
     return text.getvalue()
 
 
-def splits_from_table(text: str, dataset: Dataset, where: str) -> np.ndarray:
-    """The split of each of the data set's images as a `split.csv` recorded it, (n,).
-
-    Images that the table does not list get "".
+def read_split_table(content: bytes, where: str) -> dict[str, tuple[str, str]]:
+    """Split and SHA-256 of each path in a run's `split.csv`.
 
     Raises:
-        DataError: `where` is not such a table, or none of its images is in the data set.
+        DataError: `where` is not such a table.
     """
-    rows = list(csv.reader(io.StringIO(text)))
+    rows = list(csv.reader(io.StringIO(content.decode(errors="replace"))))
     if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
         raise DataError(f"{where} is no table of {', '.join(COLUMNS)}")
-    recorded = {row[0]: row[2] for row in rows[1:]}
-    unknown = set(recorded.values()) - set(SPLITS)
+    unknown = {row[2] for row in rows[1:]} - set(SPLITS)
     if unknown:
         raise DataError(f"{where} has unknown splits: {', '.join(sorted(unknown))}")
-    splits = np.array([recorded.get(path, "") for path in dataset.paths], dtype="<U5")
-    if not (splits != "").any():
-        raise DataError(f"{where} lists none of the images of {dataset.name}")
-    return splits
+    return {path: (split, digest) for path, _, split, digest in rows[1:]}

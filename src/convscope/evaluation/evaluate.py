@@ -1,4 +1,7 @@
-"""How good a classifier is, with intervals; computed by scikit-learn from the predictions table."""
+"""How good a classifier is, with intervals: from the predictions table, by scikit-learn.
+
+Ours are the calibration error and Wilson's intervals (`convscope.metrics`), which it does not have.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +18,6 @@ from convscope.metrics.classification import (
     calibration,
     most_confused,
     softmax,
-    top_k_correct,
     wilson_interval,
 )
 from convscope.nets.classifier import BATCH_SIZE, Classifier
@@ -156,7 +158,12 @@ def measure(predictions: Predictions, *, split: str, protocol: str = PROTOCOL) -
     losses = -np.log(np.maximum(probabilities[np.arange(n), targets], _SMALLEST))
     log_loss = float(metrics.log_loss(targets, probabilities, labels=np.arange(classes)))
     margin = 1.96 * float(losses.std(ddof=1)) / n**0.5 if n > 1 else 0.0
-    five = int(top_k_correct(logits, targets, 5).sum()) if classes > 5 else None
+    five = None
+    if classes > 5:
+        among: Any = metrics.top_k_accuracy_score(
+            targets, logits, k=5, labels=np.arange(classes), normalize=False
+        )
+        five = int(among)
     per_class = _per_class(predictions.class_names, targets, predicted)
     defined = [figures.f1 for figures in per_class if figures.f1 is not None]
     return Evaluation(

@@ -18,7 +18,6 @@ ITU-R 601 luma (0.299 R + 0.587 G + 0.114 B) where it wants grey.
 import contextlib
 import io
 import struct
-import warnings
 import zlib
 from pathlib import Path
 
@@ -26,7 +25,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps
 
-from convscope.base.errors import UnreadableImageError
+from convscope.base.errors import ConvscopeError, UnreadableImageError
 from convscope.base.tensors import Pixels
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF")
@@ -75,14 +74,11 @@ def decode_image(
     if not content:
         raise UnreadableImageError(name, "the file is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                if image.width * image.height > max_pixels:
-                    size = f"{image.width} x {image.height} pixels"
-                    reason = f"{size} is over the limit of {max_pixels:,}"
-                    raise UnreadableImageError(name, reason)
-                return _pixels(image, content, channels)
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                size = f"{image.width} x {image.height} pixels"
+                raise UnreadableImageError(name, f"{size} is over the limit of {max_pixels:,}")
+            return _pixels(image, content, channels)
     except UnreadableImageError:
         raise
     except Image.UnidentifiedImageError:
@@ -96,6 +92,8 @@ def to_channels(pixels: Pixels, channels: int) -> Pixels:
     """Grey as three equal channels, or colour as luma; unchanged where it fits already."""
     if pixels.shape[2] == channels:
         return pixels
+    if channels not in (1, 3):
+        raise ConvscopeError(f"image files give 1 or 3 channels, the network wants {channels}")
     if channels == 3:
         return np.repeat(pixels, 3, axis=2)
     return np.asarray(Image.fromarray(pixels, "RGB").convert("L"))[:, :, None]

@@ -22,8 +22,8 @@ class Preprocess(Value):
     size: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] = Field(
         description="height and width of the network's input"
     )
-    channels: Literal[1, 3]
-    resize: int = Field(gt=0, description="shorter side, in pixels, before the cut")
+    channels: int = Field(gt=0)
+    resize: int = Field(gt=0, description="shorter side before the cut; for fit='crop' alone")
     fit: Literal["crop", "pad", "stretch"] = "crop"
     mean: tuple[float, ...]
     std: tuple[Annotated[float, Field(gt=0)], ...]

@@ -13,16 +13,6 @@ def softmax(logits: Array) -> Array:
     return special.softmax(logits.astype(np.float64), axis=1)
 
 
-def top_k_correct(logits: Array, targets: Array, k: int) -> Array:
-    """Whether the target is among the `k` largest logits, (n,) bool.
-
-    A tie counts against the target unless the target has the lower class index.
-    """
-    own = logits[np.arange(len(targets)), targets][:, None]
-    earlier = np.arange(logits.shape[1])[None, :] < targets[:, None]
-    return ((logits > own) | ((logits == own) & earlier)).sum(axis=1) < k
-
-
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """The interval for a proportion.
 

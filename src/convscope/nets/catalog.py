@@ -23,7 +23,7 @@ Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Entry:
+class Network:
     """How to build a network: `build(num_classes=..., input_shape=..., **options)`.
 
     `input_shape` is the network's own; `sides` the smallest and largest input that training chooses
@@ -36,24 +36,24 @@ class Entry:
     sides: tuple[int, int] = (224, 224)
 
 
-def _vgg(name: str, summary: str) -> dict[str, Entry]:
+def _vgg(name: str, summary: str) -> dict[str, Network]:
     build = partial(VGG, BLOCKS[name], local_response_norm=name.endswith("-lrn"))
     return {
-        name: Entry(build, (3, 224, 224), summary),
-        f"{name}-bn": Entry(
+        name: Network(build, (3, 224, 224), summary),
+        f"{name}-bn": Network(
             partial(build, batch_norm=True), (3, 224, 224), f"{summary}, batch norm"
         ),
     }
 
 
-NETWORKS: dict[str, Entry] = {
+NETWORKS: dict[str, Network] = {
     **_vgg("vgg11", "VGG configuration A"),
     **_vgg("vgg11-lrn", "VGG configuration A-LRN"),
     **_vgg("vgg13", "VGG configuration B"),
     **_vgg("vgg16-c", "VGG configuration C (1 x 1 convolutions)"),
     **_vgg("vgg16", "VGG configuration D"),
     **_vgg("vgg19", "VGG configuration E"),
-    "vgg-small": Entry(
+    "vgg-small": Network(
         partial(
             VGG,
             BLOCKS["vgg-small"],
@@ -66,11 +66,11 @@ NETWORKS: dict[str, Entry] = {
         "three blocks of two convolutions, batch norm; for 28 to 96 pixels",
         (28, 64),
     ),
-    "mlp": Entry(MLP, (3, 32, 32), "multilayer perceptron, three hidden layers of 128", (28, 64)),
+    "mlp": Network(MLP, (3, 32, 32), "multilayer perceptron, three hidden layers of 128", (28, 64)),
 }
 
 
-def find(name: str) -> Entry:
+def find(name: str) -> Network:
     """The entry for a name in the catalog, or for a user's own `package.module:function`.
 
     Raises:
@@ -79,7 +79,7 @@ def find(name: str) -> Entry:
     if name in NETWORKS:
         return NETWORKS[name]
     if ":" in name:
-        return Entry(_imported(name), (3, 224, 224), "your own", (28, 224))
+        return Network(_imported(name), (3, 224, 224), "your own", (28, 224))
     raise ConvscopeError(
         f"unknown model {name!r}; there are {', '.join(NETWORKS)}, "
         "or your own as package.module:function"
@@ -87,12 +87,17 @@ def find(name: str) -> Entry:
 
 
 def build_module(
-    name: str, *, num_classes: int | None, input_shape: Shape, **options: Any
+    name: str,
+    *,
+    num_classes: int | None,
+    input_shape: Shape,
+    init: str | None = None,
+    **options: Any,
 ) -> nn.Module:
-    """The network `name` with the weights that its constructors draw.
+    """The network `name`; `init` draws its weights anew, unless it is the user's own network.
 
     Raises:
-        ConvscopeError: for an unknown name, or options that the network does not take.
+        ConvscopeError: for an unknown name or initialisation, or options that do not fit.
     """
     entry = find(name)
     try:
@@ -101,9 +106,16 @@ def build_module(
         )
     except TypeError as error:
         raise ConvscopeError(f"model {name!r}: {error}") from None
-    module = entry.build(num_classes=num_classes, input_shape=input_shape, **options)
+    try:
+        module = entry.build(num_classes=num_classes, input_shape=input_shape, **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if name not in NETWORKS:
+            raise  # the user's own code: its traceback helps
+        raise ConvscopeError(f"model {name!r} with {options}: {error}") from error
     if not isinstance(module, nn.Module):
         raise ConvscopeError(f"{name} returned {type(module).__name__}, not a torch.nn.Module")
+    if init is not None and name in NETWORKS:
+        initialise(module, init)
     return module
 
 
@@ -138,13 +150,12 @@ def build_model(
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        module = build_module(name, num_classes=num_classes, input_shape=shape, **options)
-        if name in NETWORKS:
-            initialise(module, init)
-    grey = shape[0] == 1
+        module = build_module(
+            name, num_classes=num_classes, input_shape=shape, init=init, **options
+        )
     preprocess = Preprocess(
         size=shape[1:],
-        channels=1 if grey else 3,
+        channels=shape[0],
         resize=min(shape[1:]),
         mean=(0.5,) * shape[0],
         std=(0.5,) * shape[0],
@@ -165,7 +176,7 @@ def _imported(name: str) -> Callable[..., nn.Module]:
         sys.path.insert(0, here)
     try:
         function: Any = getattr(importlib.import_module(module_name), attribute, None)
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
         raise ConvscopeError(f"model {name!r}: cannot import {module_name} ({error})") from error
     if callable(function):
         return cast("Callable[..., nn.Module]", function)

@@ -49,14 +49,14 @@ class Classifier:
     def logits(self, images: Images) -> Logits:
         """Scores before softmax, (batch, classes) float32 on the CPU, in eval mode.
 
-        The module's mode is put back afterwards.
+        The mode of each part of the module is put back afterwards.
 
         Raises:
             ConvscopeError: for a trunk, or where the module's output does not fit the class names.
         """
         if self.class_names is None:
             raise ConvscopeError(f"{self.name} is a trunk: without a head it has no classes")
-        was_training = self.module.training
+        modes = [(part, part.training) for part in self.module.modules()]
         self.module.eval()
         try:
             with torch.inference_mode():
@@ -64,7 +64,8 @@ class Classifier:
                 device = torch.device("cpu") if parameter is None else parameter.device
                 scores = self.module(images.to(device))
         finally:
-            self.module.train(was_training)
+            for part, training in modes:
+                part.training = training
         if scores.ndim != 2 or scores.shape[1] != len(self.class_names):
             raise ConvscopeError(
                 f"{self.name}: the module's output has shape {tuple(scores.shape)}, "

@@ -28,6 +28,8 @@ def write_evaluation(folder: Path, evaluation: Evaluation, dataset: Dataset, abo
     """
     predictions = evaluation.predictions
     names = predictions.class_names
+    for name in ("metrics.json", "mistakes.png"):  # of an earlier evaluation
+        (folder / name).unlink(missing_ok=True)
     write_bytes(folder / "predictions.parquet", predictions.to_parquet())
     keys = ["name", "precision", "recall", "f1", "recall_interval", "n"]
     rows = [[vars(figures)[key] for key in keys] for figures in evaluation.per_class]

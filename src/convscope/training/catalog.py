@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from convscope.base.errors import ConvscopeError
 from convscope.data.augment import Augment
 from convscope.training.recipe import DataSpec, ModelSpec, Optim, Recipe, Stage
 
@@ -31,10 +32,15 @@ def vgg_paper(source: str, model: str | None = None) -> Recipe:
 
     Two readings of ours: net A's convolutions go to the layers of the deeper net with the same
     place in the same block, and jittered crops are cut from S = 512 and brought down.
+
+    Raises:
+        ConvscopeError: for a network outside the family.
     """
     model = model or "vgg16"
+    if not model.startswith("vgg1"):
+        raise ConvscopeError(f"the recipe vgg-paper trains vgg11 to vgg19, not {model}")
     net_a = "vgg11-bn" if model.endswith("-bn") else "vgg11"
-    first = Stage(name="A at S=256", model=ModelSpec(name=net_a, init="paper-caffe"), resize=256)
+    first = Stage(name="A at S=256", network=net_a, resize=256)
     chain = (
         Stage(name="S=256", resize=256, start="net-a"),
         Stage(name="S=384", resize=384, learning_rate=1e-3, start="previous"),

@@ -83,11 +83,14 @@ class Planned(Event):
 
 @dataclass(frozen=True)
 class Stepped(Event):
-    """One optimiser step. `waiting` is the share of the time spent waiting for data."""
+    """One optimiser step. `waiting` is the share of the time spent waiting for data.
+
+    `total` is None while a time budget has not been planned yet; `eta` is in seconds.
+    """
 
     kind: ClassVar[str] = "step"
     step: int
-    total: int
+    total: int | None
     epoch: int
     loss: float
     learning_rate: float

@@ -9,16 +9,17 @@ import numpy as np
 import torch
 
 from convscope.base.device import Precision, default_device, num_cpus, training_precision
-from convscope.base.errors import ConvscopeError
+from convscope.base.errors import ConvscopeError, DataError
 from convscope.data.augment import colour_basis
 from convscope.data.catalog import open_dataset
 from convscope.data.dataset import SPLITS, Dataset
 from convscope.data.loader import Batches, Scan, fits_in_memory, scan
 from convscope.data.split import assign_splits, split_table, thinned
 from convscope.images.preprocess import Preprocess
-from convscope.nets.catalog import find
+from convscope.nets.catalog import NETWORKS, build_module, find
 from convscope.training.events import Event, Prepared, Reading
 from convscope.training.recipe import DataSpec, Recipe
+from convscope.training.stages import start_from
 
 _STATISTICS_IMAGES = 20_000
 _SAMPLE = 32
@@ -95,11 +96,13 @@ def prepare(
     measured = np.zeros(len(dataset), bool)
     measured[train[:: max(1, len(train) // _STATISTICS_IMAGES)]] = True
     found = None
-    for item in scan(dataset, plain, wanted & cached, measured, stop):
+    for item in scan(dataset, plain, wanted & cached, measured):
         if isinstance(item, Scan):
             found = item
-        else:
-            yield Reading(*item)
+            break
+        yield Reading(*item)
+        if stop():
+            break
     if found is None:
         return None
     setup = Setup(recipe, dataset, splits, found, device, precision, cached, began)
@@ -107,17 +110,16 @@ def prepare(
 
 
 def resolved(recipe: Recipe, dataset: Dataset) -> Recipe:
-    """The recipe with everything that was left to the data filled in.
+    """The recipe with everything that was left to the data filled in, and its networks tried out.
 
     Raises:
-        ConvscopeError: for a time budget on a recipe of several stages, or sizes that do not fit.
+        ConvscopeError: for a single class, sizes that do not fit, or networks that cannot be built
+            or started from one another.
     """
-    if recipe.epochs is None and recipe.time_budget is None:
-        raise ConvscopeError("a recipe needs epochs or a time budget")
-    if recipe.time_budget is not None and len(recipe.stages) > 1:
-        raise ConvscopeError(
-            f"the recipe {recipe.name} trains in {len(recipe.stages)} stages; "
-            "give --epochs (for each stage) instead of --time"
+    if len(dataset.class_names) < 2:
+        raise DataError(
+            f"{dataset.name} has only one class ({', '.join(dataset.class_names)}); "
+            "a classifier needs two or more"
         )
     side = _typical_side(dataset)
     smallest, largest = find(recipe.model.name).sides
@@ -132,16 +134,35 @@ def resolved(recipe: Recipe, dataset: Dataset) -> Recipe:
         # MNIST family are centred, and shifting them costs accuracy in short runs.
         pad = size // 8 if resize == size and dataset.channels == 3 else 0
     flip = dataset.mirrored if recipe.augment.flip is None else recipe.augment.flip
-    source = dataset.name if recipe.data.source == "demo" else recipe.data.source
-    folder = Path(source).expanduser()
-    source = str(folder.resolve()) if folder.is_dir() else source
+    folder = Path(recipe.data.source).expanduser()
+    source = str(folder.resolve()) if folder.is_dir() else recipe.data.source
     data = {"size": size, "resize": resize, "source": source}
-    return recipe.model_copy(
+    recipe = recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update=data),
             "augment": recipe.augment.model_copy(update={"pad": pad, "flip": flip}),
         }
     )
+    _rehearse(recipe, (dataset.channels, size, size), len(dataset.class_names))
+    return recipe
+
+
+def _rehearse(recipe: Recipe, shape: tuple[int, int, int], num_classes: int) -> None:
+    """Builds the networks of all stages without memory: what cannot work fails before reading."""
+    previous = None
+    for index, stage in enumerate(recipe.stages):
+        model = recipe.at_stage(index).model
+        if model.name not in NETWORKS:
+            find(model.name)
+            continue
+        with torch.device("meta"):
+            module = build_module(
+                model.name, num_classes=num_classes, input_shape=shape, init=model.init,
+                **model.options,
+            )  # fmt: skip
+        if previous is not None:
+            start_from(stage.start, module, previous)
+        previous = module
 
 
 def _plain_preprocess(data: DataSpec, channels: int) -> Preprocess:
@@ -149,7 +170,7 @@ def _plain_preprocess(data: DataSpec, channels: int) -> Preprocess:
         raise ValueError("the recipe must be resolved first")
     return Preprocess(
         size=(data.size, data.size),
-        channels=1 if channels == 1 else 3,
+        channels=channels,
         resize=data.resize,
         fit=data.fit,
         mean=(0.0,) * channels,

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from convscope.base.values import Value
 from convscope.data.augment import Augment
@@ -51,7 +51,9 @@ class Optim(Value):
     nesterov: bool = True
     weight_decay: float = Field(default=5e-4, ge=0)
     schedule: Literal["one-cycle", "cosine", "plateau", "constant"] = "one-cycle"
-    warmup: float = Field(default=0.25, ge=0, lt=1, description="share of the run spent going up")
+    warmup: float = Field(
+        default=0.25, ge=0, lt=1, description="share of the run spent going up, but on a plateau"
+    )
     plateau_patience: int = Field(default=3, gt=0, description="epochs without gain before lr / 10")
     plateau_drops: int = Field(
         default=3, ge=0, description="how often lr is divided before the end"
@@ -64,10 +66,15 @@ class Optim(Value):
 
 
 class Stage(Value):
-    """One training in a chain. What is None is taken from the recipe."""
+    """One training in a chain. What is None is taken from the recipe.
+
+    `network` replaces the model's name; `train_resize` is the shorter side that training crops are
+    taken from, where it is not that of validation; `scale` is `Augment.scale`; `start` says where
+    the weights come from (`convscope.training.stages`).
+    """
 
     name: str = "train"
-    model: ModelSpec | None = None
+    network: str | None = None
     resize: int | None = None
     train_resize: int | None = None
     scale: tuple[float, float] | None = None
@@ -96,10 +103,25 @@ class Recipe(Value):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**63)
 
+    @model_validator(mode="after")
+    def _bounded(self) -> "Recipe":
+        if (self.epochs is None) == (self.time_budget is None):
+            raise ValueError("a recipe needs either epochs or a time budget")
+        if self.time_budget is not None and len(self.stages) > 1:
+            raise ValueError(
+                f"{self.name} trains in {len(self.stages)} stages; give epochs (for each stage), "
+                "not a time"
+            )
+        if self.data.cache == "memory" and len(self.stages) > 1:
+            raise ValueError("data.cache=memory keeps one size, and the stages differ in theirs")
+        return self
+
     def at_stage(self, index: int) -> "Recipe":
         """The recipe with the values of stage `index` in their places."""
         stage = self.stages[index]
-        update: dict[str, Any] = {"model": stage.model or self.model}
+        update: dict[str, Any] = {}
+        if stage.network is not None:
+            update["model"] = self.model.model_copy(update={"name": stage.network})
         if stage.resize is not None:
             update["data"] = self.data.model_copy(update={"resize": stage.resize})
         if stage.scale is not None:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from convscope.training.recipe import Optim
 
+# The end of a run bounded by time before its speed is known: far off, the progress is about zero.
+UNPLANNED = 1 << 50
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -16,6 +19,11 @@ class Plan:
     """
 
     segments: tuple[tuple[int, float, int], ...]
+
+    @property
+    def planned(self) -> bool:
+        """Whether the end is known: false until a time budget's first plan."""
+        return self.total < UNPLANNED
 
     @property
     def total(self) -> int:

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import torch
 from torch import nn
 
 from convscope.base.errors import ConvscopeError
@@ -23,7 +22,7 @@ def start_from(
         ConvscopeError: where a layer has no counterpart of its shape.
     """
     if start == "previous":
-        module.load_state_dict(previous.state_dict())
+        _copy(previous, module)
     if start == "net-a":
         sources, targets = _places(previous), _places(module)
         first = sorted(place for place in sources if place[0] >= 0)[:_FIRST_CONVOLUTIONS]
@@ -31,8 +30,14 @@ def start_from(
             if place not in targets:
                 raise ConvscopeError(f"the network has no layer at {place} to take from net A")
             for source, target in zip(sources[place], targets[place], strict=True):
-                with torch.no_grad():
-                    target.load_state_dict(source.state_dict())
+                _copy(source, target)
+
+
+def _copy(source: nn.Module, target: nn.Module) -> None:
+    try:
+        target.load_state_dict(source.state_dict())
+    except RuntimeError as error:
+        raise ConvscopeError(f"a stage cannot start from the one before: {error}") from None
 
 
 def _places(module: nn.Module) -> dict[tuple[int, int], list[nn.Module]]:

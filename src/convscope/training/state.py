@@ -23,6 +23,7 @@ class Position:
     best_top1: float = -1.0
     best_loss: float = float("inf")
     stale_epochs: int = 0
+    plateau_epochs: int = 0
     seconds: float = 0.0
     loss_sum: float = 0.0
     correct: int = 0

@@ -63,7 +63,7 @@ def test_settings_that_do_not_exist(key, message):
 
 
 def test_settings_out_of_range_are_named_with_what_was_given():
-    with pytest.raises(ConvscopeError, match=r"--set: inner\.rate: .*greater than 0, got -1"):
+    with pytest.raises(ConvscopeError, match=r"settings: inner\.rate: .*greater than 0, got -1"):
         Outer().with_settings({"inner.rate": -1})
 
 

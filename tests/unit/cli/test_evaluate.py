@@ -29,7 +29,7 @@ def test_json_and_files(convscope, trained):
     assert right / figures["n"] == figures["top1"]
     for name in ("confusion.png", "reliability.png", "mistakes.png"):
         with Image.open(folder / name) as picture:
-            assert min(picture.size) > 300
+            assert min(picture.size) > 200
 
 
 def test_the_end_card(convscope, trained):
@@ -54,6 +54,21 @@ def test_own_images_by_class_name(convscope, trained, images, tmp_path):
     assert figures["n"] == 2
     assert figures["split"] == "all"
     assert [row["n"] for row in figures["per_class"]] == [1, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+
+
+def test_moved_data_keep_the_runs_splits_and_other_data_do_not(convscope, tmp_path):
+    from .test_train import class_folders
+
+    data = class_folders(tmp_path / "data", ["a", "b"], 20)
+    run = tmp_path / "run"
+    done = convscope("train", data, "--epochs", 1, "--out", run, "--model", "mlp")
+    assert done.returncode == 0, done.stderr
+    data.rename(tmp_path / "moved")
+    moved = json.loads(convscope("evaluate", run, "--data", tmp_path / "moved", "--json").stdout)
+    assert (moved["split"], moved["n"]) == ("test", 6)
+    class_folders(tmp_path / "other", ["a", "b"], 20, seed=1)
+    other = json.loads(convscope("evaluate", run, "--data", tmp_path / "other", "--json").stdout)
+    assert (other["split"], other["n"]) == ("all", 40)
 
 
 def test_wrong_input(convscope, trained, tmp_path):

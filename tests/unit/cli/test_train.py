@@ -167,13 +167,17 @@ def wrong_inputs(tmp_path):
         (["--resume", tmp_path / "norun"], "does not exist"),
         (["--resume", good], "is no run folder"),
         ([good, "--resume", good], "give no data or settings beside it"),
+        (["--resume", good, "--seed", "3"], "give no data or settings beside it"),
+        ([good, "--recipe", "vgg-paper", "--model", "mlp"], "trains vgg11 to vgg19"),
+        ([good, "--set", "model.options.dropout=2"], "dropout probability"),
+        ([good, "--out", good / "run"], "is inside the data folder"),
     ]
 
 
 def test_wrong_input_gets_a_message_and_exit_code_2(tmp_path, convscope):
     for number, (arguments, message) in enumerate(wrong_inputs(tmp_path)):
         out = tmp_path / f"out{number}"
-        where = [] if "--resume" in arguments else ["--out", out]
+        where = [] if {"--resume", "--out"} & set(arguments) else ["--out", out]
         done = convscope("train", *arguments, *where)
         assert (done.returncode, message in done.stderr) == (2, True), (arguments, done.stderr)
         assert "Traceback" not in done.stderr
@@ -214,3 +218,28 @@ def test_a_write_that_fails_leaves_nothing_half_done(tmp_path):
     assert f"cannot write {tmp_path / 'run'}" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_square_brackets_in_names_are_shown_as_they_are(tmp_path, convscope):
+    data = class_folders(tmp_path / "data", ["[old]", "[bold]"], 12)
+    run = tmp_path / "run"
+    done = convscope("train", data, "--epochs", 1, "--out", run, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "[old]" in done.stdout
+    card = convscope("evaluate", run)
+    assert card.returncode == 0, card.stderr
+    assert "[bold]" in card.stdout
+
+
+def test_demo_falls_back_to_digits_and_says_so(tmp_path, convscope, monkeypatch):
+    import dataclasses
+
+    from convscope.data import catalog
+
+    (tmp_path / "taken").write_text("")
+    monkeypatch.setenv("CONVSCOPE_CACHE", str(tmp_path / "taken"))
+    entry = dataclasses.replace(catalog.DATASETS["fashion-mnist"], system=None)
+    monkeypatch.setitem(catalog.DATASETS, "fashion-mnist", entry)
+    done = convscope("train", "demo", "--epochs", 1, "--out", tmp_path / "run", "--dry-run")
+    assert "training on scikit-learn's digits instead" in done.stderr
+    assert "digits · 10 classes" in done.stdout

@@ -161,34 +161,12 @@ def test_digits_come_with_scikit_learn(downloads):
     assert downloads == []
 
 
-def test_demo_is_fashion_mnist(fashion, write_idx, tmp_path):
-    mark(tmp_path / "system", write_idx, 11)
-    fashion(system=tmp_path / "system")
-    assert open_dataset("demo").name == "fashion-mnist"
-
-
-def test_demo_falls_back_to_the_digits(fashion, downloads):
-    fashion()
-    assert open_dataset("demo").name == "digits"
-    assert len(downloads) == 1
-    with pytest.raises(DataError, match="unreachable"):
-        open_dataset("fashion-mnist")
-
-
-def test_demo_falls_back_where_the_cache_cannot_be_written(monkeypatch, tmp_path):
-    (tmp_path / "taken").write_text("")
-    monkeypatch.setenv("CONVSCOPE_CACHE", str(tmp_path / "taken"))
-    entry = dataclasses.replace(DATASETS["fashion-mnist"], system=None)
-    monkeypatch.setitem(DATASETS, "fashion-mnist", entry)
-    assert open_dataset("demo").name == "digits"
-
-
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(DataError) as caught:
         open_dataset("imagnet")
     assert str(caught.value) == (
         "no folder 'imagnet', and no known data set of that name "
-        "(known: fashion-mnist, mnist, cifar10, cifar100, digits, demo)"
+        "(known: fashion-mnist, mnist, cifar10, cifar100, digits)"
     )
     assert all(name in str(caught.value) for name in NAMES)
 

@@ -204,8 +204,9 @@ def archive(path, name):
 
 
 def test_archives_are_unpacked_into_their_folder(tmp_path):
-    extract(archive(tmp_path / "a.tar.gz", "inner/file.txt"), tmp_path / "out")
-    assert (tmp_path / "out" / "inner" / "file.txt").read_bytes() == b"hello"
+    extract(archive(tmp_path / "a.tar.gz", "inner/file.txt"), tmp_path / "inner")
+    assert (tmp_path / "inner" / "file.txt").read_bytes() == b"hello"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "inner"]
 
 
 def test_archives_may_not_leave_their_folder(tmp_path):

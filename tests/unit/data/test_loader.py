@@ -96,14 +96,6 @@ def test_chunks_do_not_change_what_is_found(dataset, monkeypatch):
     np.testing.assert_array_equal(parts.covariance, whole.covariance)
 
 
-def test_stop_ends_without_a_result(dataset, monkeypatch):
-    monkeypatch.setattr(loader, "_CHUNK", 4)
-    data = dataset([0, 1] * 5)
-    answers = iter([False, True])
-    found = list(scan(data, PREPROCESS, *masks(10), stop=lambda: next(answers)))
-    assert found == [(4, 10), (8, 10)]
-
-
 def test_all_unreadable_files_are_listed(image_files):
     root = image_files(*(f"{name}/{i}.png" for name in "ab" for i in range(4)))
     (root / "a" / "1.png").write_bytes(b"")

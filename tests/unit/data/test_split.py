@@ -12,8 +12,8 @@ from convscope.data.split import (
     MAX_VALIDATION,
     assign_splits,
     held_out,
+    read_split_table,
     split_table,
-    splits_from_table,
     thinned,
 )
 
@@ -134,36 +134,29 @@ def test_a_table_has_a_row_with_the_hash_of_every_image(dataset):
     assert rows[3] == ["002.png", "b", "test", "0" * 63 + "2"]
 
 
-def test_a_table_gives_the_splits_back(dataset):
+def test_a_table_gives_splits_and_hashes_back(dataset):
     data = dataset([0, 1] * 10)
     splits = assign_splits(data, 3, None, None)
-    np.testing.assert_array_equal(
-        splits_from_table(table_of(data, splits), data, "split.csv"), splits
-    )
-
-
-def test_images_that_the_table_does_not_list_have_no_split(dataset):
-    few, more = dataset([0, 1] * 2), dataset([0, 1] * 3)
-    splits = np.array(["train", "val", "test", "train"])
-    found = splits_from_table(table_of(few, splits), more, "split.csv")
-    assert found.tolist() == [*splits.tolist(), "", ""]
+    found = read_split_table(table_of(data, splits).encode(), "split.csv")
+    assert [found[path][0] for path in data.paths] == splits.tolist()
+    assert found[data.paths[2]][1] == "0" * 63 + "2"
 
 
 @pytest.mark.parametrize("text", ["", "path,split\n", "a,b,c,d\n1,2,3,4\n", "\n"])
-def test_what_is_no_table(dataset, text):
+def test_what_is_no_table(text):
     with pytest.raises(DataError, match=r"split\.csv is no table of path, label, split, sha256"):
-        splits_from_table(text, dataset([0, 1]), "split.csv")
+        read_split_table(text.encode(), "split.csv")
 
 
-def test_a_table_that_is_cut_off(dataset):
+def test_a_table_that_is_cut_off_or_altered(dataset):
     data = dataset([0, 1])
     text = table_of(data, np.array(["train", "val"]))
     with pytest.raises(DataError, match=r"split\.csv is no table"):
-        splits_from_table(text[:-70], data, "split.csv")
+        read_split_table(text[:-70].encode(), "split.csv")
+    with pytest.raises(DataError, match="unknown splits: vam"):
+        read_split_table(text.replace("val", "vam").encode(), "split.csv")
 
 
-def test_a_table_of_other_images(dataset):
-    data = dataset([0, 1])
-    text = table_of(data, np.array(["train", "val"])).replace(".png", ".jpg")
-    with pytest.raises(DataError, match=r"split\.csv lists none of the images of some"):
-        splits_from_table(text, data, "split.csv")
+def test_too_few_images_to_hold_any_out(dataset):
+    with pytest.raises(DataError, match="too few images to hold any out for validation"):
+        assign_splits(dataset([0, 1]), 0, None, 0.0)

@@ -151,7 +151,7 @@ def test_to_json_and_back():
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("fit", "squeeze"), ("channels", 4), ("resize", 0), ("crop", 3)]
+    ("key", "value"), [("fit", "squeeze"), ("channels", 0), ("resize", 0), ("crop", 3)]
 )
 def test_wrong_values_are_refused_by_name(key, value):
     data = preprocess().model_dump() | {key: value}

@@ -119,14 +119,28 @@ def test_a_time_budget_is_planned_and_the_rate_reaches_its_end(mlp_recipe):
     assert events[-1].reason == "time is up"
 
 
-def test_a_replayed_time_plan_gives_the_same_rates(mlp_recipe):
-    recipe = mlp_recipe.with_settings({"epochs": None, "time_budget": 1.0})
+def test_the_stored_plan_is_the_one_that_was_told(mlp_recipe):
+    recipe = mlp_recipe.with_settings({"epochs": None, "time_budget": 1.5})
     events = collect(recipe)
-    states = [e.state for e in events if isinstance(e, Checkpoint)]
-    segments = states[-1].position.segments
-    assert [(s, t) for s, _, t in segments[1:]] == [
+    state = [e.state for e in events if isinstance(e, Checkpoint)][-1]
+    assert [(s, t) for s, _, t in state.position.segments[1:]] == [
         (e.step, e.total) for e in events if isinstance(e, Planned)
     ]
+
+
+def test_a_time_budget_is_planned_again_and_again_over_short_epochs(mlp_recipe):
+    """Three steps an epoch: neither ten steps nor a second ever pass within one."""
+    recipe = mlp_recipe.with_settings(
+        {"epochs": None, "time_budget": 4.0, "data.fraction": 0.08, "batch_size": 32}
+    )
+    events = collect(recipe)
+    (stage,) = (e for e in events if isinstance(e, StageStarted))
+    assert stage.steps_per_epoch == 3
+    assert sum(isinstance(e, Planned) for e in events) >= 3
+    steps = [e for e in events if isinstance(e, Stepped)]
+    assert steps[0].total is None
+    assert steps[0].eta < 4
+    assert events[-1].reason == "time is up"
 
 
 def test_patience_ends_early(recipe):
@@ -157,12 +171,58 @@ def test_class_weights_and_clipping_run(recipe):
     assert isinstance(collect(recipe)[-1], Finished)
 
 
-def test_time_and_stages_do_not_go_together(recipe):
-    recipe = recipe.with_settings(
-        {"epochs": None, "time_budget": 5.0, "stages": [{"name": "a"}, {"name": "b"}]}
-    )
-    with pytest.raises(ConvscopeError, match="trains in 2 stages"):
-        collect(recipe)
+def test_patience_counts_on_through_a_plateaus_drops(recipe):
+    changes = {"epochs": 50, "optim.schedule": "plateau", "optim.plateau_patience": 2,
+               "optim.learning_rate": 1e-9, "patience": 5}  # fmt: skip
+    events = collect(recipe.with_settings(changes))
+    assert events[-1].reason == "no gain in 5 epochs"
+
+
+def test_weights_that_break_in_the_last_step_are_no_best_epoch(mlp_recipe, monkeypatch):
+    from convscope.training import loop
+
+    step = loop._step
+
+    def breaking(work, batch, rate, position):
+        done = step(work, batch, rate, position)
+        with torch.no_grad():
+            next(work.classifier.module.parameters()).fill_(float("inf"))
+        return done
+
+    monkeypatch.setattr(loop, "_step", breaking)
+    one_step = mlp_recipe.with_settings({"epochs": 1, "batch_size": 2000, "data.fraction": 1.0})
+    with pytest.raises(TrainingError, match="validation loss is nan after step 1"):
+        collect(one_step)
+
+
+def test_bounds_and_stages_must_fit():
+    from convscope.training.catalog import scratch, vgg_paper
+
+    for build, changes, message in [
+        (scratch, {"time_budget": 5.0}, "either epochs or a time budget"),
+        (scratch, {"epochs": None}, "either epochs or a time budget"),
+        (vgg_paper, {"epochs": None, "time_budget": 5.0}, "trains in 4 stages"),
+        (vgg_paper, {"data.cache": "memory"}, "the stages differ"),
+    ]:
+        with pytest.raises(ConvscopeError, match=message):
+            build("digits").with_settings(changes)
+    for model in ("mlp", "vgg-small", "mine:net"):
+        with pytest.raises(ConvscopeError, match=f"trains vgg11 to vgg19, not {model}"):
+            vgg_paper("digits", model)
+
+
+def test_networks_that_cannot_be_built_fail_before_the_images_are_read(recipe):
+    for changes, message in [
+        ({"model.options": {"widths": 5}}, "model 'vgg-small' with"),
+        ({"model.options": {"dropout": 2.0}}, "dropout probability has to be between 0 and 1"),
+        ({"model.options": {"width": 2}}, "unexpected keyword argument 'width'"),
+        ({"model.init": "zero"}, "unknown initialisation 'zero'"),
+        ({"data.size": 4, "data.resize": 4}, "too small"),
+        ({"data.size": 32, "data.resize": 30}, "must be at least data.size"),
+    ]:
+        events = train(recipe.with_settings(changes))
+        with pytest.raises(ConvscopeError, match=message):
+            next(events)
 
 
 def test_stages_take_over_weights_and_end_with_the_last(recipe):

@@ -50,6 +50,8 @@ def test_the_papers_chain():
     recipe = vgg_paper("somewhere")
     assert [stage.start for stage in recipe.stages] == ["random", "net-a", "previous", "previous"]
     assert [recipe.at_stage(i).model.name for i in range(4)] == ["vgg11", *["vgg16"] * 3]
+    shared = recipe.with_settings({"model.options.head": [8]})
+    assert all(shared.at_stage(i).model.options == {"head": [8]} for i in range(4))
     assert [recipe.at_stage(i).data.resize for i in range(4)] == [256, 256, 384, 384]
     assert [recipe.at_stage(i).optim.learning_rate for i in range(4)] == [1e-2, 1e-2, 1e-3, 1e-3]
     assert recipe.at_stage(3).augment.scale == (0.5, 1.0)

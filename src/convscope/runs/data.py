@@ -1,0 +1,75 @@
+"""The images of a run: its own splits, and what has become of them since."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from convscope.base.errors import DataError
+from convscope.base.storage import sha256_of
+from convscope.data.catalog import open_dataset
+from convscope.data.dataset import Dataset
+from convscope.data.split import read_split_table
+from convscope.runs.folder import read_recipe
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How images under evaluation relate to a run's `split.csv`.
+
+    `trained_on`: images whose content was among the training images; `changed`: images whose path
+    the run knows, with other content.
+    """
+
+    trained_on: int
+    changed: int
+
+
+def run_dataset(run: Path, data: str | None = None) -> Dataset:
+    """The run's data set with the run's splits; or `data` instead.
+
+    `data` has the run's splits where all of its images are the run's own by path and content (the
+    folder was moved), else its own.
+
+    Raises:
+        DataError: the data cannot be found or read, or the run's `split.csv` is damaged.
+    """
+    dataset = open_dataset(data or read_recipe(run).data.source)
+    recorded = _recorded(run)
+    if data is not None and not _same_images(dataset, recorded):
+        return dataset
+    splits = np.array([recorded.get(path, ("", ""))[0] for path in dataset.paths], dtype="<U5")
+    if not (splits != "").any():
+        raise DataError(f"{run / 'split.csv'} lists none of the images of {dataset.name}")
+    return replace(dataset, splits=splits)
+
+
+def overlap(run: Path, dataset: Dataset, indices: np.ndarray) -> Overlap:
+    """Compares the content of the images `indices` with what the run saw."""
+    recorded = _recorded(run)
+    trained = {digest for split, digest in recorded.values() if split == "train"}
+    seen = changed = 0
+    for index in indices.tolist():
+        digest = sha256_of(dataset.source.content(index))
+        path = dataset.paths[index]
+        seen += digest in trained
+        changed += path in recorded and recorded[path][1] != digest
+    return Overlap(seen, changed)
+
+
+def _same_images(dataset: Dataset, recorded: dict[str, tuple[str, str]]) -> bool:
+    if not all(path in recorded for path in dataset.paths):
+        return False
+    return all(
+        recorded[path][1] == sha256_of(dataset.source.content(index))
+        for index, path in enumerate(dataset.paths)
+    )
+
+
+def _recorded(run: Path) -> dict[str, tuple[str, str]]:
+    table = run / "split.csv"
+    try:
+        content = table.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {table}: {error.strerror or error}") from error
+    return read_split_table(content, str(table))

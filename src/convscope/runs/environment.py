@@ -1,0 +1,56 @@
+"""What a run was made with: code, libraries, machine. Another of these may change the last bits."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from convscope import __version__
+from convscope.base.device import num_cpus
+
+_LIBRARIES = ("torch", "numpy", "pillow", "simplejpeg", "safetensors", "scikit-learn")
+
+
+def environment() -> dict[str, Any]:
+    """JSON-ready facts."""
+    return {
+        "convscope": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "libraries": {name: metadata.version(name) for name in _LIBRARIES},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cpus": num_cpus(),
+        "torch_threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "command": sys.argv,
+        "variables": {k: v for k, v in os.environ.items() if k.startswith(("OMP_", "MKL_"))},
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the code that runs, where it runs from a checkout of its own repository."""
+    folder = Path(__file__).resolve().parents[3]
+    if not (folder / ".git").exists():
+        return None
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()

@@ -1,0 +1,40 @@
+"""Curves for TensorBoard, where it is installed (`pip install convscope[tensorboard]`)."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from convscope.training.events import EpochEnded, Stepped
+
+_EVERY = 10
+
+
+class Scalars:
+    """An event file with the curves of one session; a resumed run writes a second one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._writer: Any = None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
+        except ImportError:
+            return
+        self._writer = SummaryWriter(str(folder))
+
+    def step(self, event: Stepped) -> None:
+        """Loss and learning rate, every tenth step."""
+        if self._writer is not None and event.step % _EVERY == 0:
+            self._writer.add_scalar("step/loss", event.loss, event.step)
+            self._writer.add_scalar("step/learning_rate", event.learning_rate, event.step)
+
+    def epoch(self, event: EpochEnded) -> None:
+        """The epoch's figures."""
+        if self._writer is not None:
+            for name in ("train_loss", "train_top1", "val_loss", "val_top1"):
+                self._writer.add_scalar(f"epoch/{name}", getattr(event, name), event.step)
+
+    def close(self) -> None:
+        """Writes what is left."""
+        if self._writer is not None:
+            self._writer.close()

@@ -1,0 +1,138 @@
+"""One stage of training, set up: network, optimiser, batches, clock."""
+
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch import nn
+
+from convscope.base.device import channels_last
+from convscope.data.loader import Batches
+from convscope.nets.catalog import build_module, num_parameters
+from convscope.nets.classifier import Classifier
+from convscope.training.events import StageStarted
+from convscope.training.prepare import Setup
+from convscope.training.recipe import Recipe
+from convscope.training.schedule import UNPLANNED
+from convscope.training.stages import start_from
+from convscope.training.state import Position, State, capture_state, restore_state
+
+_EVAL_BATCH = 256
+
+
+@dataclass
+class Clock:
+    """What the wall says: the only thing in training that changes in place.
+
+    Attributes:
+        before: seconds of earlier sessions and stages.
+        started: when this one began.
+        saved: when a state was handed out last.
+        validation: how long a validation takes, once one has been done.
+        per_step: a running mean of the seconds a step takes.
+        lap_seconds, lap_steps: training since the last plan, validations left out.
+    """
+
+    before: float
+    started: float
+    saved: float
+    validation: float | None = None
+    per_step: float | None = None
+    lap_seconds: float = 0.0
+    lap_steps: int = 0
+
+    def seconds(self) -> float:
+        """Training seconds so far."""
+        return self.before + perf_counter() - self.started
+
+
+@dataclass(frozen=True)
+class Work:
+    """One stage: everything but the position."""
+
+    setup: Setup
+    recipe: Recipe
+    index: int
+    classifier: Classifier
+    optimiser: torch.optim.Optimizer
+    train: Batches
+    val: Batches
+    weights: torch.Tensor | None
+    clock: Clock
+    first: Position
+
+    def state(self, position: Position) -> State:
+        """The state to store at `position`."""
+        position = replace(position, seconds=self.clock.seconds())
+        return capture_state(position, self.classifier.module, self.optimiser)
+
+
+def build_work(
+    setup: Setup, index: int, previous: nn.Module | None, resume: State | None, spent: float
+) -> Work:
+    """Network, optimiser and batches of stage `index`, as new or as they were at `resume`."""
+    recipe = setup.recipe.at_stage(index)
+    stage = recipe.stages[index]
+    preprocess = setup.preprocess(recipe.data)
+    canvas = preprocess.model_copy(update={"resize": stage.train_resize or preprocess.resize})
+    torch.manual_seed(recipe.seed + index)
+    module = build_module(
+        recipe.model.name,
+        num_classes=len(setup.dataset.class_names),
+        input_shape=(preprocess.channels, *preprocess.size),
+        init=recipe.model.init,
+        **recipe.model.options,
+    )
+    if previous is not None:
+        start_from(stage.start, module, previous)
+    module.to(setup.device)
+    channels_last(module)
+    optimiser = _optimiser(recipe, module)
+    indices, size = setup.train_indices(), recipe.batch_size
+    train = setup.batches(indices, canvas, size)
+    val = setup.batches(np.flatnonzero(setup.splits == "val"), preprocess, _EVAL_BATCH)
+    total = UNPLANNED if recipe.epochs is None else recipe.epochs * train.steps_per_epoch
+    first = Position(stage=index, segments=((0, 0.0, total),))
+    if resume is not None:
+        restore_state(resume, module, optimiser)
+        first = resume.position
+    weights = None
+    if recipe.optim.class_weights:
+        counts = torch.tensor(setup.class_counts(), dtype=torch.float32, device=setup.device)
+        weights = counts.sum() / (len(counts) * counts.clamp(min=1))
+    names = setup.dataset.class_names
+    classifier = Classifier(recipe.model.name, module, preprocess, names)
+    began = setup.began if previous is None else perf_counter()
+    clock = Clock(spent, began, perf_counter())
+    return Work(setup, recipe, index, classifier, optimiser, train, val, weights, clock, first)
+
+
+def _optimiser(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
+    optim, parameters = recipe.optim, module.parameters()
+    if optim.name == "adamw":
+        return torch.optim.AdamW(
+            parameters, optim.learning_rate, weight_decay=optim.weight_decay, fused=True
+        )
+    return torch.optim.SGD(
+        parameters,
+        optim.learning_rate,
+        momentum=optim.momentum,
+        nesterov=optim.nesterov and optim.momentum > 0,
+        weight_decay=optim.weight_decay,
+        fused=True,
+    )
+
+
+def stage_started(work: Work) -> StageStarted:
+    """The event that opens the stage."""
+    recipe = work.recipe
+    return StageStarted(
+        stage=work.index,
+        stages=len(recipe.stages),
+        name=recipe.stages[work.index].name,
+        model=recipe.model.name,
+        parameters=num_parameters(work.classifier.module),
+        steps_per_epoch=work.train.steps_per_epoch,
+        preprocess=work.classifier.preprocess,
+    )
