@@ -93,7 +93,7 @@ def measure(widths: tuple[int, int, int], steps: int, rounds: int) -> list[Row]:
 
 
 def _recipe(widths: tuple[int, int, int]) -> Recipe:
-    recipe = scratch("demo", "vgg-small")
+    recipe = scratch("fashion-mnist", "vgg-small")
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update={"size": _SIDE, "cache": "memory"}),
