@@ -151,6 +151,8 @@ def _print_table(rows: list[dict[str, Any]], value: str) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)  # a file has no edge to fold at
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("image", overflow="fold")
     table.add_column("class")
