@@ -44,7 +44,7 @@ bench: .venv/dev
 
 docs: .venv/docs
 	$(BIN)/typer convscope.cli.app utils docs --name convscope --output docs/reference/cli.md
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 wheel: .venv/dev
 	PYTHON=$(PYTHON) TORCH="$(TORCH)" CPU_TORCH=$(CPU_TORCH) tools/try-wheel
