@@ -57,10 +57,10 @@ def test_the_command_shows_the_chain(tmp_path, capsys, monkeypatch):
     text = capsys.readouterr().out
     network = "134,268,738 parameters"
     assert [line.strip() for line in text.splitlines() if "start" in line] == [
-        "A at S=256: vgg11, 128,774,530 parameters, start random, shorter side 256 x 1 to 1",
-        f"S=256: vgg16, {network}, start net-a, shorter side 256 x 1 to 1",
-        f"S=384: vgg16, {network}, start previous, shorter side 384 x 1 to 1",
-        f"S in [256, 512]: vgg16, {network}, start previous, shorter side 512 x 0.5 to 1",
+        "A at S=256: vgg11, 128,774,530 parameters, start random, shorter side 256",
+        f"S=256: vgg16, {network}, start net-a, shorter side 256",
+        f"S=384: vgg16, {network}, start previous, shorter side 384",
+        f"S in [256, 512]: vgg16, {network}, start previous, shorter side 256 to 512",
     ]
 
 

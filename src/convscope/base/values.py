@@ -1,5 +1,6 @@
 """Frozen values that go to and from JSON with strict keys (recipes, preprocessing)."""
 
+import reprlib
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,7 +13,7 @@ V = TypeVar("V", bound="Value")
 class Value(BaseModel):
     """A frozen record. Unknown keys and values out of range are refused by name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def parse(cls: type[V], data: Any, where: str) -> V:
@@ -73,6 +74,12 @@ def _explain(error: ValidationError, cls: type[BaseModel]) -> str:
         where = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             parts.append(f"{where}: no such setting")
+        elif item["type"] == "value_error":  # our own checks, worded by us
+            message = item["msg"].removeprefix("Value error, ")
+            parts.append(f"{where}: {message}" if where else message)
+        elif item["type"] == "model_type":
+            parts.append(f"{where or cls.__name__}: a group of settings; give the ones inside it")
         else:
-            parts.append(f"{where or cls.__name__}: {item['msg']}, got {item['input']!r}")
+            given = reprlib.repr(item["input"])
+            parts.append(f"{where or cls.__name__}: {item['msg']}, got {given}")
     return "; ".join(parts)

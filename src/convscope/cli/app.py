@@ -60,5 +60,6 @@ def main() -> None:
         sys.stderr.write(f"convscope: {error}\n")
         sys.exit(2)
     except OSError as error:
-        sys.stderr.write(f"convscope: {error}\n")
+        where = error.filename or "standard output"
+        sys.stderr.write(f"convscope: {where}: {error.strerror or error}\n")
         sys.exit(2)

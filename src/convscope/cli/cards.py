@@ -11,7 +11,7 @@ from convscope.cli.show import duration
 from convscope.evaluation.evaluate import Evaluation
 from convscope.nets.catalog import build_module, num_parameters
 from convscope.training.events import Prepared
-from convscope.training.recipe import Optim
+from convscope.training.recipe import Optim, Recipe, Stage
 from convscope.training.schedule import learning_rate
 
 _SHOWN = 20
@@ -21,7 +21,12 @@ _CONFUSION_UP_TO = 12
 def dry_run_card(event: Prepared, picture: Path) -> None:
     """What would be trained, and how."""
     recipe, console = event.recipe, Console(highlight=False, soft_wrap=True)
-    length = f"{recipe.epochs} epochs" if recipe.epochs else f"{duration(recipe.time_budget or 0)}"
+    plural = "" if recipe.epochs == 1 else "s"
+    length = (
+        f"{recipe.epochs} epoch{plural}"
+        if recipe.epochs
+        else f"{duration(recipe.time_budget or 0)}"
+    )
     console.print(f"\nrecipe [bold]{recipe.name}[/] · {length} · batch {recipe.batch_size}")
     for index, stage in enumerate(recipe.stages):
         here = recipe.at_stage(index)
@@ -31,12 +36,18 @@ def dry_run_card(event: Prepared, picture: Path) -> None:
         )  # fmt: skip
         console.print(
             f"  {stage.name}: {escape(here.model.name)}, {num_parameters(module):,} parameters, "
-            f"start {stage.start}, shorter side {stage.train_resize or here.data.resize} x "
-            f"{here.augment.scale[0]:g} to {here.augment.scale[1]:g}"
+            f"start {stage.start}, shorter side {_sides(here, stage)}"
         )
         console.print(f"    learning rate {_rates(here.optim)}")
     console.print(f"an augmented training batch: {picture}", markup=False)
     console.print("nothing was trained (--dry-run)")
+
+
+def _sides(recipe: Recipe, stage: Stage) -> str:
+    """The shorter side that training crops are cut from: one number, or from ... to ..."""
+    side = stage.train_resize or recipe.data.resize or 0
+    low, high = (round(side * scale) for scale in recipe.augment.scale)
+    return f"{low} to {high}" if low != high else f"{side}"
 
 
 def _rates(optim: Optim) -> str:

@@ -71,7 +71,7 @@ def train(
         _only_resume(*beside, recipe, seed, dry_run or None, class_weights or None)
         _run(None, resume, resume=True, json_log=json_log)
         return
-    if data is None:
+    if not data:
         raise ConvscopeError("which data? Give a folder or a name: convscope train DATA")
     if epochs is not None and time is not None:
         raise ConvscopeError("give --epochs or --time, not both")
@@ -85,7 +85,12 @@ def train(
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if time is not None:
         changes |= {"epochs": None, "time_budget": parse_time(time)}
-    changes |= {"seed": seed or 0, **parse_settings(settings or [])}
+    if seed is not None:
+        changes["seed"] = seed
+    more = parse_settings(settings or [])
+    if twice := sorted(changes.keys() & more.keys()):
+        raise ConvscopeError(f"--set {twice[0]}: given by an option too; give it once")
+    changes |= more
     data = _fetched(data)
     chosen = _recipe(recipe or "scratch", data, model).with_settings(changes)
     folder = out or _new_folder(data, chosen.model.name)

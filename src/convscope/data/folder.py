@@ -116,9 +116,11 @@ def _is_split(folder: Path) -> bool:
 
 
 def _folders(root: Path) -> list[Path]:
-    return sorted(
-        (p for p in root.iterdir() if p.is_dir() and not _hidden(p.name)), key=lambda p: p.name
-    )
+    found = [p for p in root.iterdir() if p.is_dir() and not _hidden(p.name)]
+    for path in found:
+        if path.is_symlink() and root.resolve().is_relative_to(path.resolve()):
+            raise DataError(f"{path} is a link that leads back to {root}; remove it")
+    return sorted(found, key=lambda p: p.name)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -130,7 +132,8 @@ def _files(folder: Path) -> Iterator[Path]:
                 if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", str(path)):
                     reason = "control characters or bytes that are not UTF-8 in the name"
                     raise DataError(f"{str(path)!r}: {reason}; rename it")
-                yield path
+                if path.is_file() or not path.exists():  # a pipe may never end; a broken link shows
+                    yield path
 
 
 def _hidden(name: str) -> bool:

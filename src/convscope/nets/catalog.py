@@ -105,7 +105,10 @@ def build_module(
             num_classes=num_classes, input_shape=input_shape, **options
         )
     except TypeError as error:
-        raise ConvscopeError(f"model {name!r}: {error}") from None
+        known = set(inspect.signature(entry.build).parameters) - {"num_classes", "input_shape"}
+        raise ConvscopeError(
+            f"model {name!r}: {error}; its options are {', '.join(sorted(known - {'blocks'}))}"
+        ) from None
     try:
         module = entry.build(num_classes=num_classes, input_shape=input_shape, **options)
     except (TypeError, ValueError, RuntimeError) as error:

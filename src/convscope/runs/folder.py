@@ -159,9 +159,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         """
         match event:
             case Resumed():
-                reached = (event.stage, event.step)
-                rows = _read_rows(self._folder / "metrics.csv")
-                self._rows = [r for r in rows if (int(r["stage"]), int(r["step"])) <= reached]
+                self._rows = _rows_until(self._folder / "metrics.csv", event.stage, event.step)
             case Prepared():
                 self._prepared(event)
             case StageStarted():
@@ -246,10 +244,15 @@ def _candidates(stem: str) -> Iterator[Path]:
         number += 1
 
 
-def _read_rows(path: Path) -> list[dict[str, Any]]:
+def _rows_until(path: Path, stage: int, step: int) -> list[dict[str, Any]]:
+    """The epochs in a `metrics.csv` that ended before a checkpoint was made."""
     if not path.exists():
         return []
-    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode(errors="replace"))))
+    try:
+        return [row for row in rows if (int(row["stage"]), int(row["step"])) <= (stage, step)]
+    except (KeyError, TypeError, ValueError):
+        raise ConvscopeError(f"{path} is damaged; delete it to go on without its epochs") from None
 
 
 def _append(path: Path, line: str) -> None:

@@ -15,16 +15,23 @@ class ModelSpec(Value):
     init: str = "he"
     options: dict[str, Any] = {}
 
+    @model_validator(mode="after")
+    def _free(self) -> "ModelSpec":
+        taken = {"name", "num_classes", "input_shape", "init"} & self.options.keys()
+        if taken:
+            raise ValueError(f"options.{min(taken)} is not free: the data or the recipe sets it")
+        return self
+
 
 class DataSpec(Value):
     """Which images, how they are split, and at which size the network sees them."""
 
     source: str
     size: int | None = Field(
-        default=None, gt=0, description="input side; None: by model and images"
+        default=None, gt=0, le=4096, description="input side; None: by model and images"
     )
     resize: int | None = Field(
-        default=None, gt=0, description="shorter side before the crop; None: auto"
+        default=None, gt=0, le=8192, description="shorter side before the crop; None: auto"
     )
     fit: Literal["crop", "pad", "stretch"] = "crop"
     val: float | None = Field(default=None, gt=0, lt=1, description="share held out for validation")
@@ -94,9 +101,9 @@ class Recipe(Value):
     augment: Augment = Augment()
     optim: Optim = Optim()
     stages: tuple[Stage, ...] = (Stage(),)
-    epochs: int | None = Field(default=None, gt=0)
+    epochs: int | None = Field(default=None, gt=0, le=1_000_000)
     time_budget: float | None = Field(default=None, gt=0, description="seconds")
-    batch_size: int = Field(default=128, gt=1)
+    batch_size: int = Field(default=128, gt=1, le=1_000_000)
     patience: int | None = Field(
         default=None, gt=0, description="epochs without gain before stopping"
     )

@@ -171,6 +171,14 @@ def wrong_inputs(tmp_path):
         ([good, "--recipe", "vgg-paper", "--model", "mlp"], "trains vgg11 to vgg19"),
         ([good, "--set", "model.options.dropout=2"], "dropout probability"),
         ([good, "--out", good / "run"], "is inside the data folder"),
+        ([""], "which data?"),
+        ([good, "--epochs", "1", "--set", "epochs=3"], "given by an option too"),
+        ([good, "--set", "epochs=null"], "settings: a recipe needs either epochs or a time"),
+        ([good, "--set", "optim=3"], "optim: a group of settings"),
+        ([good, "--set", "optim.learning_rate=1e400"], "should be a finite number"),
+        ([good, "--set", "data.size=100000"], "data.size: Input should be less than"),
+        ([good, "--set", "model.options.num_classes=3"], "options.num_classes is not free"),
+        ([good, "--set", "model.options.nope=3"], "its options are batch_norm, dropout, head"),
     ]
 
 

@@ -191,3 +191,18 @@ def test_symbolic_links_to_classes_and_images(image_files, tmp_path):
     dataset = read_folder(root, "pets")
     assert dataset.paths == ("cat/1.png", "dog/1.png", "dog/2.png")
     assert all(dataset.image(i, 3).shape == (6, 8, 3) for i in range(3))
+
+
+def test_pipes_are_passed_over_and_broken_links_are_not(image_files):
+    import os
+
+    root = image_files("cat/1.png", "dog/1.png")
+    os.mkfifo(root / "cat" / "pipe.png")
+    (root / "dog" / "link.png").symlink_to(root / "gone.png")
+    assert read_folder(root, "x").paths == ("cat/1.png", "dog/1.png", "dog/link.png")
+
+
+def test_a_link_back_into_the_data_is_refused(image_files):
+    root = image_files("cat/1.png", "dog/1.png")
+    (root / "loop").symlink_to(root)
+    assert "is a link that leads back to" in refusal(root)
