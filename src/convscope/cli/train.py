@@ -118,7 +118,7 @@ def _fetched(data: str) -> str:
 
         def show(name: str, done: int, total: int) -> None:
             if name not in tasks:
-                tasks[name] = bar.add_task(f"downloading {name}")
+                tasks[name] = bar.add_task(f"downloading {name}", total=None)
             bar.update(tasks[name], completed=done, total=total)
 
         try:
