@@ -30,6 +30,10 @@ class WeightsError(ConvscopeError):
     """Weights that are damaged or do not fit the network."""
 
 
+class CaptureError(ConvscopeError):
+    """A module that cannot be captured as a graph: the message names the line and the remedy."""
+
+
 class TrainingError(ConvscopeError):
     """Training that cannot go on, for example because the loss is no longer a number."""
 

@@ -1,0 +1,135 @@
+"""A network as a frozen value: nodes in the order in which they run."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from convscope.base.errors import ConvscopeError
+from convscope.graph.kinds import Kind
+from convscope.graph.program import Step, evaluate
+
+INPUT = "input"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation on images or activations.
+
+    `name` is the module's path where one module is one operation (`features.28`), else path and
+    kind (`blocks.1 add`), with `#2` from the second call on. `inputs` are names of nodes, the
+    images being `input`. `parameters` maps roles (`weight`, `bias`, `running_mean`) to names in
+    `Graph.tensors`. `operation` is
+    torch's name for what is computed, `settings` its other arguments by torch's names. Shapes are
+    without the batch axis.
+    """
+
+    name: str
+    kind: Kind
+    operation: str
+    module_path: str
+    inputs: tuple[str, ...]
+    parameters: Mapping[str, str]
+    settings: Mapping[str, Any]
+    input_shapes: tuple[tuple[int, ...], ...]
+    output_shape: tuple[int, ...]
+
+    def pair(self, setting: str) -> tuple[int, int]:
+        """A setting of a convolution or pool as (vertical, horizontal)."""
+        value = self.settings[setting]
+        if setting == "stride" and not value:  # pools: "as the window"
+            value = self.settings["kernel_size"]
+        if isinstance(value, int):
+            return value, value
+        return (value[0], value[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A captured network. `nodes[0]` is the input; each node comes after its inputs.
+
+    It refers to the module's own parameters: change the weights, and the next trace shows it.
+    `output` names the node whose value the module returns; `logits` the node before a softmax that
+    ends the module, else the same.
+    """
+
+    nodes: tuple[Node, ...]
+    output: str
+    tensors: Mapping[str, Tensor] = field(repr=False)
+    steps: tuple[Step, ...] = field(repr=False)
+    # How many of the steps come first and depend on parameters alone, not on the images.
+    num_constant_steps: int = field(repr=False)
+    tensor_slots: Mapping[str, int] = field(repr=False)
+    node_slots: Mapping[str, int] = field(repr=False)
+    node_steps: Mapping[str, tuple[Step, ...]] = field(repr=False)
+    num_slots: int = field(repr=False)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    def __getitem__(self, name: str) -> Node:
+        """The node of that name.
+
+        Raises:
+            ConvscopeError: with similar names, where there is none.
+        """
+        if name not in self._by_name:
+            raise ConvscopeError(f"no layer {name!r}; {suggestions(name, list(self._by_name))}")
+        return self._by_name[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(channels, height, width) of the images that the graph was captured for."""
+        return self.nodes[0].output_shape
+
+    @property
+    def logits(self) -> str:
+        """The node of the scores: the output, or what a softmax at the very end is given."""
+        last = self[self.output]
+        return last.inputs[0] if last.kind is Kind.SOFTMAX else last.name
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are; the CPU where there are none."""
+        first = next(iter(self.tensors.values()), None)
+        return torch.device("cpu") if first is None else first.device
+
+    def constants(self) -> list[Any]:
+        """The values of all slots that do not depend on the images, None for the others."""
+        given = {self.tensor_slots[name]: tensor for name, tensor in self.tensors.items()}
+        return evaluate(self.steps[: self.num_constant_steps], given, self.num_slots)
+
+    def parameter(self, node: Node, role: str) -> Tensor | None:
+        """What plays `role` at a node (`weight`, `bias`, ...); None where nothing does."""
+        name = node.parameters.get(role)
+        if name is None:
+            return None
+        if name in self.tensors:
+            return self.tensors[name].detach()
+        return self.constants()[self.tensor_slots[name]]
+
+    def _repr_html_(self) -> str:
+        from convscope.graph.html import graph_html  # noqa: PLC0415 (it needs this module)
+
+        return graph_html(self)
+
+
+def suggestions(name: str, names: Sequence[str]) -> str:
+    """What to say beside a name that does not exist: similar ones, or the first few.
+
+    >>> suggestions("features.1", ["features.0", "features.10"])
+    'did you mean features.10 or features.0?'
+    """
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return f"there are {', '.join(names[:12])}{more}"

@@ -1,0 +1,311 @@
+"""torch's exported graph to ours: steps to run, nodes to read.
+
+A node is what a reader of the network would call an operation. Steps that only serve one (sizes,
+tuples, the ten operations of a local response norm) stay steps.
+"""
+
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from convscope.base.errors import CaptureError
+from convscope.graph.graph import INPUT, Graph, Node
+from convscope.graph.kinds import Kind
+from convscope.graph.names import names_of
+from convscope.graph.program import Slot, Step
+from convscope.graph.recognise import (
+    described,
+    line_of,
+    packet,
+    response_norms,
+    takes_every_image,
+)
+
+_IN_EVAL_THE_INPUT_ITSELF = ("dropout", "feature_dropout", "alpha_dropout")
+
+
+@dataclass
+class _Lowering:
+    """What is known of each fx node while the graph is read, in order."""
+
+    module: nn.Module
+    batch: Any
+    slots: dict[fx.Node, int] = field(default_factory=dict)
+    constant: set[fx.Node] = field(default_factory=set)  # depends on parameters alone
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    tensor_names: dict[fx.Node, str] = field(default_factory=dict)
+    steps: list[tuple[fx.Node, Step]] = field(default_factory=list)
+
+    def is_batch(self, value: Any) -> bool:
+        """A tensor with one row per image and a fixed size otherwise."""
+        if not isinstance(value, Tensor) or value.ndim == 0:
+            return False
+        rows, *others = value.shape
+        return (
+            isinstance(rows, torch.SymInt)
+            and rows.node.expr == self.batch
+            and all(isinstance(side, int) for side in others)
+        )
+
+
+def lower(program: ExportedProgram, module: nn.Module) -> Graph:
+    """The graph of an exported program, whose tensors are the module's own.
+
+    Raises:
+        CaptureError: for what torch can export but a graph of operations cannot say.
+    """
+    placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
+    images = _images(program, placeholders)
+    state = _Lowering(module, images.meta["val"].shape[0].node.expr)
+    state.slots[images] = 0
+    _name_tensors(state, program, placeholders)
+    output = _output(state, program)
+    needed = _ancestors(output)
+    for node in program.graph.nodes:
+        if node.op not in ("placeholder", "output") and node in needed:
+            _add_step(state, node)
+    state.steps.sort(key=lambda pair: pair[0] not in state.constant)  # constants first
+    norms = response_norms(node for node, _ in state.steps)
+    absorbed = {node for node, _ in state.steps if takes_every_image(node)}
+    absorbed = absorbed.union(*(norm.inner for norm in norms.values())) - {output}
+    visible = [images] + [
+        node
+        for node, _ in state.steps
+        if node not in state.constant
+        and node not in absorbed
+        and state.is_batch(node.meta.get("val"))
+    ]
+    if output not in visible:
+        raise CaptureError(
+            f"{type(module).__name__}: its output is no computation on the images, one row each"
+        )
+    return _graph(state, visible, norms, output)
+
+
+def writes_to_shared_memory(graph: fx.Graph) -> bool:
+    """Whether an in-place operation changes what is read later under another name.
+
+    Only then the graph must be rewritten without in-place operations (which costs some names).
+    """
+    order = {node: place for place, node in enumerate(graph.nodes)}
+    memory: dict[fx.Node, fx.Node] = {}
+    for node, place in order.items():
+        source = next(iter(node.all_input_nodes), None)
+        memory[node] = memory[source] if source is not None and _may_alias(node) else node
+        if _is_in_place(node):
+            for other, owner in memory.items():
+                if (
+                    owner is memory[node]
+                    and other is not node
+                    and any(order[user] > place for user in other.users)
+                ):
+                    return True
+    return False
+
+
+def _may_alias(node: fx.Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return node.target is operator.getitem
+    aliased = any(returned.alias_info is not None for returned in schema.returns)
+    return aliased or packet(node) in _IN_EVAL_THE_INPUT_ITSELF
+
+
+def _is_in_place(node: fx.Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and any(
+        argument.alias_info is not None and argument.alias_info.is_write
+        for argument in schema.arguments
+    )
+
+
+def _images(program: ExportedProgram, placeholders: list[fx.Node]) -> fx.Node:
+    inputs = [
+        node
+        for node, spec in zip(placeholders, program.graph_signature.input_specs, strict=True)
+        if spec.kind is InputKind.USER_INPUT and isinstance(node.meta.get("val"), Tensor)
+    ]
+    if len(inputs) != 1:
+        raise CaptureError(f"a network takes one batch of images; this one has {len(inputs)}")
+    return inputs[0]
+
+
+def _name_tensors(state: _Lowering, program: ExportedProgram, placeholders: list[fx.Node]) -> None:
+    # By name from the module, not from the program: the tensors are then the module's own.
+    own: dict[str, Any] = dict(program.constants)
+    own |= dict(state.module.named_parameters(remove_duplicate=False))
+    own |= dict(state.module.named_buffers(remove_duplicate=False))
+    for node, spec in zip(placeholders, program.graph_signature.input_specs, strict=True):
+        if spec.target is None:
+            continue
+        state.slots[node] = len(state.slots)
+        state.constant.add(node)
+        if node.users:
+            state.tensors[spec.target] = own[spec.target]
+            state.tensor_names[node] = spec.target
+
+
+def _output(state: _Lowering, program: ExportedProgram) -> fx.Node:
+    names = program.graph_signature.user_outputs
+    nodes = {node.name: node for node in program.graph.nodes}
+    for name in names:
+        if name in nodes and state.is_batch(nodes[name].meta.get("val")):
+            return nodes[name]
+    raise CaptureError(
+        f"{type(state.module).__name__} returns no tensor with one row per image; "
+        "a network returns logits (batch, classes) or feature maps"
+    )
+
+
+def _ancestors(output: fx.Node) -> set[fx.Node]:
+    needed = {output}
+    waiting = [output]
+    while waiting:
+        for source in waiting.pop().all_input_nodes:
+            if source not in needed:
+                needed.add(source)
+                waiting.append(source)
+    return needed
+
+
+def _add_step(state: _Lowering, node: fx.Node) -> None:
+    if node.op != "call_function" or not (
+        isinstance(node.target, torch._ops.OpOverload) or callable(node.target)
+    ) or isinstance(node.target, torch._ops.HigherOrderOperator):  # fmt: skip
+        raise CaptureError(
+            f"{type(state.module).__name__} cannot be captured{line_of(node)}\n"
+            "it has a region of its own here (torch.no_grad, autocast, checkpoint or cond inside "
+            "forward). Take the region out; capture needs none of them"
+        )
+    if node.all_input_nodes and all(source in state.constant for source in node.all_input_nodes):
+        state.constant.add(node)
+    args, kwargs = node.args, node.kwargs
+    slots: tuple[int, ...]
+    expression = getattr(getattr(node.meta.get("val"), "node", None), "expr", None)
+    if packet(node) == "sym_size" and expression == state.batch:  # wherever it was read from
+        args, slots = (Slot(0), 0), (0,)
+    else:
+        args = tuple(_template(state, argument) for argument in args)
+        kwargs = {name: _template(state, argument) for name, argument in kwargs.items()}
+        slots = tuple(state.slots[source] for source in node.all_input_nodes)
+    state.slots[node] = len(state.slots)
+    state.steps.append((node, Step(_functional(node), args, kwargs, state.slots[node], slots)))
+
+
+def _template(state: _Lowering, argument: Any) -> Any:
+    if isinstance(argument, fx.Node):
+        return Slot(state.slots[argument])
+    if isinstance(argument, list | tuple):
+        items = [_template(state, item) for item in argument]
+        return tuple(items) if any(isinstance(i, Slot | tuple) for i in items) else items
+    return argument
+
+
+def _functional(node: fx.Node) -> Any:
+    """The operation itself, or for an in-place one its counterpart that leaves its input alone."""
+    if not _is_in_place(node):
+        return node.target
+    target: Any = node.target
+    name = packet(node)
+    counterpart = getattr(torch.ops.aten, name, None)
+    if counterpart is not None and target._overloadname in counterpart.overloads():
+        return getattr(counterpart, target._overloadname)
+    return lambda first, *others, **more: target(first.clone(), *others, **more)
+
+
+def _graph(
+    state: _Lowering, visible: list[fx.Node], norms: dict[fx.Node, Any], output: fx.Node
+) -> Graph:
+    is_node = set(visible)
+    inner = {node: _inner(node, is_node, state.constant) for node in visible[1:]}
+    descriptions = {
+        node: norms[node].description if node in norms else described(node) for node in visible[1:]
+    }
+    names = {visible[0]: INPUT} | names_of(state.module, descriptions)
+    nodes = [Node(INPUT, Kind.INPUT, INPUT, "", (), {}, {}, (), _shape(visible[0]))]
+    for node in visible[1:]:
+        what = descriptions[node]
+        sources = list(_sources([node], inner[node], is_node))
+        if node in norms:
+            sources = sources[:1]
+        nodes.append(
+            Node(
+                name=names[node],
+                kind=what.kind,
+                operation=what.operation,
+                module_path=what.module_path,
+                inputs=tuple(names[source] for source in sources),
+                parameters=_roles(state, what.roles),
+                settings=what.settings,
+                input_shapes=tuple(_shape(source) for source in sources),
+                output_shape=_shape(node),
+            )
+        )
+    steps = tuple(step for _, step in state.steps)
+    return Graph(
+        nodes=tuple(nodes),
+        output=names[output],
+        tensors=state.tensors,
+        steps=steps,
+        num_constant_steps=sum(node in state.constant for node, _ in state.steps),
+        tensor_slots={name: state.slots[node] for node, name in state.tensor_names.items()},
+        node_slots={names[node]: state.slots[node] for node in visible},
+        node_steps={
+            names[node]: tuple(
+                step for other, step in state.steps if other is node or other in inner[node]
+            )
+            for node in visible[1:]
+        },
+        num_slots=len(state.slots),
+    )
+
+
+def _inner(node: fx.Node, is_node: set[fx.Node], constant: set[fx.Node]) -> set[fx.Node]:
+    """The steps between a node and the nodes before it."""
+    found: set[fx.Node] = set()
+    waiting = [node]
+    while waiting:
+        for source in waiting.pop().all_input_nodes:
+            if source not in is_node and source not in constant and source not in found:
+                found.add(source)
+                waiting.append(source)
+    return found
+
+
+def _sources(
+    nodes: Iterable[fx.Node], inner: set[fx.Node], is_node: set[fx.Node]
+) -> Iterable[fx.Node]:
+    """The nodes that the values of `nodes` come from, in the order of the arguments."""
+    for node in nodes:
+        for source in _tensor_arguments(node):
+            if source in is_node:
+                yield source
+            elif source in inner and packet(source) != "sym_size":
+                yield from _sources([source], inner, is_node)
+
+
+def _tensor_arguments(node: fx.Node) -> list[fx.Node]:
+    """Arguments in order, one entry each time (`all_input_nodes` names x + x once)."""
+    found: list[fx.Node] = []
+    fx.map_arg((node.args, node.kwargs), found.append)
+    return found
+
+
+def _roles(state: _Lowering, roles: dict[str, fx.Node]) -> dict[str, str]:
+    named = {}
+    for role, node in roles.items():
+        if node in state.constant:
+            if node not in state.tensor_names:
+                state.tensor_names[node] = node.name  # computed from parameters
+            named[role] = state.tensor_names[node]
+    return named
+
+
+def _shape(node: fx.Node) -> tuple[int, ...]:
+    return tuple(int(side) for side in node.meta["val"].shape[1:])

@@ -1,0 +1,217 @@
+"""What one node of torch's exported graph means: kind, settings, and which tensor plays what."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from convscope.graph.kinds import KIND_OF, REARRANGEMENTS, Kind
+
+_SPATIAL = ([2, 3], [-2, -1], [-1, -2], [3, 2])
+
+
+@dataclass(frozen=True)
+class Description:
+    """`call` tells the calls of one module apart; `roles` are its tensor arguments by name."""
+
+    kind: Kind
+    operation: str
+    module_path: str
+    call: str
+    settings: dict[str, Any]
+    roles: dict[str, fx.Node] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ResponseNorm:
+    """A local response norm: torch computes it in ten steps, of which the division is the last."""
+
+    description: Description
+    inner: frozenset[fx.Node]
+
+
+def packet(node: fx.Node) -> str:
+    """Torch's name of the operation, without overload and in-place mark: `relu` for `relu_`."""
+    name = str(getattr(node.target, "_opname", getattr(node.target, "__name__", node.target)))
+    return name if name.startswith("_") else name.rstrip("_")
+
+
+def described(node: fx.Node) -> Description:
+    """Kind, settings and tensor arguments of a node."""
+    path, call = _module(node)
+    settings, roles = _arguments(node)
+    kind = KIND_OF.get(packet(node), Kind.OTHER)
+    if packet(node) == "getitem" and isinstance(node.args[0], fx.Node):
+        parent = node.args[0]
+        kind = KIND_OF.get(packet(parent), Kind.OTHER)
+        settings, roles = _arguments(parent)
+        if kind not in REARRANGEMENTS and node.args[1] != 0:
+            kind = Kind.OTHER
+    kind, settings = _checked(node, kind, settings, roles)
+    return Description(kind, packet(node), path, call, settings, roles)
+
+
+def line_of(node: fx.Node) -> str:
+    """`: file, line` of the innermost code outside of torch, where torch recorded it."""
+    for part in reversed(str(node.meta.get("stack_trace") or "").split("File ")):
+        if part.strip() and "/torch/" not in part.split("\n")[0]:
+            return ": File " + " ".join(part.split())
+    return ""
+
+
+def _checked(
+    node: fx.Node, kind: Kind, settings: dict[str, Any], roles: dict[str, fx.Node]
+) -> tuple[Kind, dict[str, Any]]:
+    """`OTHER` for the variants of an operation that our formulas do not cover."""
+    value = node.meta["val"]
+    first = next(iter(roles.values()), None)
+    source = None if first is None else first.meta.get("val")
+    name, dims = packet(node), settings.get("dim")
+    if not isinstance(source, Tensor):
+        return (kind if kind in REARRANGEMENTS else Kind.OTHER), settings
+    if name in ("mean", "amax") and source.ndim == 4 and dims in _SPATIAL:
+        pool = Kind.ADAPTIVE_AVERAGE_POOL if name == "mean" else Kind.ADAPTIVE_MAX_POOL
+        return pool, settings | {"output_size": [1, 1]}
+    if name in ("to", "_to_copy") and source.dtype == value.dtype:
+        return Kind.IDENTITY, settings
+    if kind is Kind.HARDTANH and (settings["min_val"], settings["max_val"]) == (0, 6):
+        return Kind.RELU6, {}
+    if name == "clone" and "Dropout" in _module_type(node):  # a graph without in-place operations
+        return Kind.DROPOUT, {}
+    if kind in (Kind.RESHAPE, Kind.FLATTEN):
+        return (Kind.FLATTEN if value.ndim == 2 < source.ndim else Kind.RESHAPE), settings
+    if kind is Kind.CONVOLUTION and source.ndim == 4:
+        settings = settings | _window(settings, roles["weight"])
+    supported = {
+        Kind.CONVOLUTION: source.ndim == 4,
+        Kind.BATCH_NORM: "running_mean" in roles and not settings.get("training"),
+        Kind.DIVIDE: settings.get("rounding_mode") is None,
+        Kind.DROPOUT: not settings.get("train"),
+    }
+    return (kind if supported.get(kind, True) else Kind.OTHER), settings
+
+
+def _window(settings: dict[str, Any], weight: fx.Node) -> dict[str, Any]:
+    """Kernel size, and padding above and left of the image as numbers where it was given by name.
+
+    An even kernel that keeps the size pads one more below and right; the output's size tells.
+    """
+    kernel = [int(side) for side in weight.meta["val"].shape[2:]]
+    padding = settings["padding"]
+    if isinstance(padding, str):
+        same = padding == "same"
+        padding = [
+            same * dilation * (side - 1) // 2
+            for side, dilation in zip(kernel, settings["dilation"], strict=True)
+        ]
+    return {"kernel_size": kernel, "padding": padding}
+
+
+def _arguments(node: fx.Node) -> tuple[dict[str, Any], dict[str, fx.Node]]:
+    """Settings and tensor arguments by the names in the operation's schema."""
+    schema = getattr(node.target, "_schema", None)
+    settings: dict[str, Any] = {}
+    roles: dict[str, Any] = {}
+    if schema is None:
+        names = [str(place) for place in range(len(node.args))]
+        given = dict(zip(names, node.args, strict=True))
+    else:
+        names = [argument.name for argument in schema.arguments]
+        defaults = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
+        given = defaults | dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+    for name in (name for name in names if name in given):
+        argument = given[name]
+        if isinstance(argument, fx.Node):
+            roles[name] = argument
+        elif isinstance(argument, list | tuple) and any(isinstance(a, fx.Node) for a in argument):
+            roles |= {f"{name}.{i}": a for i, a in enumerate(argument) if isinstance(a, fx.Node)}
+        elif isinstance(argument, list | tuple):
+            settings[name] = list(argument)
+        elif not isinstance(argument, torch.SymInt):
+            settings[name] = argument
+    return settings, roles
+
+
+def _module(node: fx.Node) -> tuple[str, str]:
+    """The path of the module that calls it, and what tells this call of the module from others."""
+    stack = _stack(node)
+    return (stack[-1][1], stack[-1][0]) if stack else ("", "")
+
+
+def _module_type(node: fx.Node) -> str:
+    stack = _stack(node)
+    return stack[-1][2] if stack else ""
+
+
+def _stack(node: fx.Node) -> list[tuple[str, str, str]]:
+    """(call, path, type) of the modules around a node, outermost first."""
+    return [
+        (key, str(path), str(kind))
+        for key, (path, kind) in (node.meta.get("nn_module_stack") or {}).items()
+        if not key.startswith("_empty")
+    ]
+
+
+def takes_every_image(node: fx.Node) -> bool:
+    """The `[:` of x[:, 1:3]: torch records a slice of the batch that leaves nothing out."""
+    if packet(node) != "slice":
+        return False
+    settings, _ = _arguments(node)
+    end = settings.get("end")
+    whole = end is None or end >= sys.maxsize
+    return settings["dim"] == 0 and settings.get("start") in (None, 0) and whole
+
+
+def response_norms(nodes: Iterable[fx.Node]) -> dict[fx.Node, ResponseNorm]:
+    """The divisions that end a local response norm, by pattern: functional calls are seen too."""
+    found = {}
+    for node in nodes:
+        norm = _response_norm(node)
+        if norm is not None:
+            found[node] = norm
+    return found
+
+
+def _response_norm(division: fx.Node) -> ResponseNorm | None:
+    """Finds x / (k + alpha * mean of x squared over `size` channels) ** beta."""
+    inner: list[fx.Node] = []
+
+    def back(node: Any, *names: str) -> Any:
+        """The argument of a step of one of these names; None where it is another step."""
+        if not isinstance(node, fx.Node) or packet(node) not in names:
+            return None
+        inner.append(node)
+        return node.args[0]
+
+    def rearranged(node: Any) -> Any:
+        while isinstance(node, fx.Node) and packet(node) in ("view", "squeeze", "unsqueeze"):
+            inner.append(node)
+            node = node.args[0]
+        return node
+
+    if packet(division) != "div" or not all(isinstance(a, fx.Node) for a in division.args[:2]):
+        return None
+    images: Any
+    images, power = division.args[:2]
+    pool = rearranged(back(back(back(power, "pow"), "add"), "mul"))
+    squares = rearranged(back(back(pool, "avg_pool3d", "avg_pool2d"), "pad", "constant_pad_nd"))
+    if back(squares, "mul") is not images or squares.args[1] is not images:
+        return None
+    by_name = {packet(node): node for node in reversed(inner)}
+    if any(user not in inner and user is not division for node in inner for user in node.users):
+        return None
+    scaled = next(node for node in inner if packet(node) == "mul")
+    size = pool.args[1][0]
+    settings = {
+        "size": size, "alpha": scaled.args[1], "beta": by_name["pow"].args[1],
+        "k": by_name["add"].args[1],
+    }  # fmt: skip
+    path, call = _module(division)
+    description = Description(
+        Kind.LOCAL_RESPONSE_NORM, "local_response_norm", path, call, settings,
+        {"input": images},
+    )  # fmt: skip
+    return ResponseNorm(description, frozenset(inner))
