@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convscope.data.catalog import open_dataset as open_dataset
     from convscope.evaluation.evaluate import evaluate as evaluate
+    from convscope.explain.backward import backward as backward
+    from convscope.graph.arithmetic import arithmetic as arithmetic
+    from convscope.graph.capture import capture as capture
+    from convscope.graph.trace import trace as trace
+    from convscope.images.kernels import convolve as convolve
+    from convscope.images.kernels import output_size as output_size
     from convscope.images.preprocess import Preprocess as Preprocess
     from convscope.nets.catalog import build_model as build_model
     from convscope.nets.classifier import Classifier as Classifier
@@ -23,20 +29,32 @@ _HOMES = {
     "Classifier": "convscope.nets.classifier",
     "Preprocess": "convscope.images.preprocess",
     "Recipe": "convscope.training.recipe",
+    "arithmetic": "convscope.graph.arithmetic",
+    "backward": "convscope.explain.backward",
     "build_model": "convscope.nets.catalog",
+    "capture": "convscope.graph.capture",
+    "convolve": "convscope.images.kernels",
     "evaluate": "convscope.evaluation.evaluate",
     "load": "convscope.runs.folder",
     "open_dataset": "convscope.data.catalog",
+    "output_size": "convscope.images.kernels",
+    "trace": "convscope.graph.trace",
     "train": "convscope.training.loop",
 }
 __all__ = [
     "Classifier",
     "Preprocess",
     "Recipe",
+    "arithmetic",
+    "backward",
     "build_model",
+    "capture",
+    "convolve",
     "evaluate",
     "load",
     "open_dataset",
+    "output_size",
+    "trace",
     "train",
 ]
 

@@ -13,9 +13,12 @@ import typer
 
 from convscope import __version__
 from convscope.base.errors import ConvscopeError
+from convscope.cli.arithmetic import arithmetic
 from convscope.cli.evaluate import evaluate
+from convscope.cli.kernel import kernel
 from convscope.cli.models import models
 from convscope.cli.predict import predict
+from convscope.cli.summary import summary
 from convscope.cli.train import train
 
 app = typer.Typer(
@@ -28,6 +31,9 @@ app = typer.Typer(
 app.command()(train)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(arithmetic)
+app.command()(kernel)
+app.command()(summary)
 app.command()(models)
 
 

@@ -1,0 +1,178 @@
+"""`convscope arithmetic`: how one number of a network came about."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convscope.base.errors import ConvscopeError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from convscope.graph.ledger import Ledger
+    from convscope.graph.trace import Trace
+    from convscope.nets.classifier import Classifier
+
+
+def arithmetic(
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL_OR_RUN", help="A run folder or a model's name.")
+    ] = None,
+    image: Annotated[Path | None, typer.Argument(help="An image file.")] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(help="A layer's name, as `convscope summary` lists; without it the logits."),
+    ] = None,
+    channel: Annotated[
+        int | None, typer.Option(help="Channel, unit or class; without it the strongest one.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Row and column, as 10,12; without it the strongest place.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Class of the cross-entropy; without it the predicted one.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show every term.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Every term as JSON.")] = False,
+    example: Annotated[
+        str | None, typer.Option(help="Instead of a network: sobel, a 6 x 6 image by hand.")
+    ] = None,
+) -> None:
+    """Show how one number came about: every term, their sum, and what the tensor says."""
+    if example is not None:
+        _example(example, as_json)
+        return
+    if model is None or image is None:
+        raise ConvscopeError("give MODEL_OR_RUN and an image file, or --example sobel")
+    from convscope.cli.source import classifier_of, is_run
+    from convscope.graph.worked import worked
+
+    classifier = classifier_of(model)
+    ledger = _ledger(classifier, image, layer, channel, at, target)
+    if as_json:
+        print(json.dumps(ledger.as_json(), allow_nan=False))
+        return
+    if not is_run(model):
+        print(f"{model} is untrained: its weights are random (seed 0)\n")
+    limit = max(len(ledger.terms), 1) if every else None
+    print(worked(ledger) if limit is None else worked(ledger, channels=limit, terms=limit))
+
+
+def _ledger(
+    classifier: "Classifier",
+    image: Path,
+    layer: str | None,
+    channel: int | None,
+    at: str | None,
+    target: str | None,
+) -> "Ledger":
+    import torch
+
+    from convscope.graph.arithmetic import arithmetic as ledger_of
+    from convscope.graph.capture import capture
+    from convscope.graph.trace import CROSS_ENTROPY, SOFTMAX, trace
+    from convscope.images.files import read_image
+
+    place = None if at is None else _place(at)
+    preprocess = classifier.preprocess
+    images = preprocess.batch([read_image(image, preprocess.channels)])
+    graph = capture(classifier.module, images)
+    layer = layer or graph.logits
+    appended = layer in (SOFTMAX, CROSS_ENTROPY) and layer not in graph
+    needed = {graph.logits} if appended else {layer, *graph[layer].inputs}
+    record = trace(graph, images, keep=needed)
+    if layer == CROSS_ENTROPY:
+        number = _class(classifier, record, target)
+        record = trace(graph, images, torch.tensor([number]), keep=needed)
+    elif target is not None:
+        raise ConvscopeError("--target is for --layer cross_entropy")
+    return ledger_of(record, layer, _index(record, layer, channel, place))
+
+
+def _place(text: str) -> tuple[int, ...]:
+    try:
+        place = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        place = ()
+    if len(place) != 2:
+        raise ConvscopeError(f"--at takes row,column as in 10,12; got {text!r}")
+    return place
+
+
+def _class(classifier: "Classifier", record: "Trace", target: str | None) -> int:
+    """The class that `--target` names or numbers; the predicted one without it."""
+    names = classifier.class_names or ()
+    if target is None:
+        return int(record.logits[0].argmax())
+    if target in names:
+        return names.index(target)
+    if target.isdecimal() and int(target) < len(names):
+        return int(target)
+    raise ConvscopeError(
+        f"--target {target!r} is no class; there are {', '.join(names[:12])}"
+        + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    )
+
+
+def _index(
+    record: "Trace", layer: str, channel: int | None, place: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    """The number asked for; what is left open is where the output is largest."""
+    import torch
+
+    output = record[layer].output[0]
+    shape = tuple(output.shape)
+    if place is not None and output.ndim != 3:
+        raise ConvscopeError(
+            f"{layer} has an output of shape {shape}, without rows and columns: leave --at out"
+        )
+    if channel is not None and not output.ndim:
+        raise ConvscopeError(f"{layer} is one number: leave --channel out")
+    wanted = [channel, *(place or ()), None, None][: output.ndim]
+    names = ("--channel", "the row of --at", "the column of --at")
+    for axis, asked in enumerate(wanted):
+        if asked is None:
+            continue
+        if not 0 <= asked < output.shape[axis]:
+            raise ConvscopeError(
+                f"{layer} has an output of shape {shape}: {names[axis]} must be in "
+                f"0..{output.shape[axis] - 1}, got {asked}"
+            )
+        output = output.narrow(axis, asked, 1)
+    if not output.ndim:
+        return ()
+    best = torch.unravel_index(output.argmax(), output.shape)
+    return tuple(
+        int(spot) if asked is None else asked for spot, asked in zip(best, wanted, strict=True)
+    )
+
+
+def _example(name: str, as_json: bool) -> None:
+    """The guide's convolution of a 6 x 6 image with a Sobel kernel, cell by cell."""
+    from convscope.images.kernels import EXAMPLE, KERNELS, convolve
+
+    if name != "sobel":
+        raise ConvscopeError(f"unknown example {name!r}; there is sobel")
+    kernel = KERNELS["sobel-left"]
+    output = convolve(EXAMPLE, kernel)
+    numbers: list[list[Any]] = [[int(value) for value in row] for row in output]
+    if as_json:
+        print(json.dumps({"output": numbers}))
+        return
+    print("input, 6 x 6\n" + _matrix(EXAMPLE))
+    print("\nkernel, 3 x 3 (sobel-left), stride 1, no padding, not flipped\n" + _matrix(kernel))
+    products = [
+        f"({int(EXAMPLE[row][column])}·{int(kernel[row][column])})"
+        for row in range(3)
+        for column in range(3)
+    ]
+    print("\nfirst cell: the kernel's numbers times the input's, added up")
+    print(f"  {' + '.join(products)} = {numbers[0][0]}")
+    print("\noutput, floor((6 + 2·0 - 1·(3-1) - 1)/1) + 1 = 4 in height and width\n"
+          + _matrix(numbers))  # fmt: skip
+
+
+def _matrix(rows: "np.ndarray | Any") -> str:
+    return "\n".join("  " + " ".join(f"{int(value):>4}" for value in row) for row in rows)

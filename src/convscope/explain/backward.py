@@ -1,0 +1,194 @@
+"""The signal of chosen units sent back to the pixels, under named rules.
+
+One mechanism, many published methods: every node passes the signal to its inputs by its own
+gradient, and a rule says what activation functions do instead.
+
+Conventions: a max pool sends the signal to the place that won (the switch); where windows overlap,
+signals add up. Batch norm passes it on times gamma / sqrt(variance + eps). No bias comes back.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from convscope.base.errors import ConvscopeError
+from convscope.graph.graph import INPUT, Node
+from convscope.graph.kinds import REARRANGEMENTS, Kind
+from convscope.graph.program import run
+from convscope.graph.trace import Trace
+
+# What comes back through a ReLU: from the signal above it and what the ReLU was given.
+Rule = Callable[[Tensor, Tensor], Tensor]
+
+RULES: dict[str, Rule] = {
+    # The derivative: pass where the forward pass was active.
+    "gradient": lambda signal, given: signal * (given > 0),
+    # Zeiler & Fergus 2013, section 2.1: the ReLU is applied to the signal itself.
+    "deconvnet": lambda signal, given: signal.clamp(min=0),
+    # Springenberg et al. 2014, section 3.4: both.
+    "guided": lambda signal, given: signal.clamp(min=0) * (given > 0),
+}
+_RECTIFIERS = (Kind.RELU, Kind.RELU6)
+# They need no record of what they were given.
+_LINEAR = (Kind.CONVOLUTION, Kind.LINEAR)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seeds:
+    """How many seeds there are, and which image of the trace each belongs to."""
+
+    trace: Trace
+    images: Tensor
+
+    def given(self, node: Node, number: int) -> Tensor:
+        """What a node was given, (seeds, ...)."""
+        return self.trace[node.inputs[number]].output[self.images]
+
+
+def backward(
+    trace: Trace,
+    node_name: str,
+    seed: Tensor,
+    rules: str | Rule = "gradient",
+    *,
+    images: Sequence[int] | None = None,
+) -> Tensor:
+    """The signal of chosen units at the pixels, (seeds, channels, height, width), signed.
+
+    Under `deconvnet` and `guided` ReLUs (and ReLU6) change the signal by their rule; all other
+    nodes pass it on by their gradient. It is zero outside of the units' receptive field. A unit's
+    projection of Zeiler & Fergus is its own activation times the signal of a seed of 1.
+
+    Args:
+        trace: with the records that the way back needs: all of them, or under `deconvnet` those
+            that max pools and other non-linear nodes were given.
+        node_name: where the signal starts, at the node's output.
+        seed: (seeds, *node.output_shape), or without the first axis for one: what is sent.
+        rules: `gradient`, `deconvnet`, `guided`, or a function (signal, what the ReLU was given) ->
+            signal.
+        images: for each seed the image of the trace that it belongs to. None: a trace of one image
+            serves all seeds, else seed i belongs to image i.
+
+    Raises:
+        ConvscopeError: unknown names or rules, seeds that do not fit, records that are missing.
+
+    Source: Zeiler & Fergus 2013, section 2.1; Springenberg et al. 2014 (arXiv 1412.6806), 3.4.
+    """
+    graph = trace.graph
+    node = graph[node_name]
+    rule = _rule(rules)
+    shape = node.output_shape
+    if tuple(seed.shape) == shape:
+        seed = seed[None]
+    if tuple(seed.shape[1:]) != shape or not len(seed):
+        raise ConvscopeError(
+            f"{node_name} has an output of shape {shape}, so a seed has (seeds, "
+            f"{', '.join(map(str, shape))}); got {tuple(seed.shape)}"
+        )
+    seeds = _Seeds(trace, _images_of(trace, len(seed), images).to(graph.device))
+    signals: dict[str, Tensor] = {node_name: seed.detach().to(graph.device, trace.images.dtype)}
+    constants = graph.constants()
+    for current in reversed(graph.nodes):
+        if current.name not in signals or current.name == INPUT:
+            continue
+        signal = signals.pop(current.name)
+        mask = trace.edits.get(current.name)
+        if mask is not None:
+            per_image = mask.ndim == len(current.output_shape) + 1 and len(mask) > 1
+            signal = signal * (mask[seeds.images] if per_image else mask)
+        for name, part in zip(
+            current.inputs, _passed(seeds, current, signal, rule, constants), strict=True
+        ):
+            signals[name] = signals[name] + part if name in signals else part
+    return signals.get(INPUT, torch.zeros((len(seed), *graph.input_shape), device=graph.device))
+
+
+def _rule(rules: str | Rule) -> Rule:
+    if not isinstance(rules, str):
+        return rules
+    if rules not in RULES:
+        raise ConvscopeError(f"unknown rule {rules!r}; there are {', '.join(RULES)}")
+    return RULES[rules]
+
+
+def _images_of(trace: Trace, count: int, images: Sequence[int] | None) -> Tensor:
+    batch = len(trace.images)
+    if images is None:
+        if batch not in (1, count):
+            raise ConvscopeError(
+                f"{count} seeds and a trace of {batch} images: say with images=[...] which image "
+                "each seed belongs to"
+            )
+        return torch.zeros(count, dtype=torch.long) if batch == 1 else torch.arange(count)
+    chosen = torch.as_tensor(images)
+    if chosen.shape != (count,) or not bool(((chosen >= 0) & (chosen < batch)).all()):
+        raise ConvscopeError(
+            f"images must name one of 0..{batch - 1} for each of the {count} seeds, got {images}"
+        )
+    return chosen.long()
+
+
+def _passed(
+    seeds: _Seeds, node: Node, signal: Tensor, rule: Rule, constants: list[Tensor | None]
+) -> Sequence[Tensor]:
+    """The signal at each input of a node."""
+    if node.kind in _RECTIFIERS:
+        return [rule(signal, seeds.given(node, 0))]
+    if node.kind in _LINEAR:
+        return [_transposed(seeds.trace, node, signal)]
+    return _gradients(seeds, node, signal, constants)
+
+
+def _transposed(trace: Trace, node: Node, signal: Tensor) -> Tensor:
+    """Back through a convolution or a dense layer: the same weights, transposed."""
+    weight = trace.graph.parameter(node, "weight")
+    assert weight is not None
+    if node.kind is Kind.LINEAR:
+        return signal @ weight
+    shape = (len(signal), *node.input_shapes[0])
+    kernel, dilation = node.pair("kernel_size"), node.pair("dilation")
+    padding, stride = node.pair("padding"), node.pair("stride")
+    # On the padded input, and cut: an even kernel that keeps the size pads more below and right.
+    sides = [
+        max(
+            shape[2 + axis] + padding[axis],
+            (node.output_shape[1 + axis] - 1) * stride[axis]
+            + dilation[axis] * (kernel[axis] - 1)
+            + 1,
+        )
+        for axis in (0, 1)
+    ]
+    given = signal.new_empty(1).expand(*shape[:2], *sides)  # only its shape is read
+    back = torch.ops.aten.convolution_backward(
+        signal, given, weight, None, stride, (0, 0), dilation, False, [0, 0],
+        node.settings["groups"], [True, False, False],
+    )[0]  # fmt: skip
+    rows = slice(padding[0], padding[0] + shape[2])
+    return back[..., rows, padding[1] : padding[1] + shape[3]]
+
+
+def _gradients(
+    seeds: _Seeds, node: Node, signal: Tensor, constants: list[Tensor | None]
+) -> Sequence[Tensor]:
+    """Back through any other node by its own gradient, at what it was given."""
+    graph = seeds.trace.graph
+    values = list(constants)
+    slots: Mapping[str, int] = graph.node_slots
+    if node.kind in REARRANGEMENTS:  # the same whatever the values: they need not be recorded
+        given = [signal.new_zeros((len(signal), *shape)) for shape in node.input_shapes]
+    else:
+        given = [seeds.given(node, number) for number in range(len(node.inputs))]
+    by_name = dict(zip(node.inputs, given, strict=True))
+    with torch.enable_grad():
+        leaves = {name: tensor.detach().requires_grad_() for name, tensor in by_name.items()}
+        # Some steps ask for the batch size of the images.
+        values[0] = torch.empty((len(signal), *graph.input_shape), device="meta")
+        for name, leaf in leaves.items():
+            values[slots[name]] = leaf
+        output = run(graph.node_steps[node.name], values)[slots[node.name]]
+        found = torch.autograd.grad(output, list(leaves.values()), signal)
+    parts = dict(zip(leaves, found, strict=True))
+    # x + x names x twice and has one gradient, of both.
+    return [parts.pop(name, torch.zeros_like(leaves[name])) for name in node.inputs]

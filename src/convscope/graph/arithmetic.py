@@ -1,0 +1,101 @@
+"""How one number of a trace came about: every term, and the sum recomputed in float64."""
+
+import operator
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from convscope.base.errors import ConvscopeError
+from convscope.graph.formulas import FORMULAS
+from convscope.graph.kinds import Kind
+from convscope.graph.ledger import TOLERANCE, Ledger
+from convscope.graph.place import Place
+from convscope.graph.trace import Trace
+
+
+def arithmetic(
+    trace: Trace, node_name: str, index: int | tuple[int, ...], image: int = 0
+) -> Ledger:
+    """How the number at `index` of a node's output came about.
+
+    The terms are read from the recorded inputs and the module's parameters, the sum is computed
+    from them in float64, and beside it stands the number that the network computed. They agree to
+    2e-6 of the sum of the terms' magnitudes; where they do not, the record, the inputs or the
+    weights have changed since. About 0.1 ms for a convolution of VGG-16.
+
+    Args:
+        trace: with the node's record and those of its inputs.
+        node_name: a node of the graph, or `softmax`, `cross_entropy`.
+        index: the number's place in the node's output without the batch axis, as
+            (channel, row, column); an int for a vector, () for `cross_entropy`.
+        image: which image of the batch.
+
+    Raises:
+        ConvscopeError: for an unknown or unkept node, an index outside of it, or an operation of
+            kind `other`, whose formula is not known.
+
+    >>> from convscope import capture, trace
+    >>> layer = torch.nn.Conv2d(1, 1, 3, bias=False)
+    >>> _ = torch.nn.init.ones_(layer.weight)
+    >>> images = torch.arange(16.0).reshape(1, 1, 4, 4)
+    >>> arithmetic(trace(capture(layer, images), images), "convolution", (0, 1, 1)).sum
+    90.0
+    """
+    record = trace[node_name]
+    node = record.node
+    place = Place(trace, node, _checked_index(node_name, index, record.output), image)
+    if not 0 <= image < len(record.output):
+        raise ConvscopeError(f"image must be in 0..{len(record.output) - 1}, got {image}")
+    if node.kind not in FORMULAS:
+        raise ConvscopeError(
+            f"{node_name} is {node.operation!r}, whose formula convscope does not know"
+        )
+    formula: Callable[[Place], Ledger] = FORMULAS[node.kind]
+    ledger = formula(place)
+    precision = torch.finfo(record.output.dtype).eps / torch.finfo(torch.float32).eps
+    ledger = replace(ledger, tolerance=TOLERANCE * precision)
+    mask = trace.edits.get(node_name)
+    return ledger if mask is None else _masked(ledger, place, mask)
+
+
+def _masked(ledger: Ledger, place: Place, mask: torch.Tensor) -> Ledger:
+    """The ledger of a unit whose output was multiplied with an edit's mask."""
+    whole = torch.broadcast_to(mask, (*place.record.shape,))
+    factor = float(whole[(place.image, *place.index)])
+    return replace(
+        ledger,
+        formula=f"mask · ({ledger.formula})",
+        sum=ledger.sum * factor,
+        scale=ledger.scale * abs(factor),
+        weighted=False,
+        details={**ledger.details, "mask": factor},
+    )
+
+
+def _checked_index(
+    name: str, index: int | tuple[int, ...], output: torch.Tensor
+) -> tuple[int, ...]:
+    shape = tuple(output.shape[1:])
+    try:
+        given = tuple(
+            operator.index(i) for i in (index if isinstance(index, tuple | list) else (index,))
+        )
+    except TypeError:
+        raise ConvscopeError(f"an index is made of whole numbers, got {index!r}") from None
+    if len(given) != len(shape):
+        what = "one number, index ()" if not shape else f"shape {shape}"
+        raise ConvscopeError(
+            f"{name} has an output of {what}; the index {given} has {len(given)} "
+            f"number{'s' if len(given) != 1 else ''}, not {len(shape)}"
+        )
+    for place, (number, side) in enumerate(zip(given, shape, strict=True)):
+        if not 0 <= number < side:
+            raise ConvscopeError(
+                f"{name} has an output of shape {shape}; number {place + 1} of the index {given} "
+                f"must be in 0..{side - 1}"
+            )
+    return given
+
+
+assert set(FORMULAS) | {Kind.OTHER} == set(Kind), "a kind without a formula"

@@ -1,0 +1,200 @@
+"""How one number came about, as a value: its terms, their sum, and what the tensor says."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+
+from convscope.graph.kinds import Kind
+
+# Of the sum of the terms' magnitudes, for float32: 17 units in the last place.
+TOLERANCE = 2e-6
+
+
+@dataclass(frozen=True)
+class Term:
+    """One value that a number was made from.
+
+    `index` is the value's place in the output of `node`, without the batch axis; for padding it
+    lies outside of that output, and `value` is what stands there (minus infinity in a max pool).
+    """
+
+    node: str
+    index: tuple[int, ...]
+    weight: float
+    value: float
+    padding: bool = False
+
+    @property
+    def product(self) -> float:
+        """Weight x value; 0 where the weight is 0, whatever the value."""
+        return self.weight * self.value if self.weight else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON object; a value that is not finite is null."""
+        return {
+            "node": self.node,
+            "index": list(self.index),
+            "weight": _finite(self.weight),
+            "value": _finite(self.value),
+            "padding": self.padding,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Terms(Sequence[Term]):
+    """The terms from one input node as arrays: indices (n, axes), the others (n,)."""
+
+    node: str
+    indices: np.ndarray
+    weights: np.ndarray
+    values: np.ndarray
+    padding: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, place: int) -> Term: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Term]: ...
+    def __getitem__(self, place: int | slice) -> Term | Sequence[Term]:
+        """The term or terms at a place."""
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        return Term(
+            self.node,
+            tuple(map(int, self.indices[place])),
+            float(self.weights[place]),
+            float(self.values[place]),
+            bool(self.padding[place]),
+        )
+
+    def __iter__(self) -> Iterator[Term]:
+        return (self[place] for place in range(len(self)))
+
+    @property
+    def products(self) -> np.ndarray:
+        """Weight x value of each term; 0 where the weight is 0."""
+        return np.multiply(
+            self.weights, self.values, where=self.weights != 0, out=np.zeros_like(self.values)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelSum:
+    """One input channel's part of a convolution: `products` = patch x kernel, (kh, kw) each."""
+
+    channel: int
+    patch: np.ndarray
+    kernel: np.ndarray
+    products: np.ndarray
+    padding: np.ndarray
+    sum: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """How one number came about.
+
+    Attributes:
+        layer: the node's name.
+        kind: what it computes.
+        index: the number's place in the node's output, without the batch axis.
+        image: which image of the batch.
+        formula: how `sum` follows from the terms, the bias and the details.
+        terms: what the number was made from. Where the formula is a weighted sum (`weighted`),
+            `sum` = sum of weight x value + bias.
+        bias: what is added to it, None where the kind has none.
+        details: the formula's other numbers, such as mean, variance, gamma, beta, eps.
+        window: (channels, height, width) of a convolution's terms.
+        sum: the formula in float64.
+        value: the number in the recorded tensor.
+        scale: the sum of the terms' magnitudes, on which the error is measured.
+        tolerance: the largest error, on that scale, of a correctly rounded computation.
+    """
+
+    layer: str
+    kind: Kind
+    index: tuple[int, ...]
+    image: int
+    formula: str
+    terms: Sequence[Term]
+    bias: float | None
+    sum: float
+    value: float
+    scale: float
+    weighted: bool = True
+    details: Mapping[str, float] = field(default_factory=dict)
+    window: tuple[int, ...] | None = None
+    tolerance: float = TOLERANCE
+
+    @property
+    def difference(self) -> float:
+        """`value` - `sum`; 0 where both are the same infinity, or both no number."""
+        same = self.value == self.sum or (math.isnan(self.value) and math.isnan(self.sum))
+        return 0.0 if same else self.value - self.sum
+
+    @property
+    def error(self) -> float:
+        """The difference as a share of the sum of the terms' magnitudes."""
+        difference = abs(self.difference)
+        return difference / self.scale if difference and self.scale else difference
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the tensor's value is what the formula gives, up to rounding."""
+        # What is smaller than the smallest normal float32 may be rounded to zero.
+        return abs(self.difference) <= self.tolerance * self.scale + 1.2e-38
+
+    @property
+    def channels(self) -> tuple[ChannelSum, ...]:
+        """A convolution's sums by input channel; empty for other kinds."""
+        if self.window is None or not isinstance(self.terms, Terms):
+            return ()
+        terms = self.terms
+        patch, kernel, products, padding = (
+            array.reshape(self.window)
+            for array in (terms.values, terms.weights, terms.products, terms.padding)
+        )
+        first = int(terms.indices[0, 0])
+        return tuple(
+            ChannelSum(first + i, patch[i], kernel[i], products[i], padding[i],
+                       float(products[i].sum()))
+            for i in range(self.window[0])
+        )  # fmt: skip
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON object with every term; numbers that are not finite are null."""
+        return {
+            "layer": self.layer,
+            "kind": str(self.kind),
+            "index": list(self.index),
+            "image": self.image,
+            "formula": self.formula,
+            "terms": [term.as_json() for term in self.terms],
+            "bias": None if self.bias is None else _finite(self.bias),
+            "details": {name: _finite(number) for name, number in self.details.items()},
+            "sum": _finite(self.sum),
+            "value": _finite(self.value),
+            "difference": _finite(self.difference),
+            "scale": _finite(self.scale),
+            "error": _finite(self.error),
+            "agrees": self.agrees,
+        }
+
+    def __str__(self) -> str:
+        from convscope.graph.worked import worked  # noqa: PLC0415 (it needs this module)
+
+        return worked(self)
+
+    def _repr_html_(self) -> str:
+        from convscope.graph.html import ledger_html  # noqa: PLC0415 (it needs this module)
+
+        return ledger_html(self)
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None

@@ -1,0 +1,69 @@
+"""One number of a trace, and access to what it was made from."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convscope.graph.graph import Node
+from convscope.graph.ledger import Ledger, Term
+from convscope.graph.program import evaluate
+from convscope.graph.trace import Trace
+
+
+@dataclass(frozen=True)
+class Place:
+    """One number of a trace, and what it was made from."""
+
+    trace: Trace
+    node: Node
+    index: tuple[int, ...]
+    image: int
+
+    @cached_property
+    def record(self) -> Tensor:
+        """The node's output for the whole batch."""
+        return self.trace[self.node.name].output
+
+    def input(self, number: int = 0) -> Tensor:
+        """What the node was given for this image, without the batch axis."""
+        return self.trace[self.node.inputs[number]].output[self.image]
+
+    def parameter(self, role: str) -> Tensor | None:
+        """What plays the role `weight`, `bias`, ... at the node."""
+        return self.trace.graph.parameter(self.node, role)
+
+    def number(self, role: str, index: int, default: float) -> float:
+        """One value of a parameter."""
+        tensor = self.parameter(role)
+        return default if tensor is None else float(tensor[index])
+
+    def ledger(self, formula: str, terms: Any, total: float, scale: float, **more: Any) -> Ledger:
+        """The ledger of this number."""
+        value = float(self.record[(self.image, *self.index)])
+        bias = more.pop("bias", None)
+        return Ledger(
+            self.node.name, self.node.kind, self.index, self.image, formula, terms, bias,
+            float(total), value, float(scale), **more,
+        )  # fmt: skip
+
+    def term(self, number: int, index: tuple[int, ...], weight: float) -> Term:
+        """The value at `index` of an input as a term."""
+        return Term(self.node.inputs[number], index, weight, float(self.input(number)[index]))
+
+    def rerun(self, inputs: dict[int, Tensor]) -> Tensor:
+        """What the node's own steps give for other inputs, a batch of one, given by number."""
+        graph, node = self.trace.graph, self.node
+        # Some steps ask for the batch size of the images.
+        given: dict[int, Any] = {0: torch.empty((1, *graph.input_shape), device="meta")}
+        given |= {graph.node_slots[node.inputs[i]]: tensor for i, tensor in inputs.items()}
+        values = evaluate(graph.node_steps[node.name], given, graph.num_slots)
+        return values[graph.node_slots[node.name]]
+
+
+def float64(tensor: Tensor) -> np.ndarray:
+    """The tensor's values on the CPU in float64."""
+    return tensor.detach().to("cpu", torch.float64).numpy()

@@ -1,0 +1,107 @@
+"""The formulas of convolutions, dense layers and pools: sums and maxima over a window."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from convscope.graph.kinds import Kind
+from convscope.graph.ledger import Ledger, Terms
+from convscope.graph.place import Place, float64
+from convscope.graph.windows import Window, adaptive_window, pool_window
+
+
+def _weighted(place: Place, terms: Terms, bias: float | None, **more: Any) -> Ledger:
+    products = terms.products
+    formula = "Σ weight · value" + (" + bias" if bias is not None else "")
+    total = products.sum() + (bias or 0.0)
+    scale = np.abs(products).sum() + abs(bias or 0.0)
+    return place.ledger(formula, terms, total, scale, bias=bias, **more)
+
+
+def _cut(place: Place, channels: slice, window: Window, border: float) -> Terms:
+    """The values of an input (channels, height, width) in a window, with weight 1."""
+    maps = place.input()
+    first, last, _ = channels.indices(len(maps))
+    shape = (last - first, len(window.rows), len(window.columns))
+    inside = np.logical_and.outer(window.rows_inside, window.columns_inside)
+    values = np.full(shape, border)
+    part = maps[channels, window.row_slice, window.column_slice]
+    if part.numel():
+        values[:, inside] = float64(part).reshape(len(values), -1)
+    index = np.empty((*shape, 3), dtype=np.int64)
+    index[..., 0] = np.arange(first, last)[:, None, None]
+    index[..., 1] = window.rows[:, None]
+    index[..., 2] = window.columns
+    padding = np.broadcast_to(~inside, shape).reshape(-1)
+    return Terms(
+        place.node.inputs[0], index.reshape(-1, 3), np.ones(values.size), values.reshape(-1),
+        padding,
+    )  # fmt: skip
+
+
+def convolution(place: Place) -> Ledger:
+    """Patch x kernel over the channels of the unit's group, plus the bias."""
+    channel, row, column = place.index
+    weight = place.parameter("weight")
+    assert weight is not None
+    depth = weight.shape[1]
+    first = channel // (len(weight) // place.node.settings["groups"]) * depth
+    window = pool_window(place.node, (row, column))
+    terms = _cut(place, slice(first, first + depth), window, 0.0)
+    kernel = float64(weight[channel]).reshape(-1)
+    terms = Terms(terms.node, terms.indices, kernel, terms.values, terms.padding)
+    bias = None if place.parameter("bias") is None else place.number("bias", channel, 0.0)
+    return _weighted(place, terms, bias, window=tuple(weight.shape[1:]))
+
+
+def linear(place: Place) -> Ledger:
+    """Every input times its weight, plus the bias; over the last axis where there are several."""
+    *rows, unit = place.index
+    weight = place.parameter("weight")
+    assert weight is not None
+    values = float64(place.input()[tuple(rows)])
+    count = len(values)
+    index = np.empty((count, len(rows) + 1), dtype=np.int64)
+    index[:, :-1] = rows
+    index[:, -1] = np.arange(count)
+    terms = Terms(
+        place.node.inputs[0], index, float64(weight[unit]), values, np.zeros(count, dtype=bool)
+    )
+    bias = None if place.parameter("bias") is None else place.number("bias", unit, 0.0)
+    return _weighted(place, terms, bias)
+
+
+def _pool_window(place: Place) -> tuple[Window, bool]:
+    """The window of a pool, and whether the pool is adaptive."""
+    adaptive = place.node.kind in (Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL)
+    # A mean over both axes that drops them has no row and column.
+    spot = (place.index[1], place.index[2]) if len(place.index) == 3 else (0, 0)
+    return (adaptive_window if adaptive else pool_window)(place.node, spot), adaptive
+
+
+def largest(place: Place) -> Ledger:
+    """The window of a max pool, and its winner."""
+    window, _ = _pool_window(place)
+    terms = _cut(place, slice(place.index[0], place.index[0] + 1), window, -math.inf)
+    winner = int(np.argmax(terms.values))  # the first of equals, and the first NaN, as torch does
+    weight = np.zeros(len(terms))
+    weight[winner] = 1.0
+    terms = Terms(terms.node, terms.indices, weight, terms.values, terms.padding)
+    value = terms.values[winner]
+    return place.ledger("the largest value (weight 1)", terms, value, abs(value))
+
+
+def average(place: Place) -> Ledger:
+    """The mean over a window; whether the padding counts is the pool's setting."""
+    window, adaptive = _pool_window(place)
+    terms = _cut(place, slice(place.index[0], place.index[0] + 1), window, 0.0)
+    count = len(terms)
+    settings = place.node.settings
+    if not adaptive and not settings["count_include_pad"]:
+        count = int((~terms.padding).sum())
+    count = (not adaptive and settings["divisor_override"]) or count
+    terms = Terms(
+        terms.node, terms.indices, np.full(len(terms), 1 / count), terms.values, terms.padding
+    )
+    return _weighted(place, terms, None)
