@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from time import perf_counter
 
-from benchmarks import epoch, evaluation, report, start, training
+from benchmarks import epoch, evaluation, report, seeing, start, training
 from benchmarks.machine import facts
 from benchmarks.measure import Row
 
@@ -16,6 +16,7 @@ _FULL: Measurements = {
     "evaluation": lambda: evaluation.measure(2_000, rounds=5),
     "epoch": lambda: epoch.measure(10_000, rounds=3),
     "start": lambda: start.measure(rounds=10),
+    "seeing": lambda: seeing.measure(rounds=9),
 }
 _QUICK: Measurements = {
     "training-small": lambda: training.measure((16, 32, 64), steps=8, rounds=3),
@@ -23,6 +24,7 @@ _QUICK: Measurements = {
     "evaluation": lambda: evaluation.measure(500, rounds=2),
     "epoch": lambda: epoch.measure(2_000, rounds=2),
     "start": lambda: start.measure(rounds=3),
+    "seeing": lambda: seeing.measure(rounds=2),
 }
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from convscope.explain.backward import backward as backward
     from convscope.graph.arithmetic import arithmetic as arithmetic
     from convscope.graph.capture import capture as capture
+    from convscope.graph.geometry import receptive_fields as receptive_fields
+    from convscope.graph.summary import summary as summary
     from convscope.graph.trace import trace as trace
     from convscope.images.kernels import convolve as convolve
     from convscope.images.kernels import output_size as output_size
@@ -38,6 +40,8 @@ _HOMES = {
     "load": "convscope.runs.folder",
     "open_dataset": "convscope.data.catalog",
     "output_size": "convscope.images.kernels",
+    "receptive_fields": "convscope.graph.geometry",
+    "summary": "convscope.graph.summary",
     "trace": "convscope.graph.trace",
     "train": "convscope.training.loop",
 }
@@ -54,6 +58,8 @@ __all__ = [
     "load",
     "open_dataset",
     "output_size",
+    "receptive_fields",
+    "summary",
     "trace",
     "train",
 ]

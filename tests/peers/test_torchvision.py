@@ -6,16 +6,9 @@ import torch
 from convscope import build_model
 
 
-@pytest.fixture(scope="module")
-def vgg():
-    # Its wheel expects two operators that only its CUDA build brings.
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    from torchvision.models import vgg
-
-    yield vgg
-    del library
+@pytest.fixture
+def vgg(torchvision_models):
+    return torchvision_models.vgg
 
 
 @pytest.mark.parametrize("depth", [11, 13, 16, 19])

@@ -13,11 +13,14 @@ import typer
 
 from convscope import __version__
 from convscope.base.errors import ConvscopeError
+from convscope.cli.activations import activations
 from convscope.cli.arithmetic import arithmetic
 from convscope.cli.evaluate import evaluate
+from convscope.cli.filters import filters
 from convscope.cli.kernel import kernel
 from convscope.cli.models import models
 from convscope.cli.predict import predict
+from convscope.cli.receptive_field import receptive_field
 from convscope.cli.summary import summary
 from convscope.cli.train import train
 
@@ -32,8 +35,11 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(predict)
 app.command()(arithmetic)
+app.command()(receptive_field)
 app.command()(kernel)
 app.command()(summary)
+app.command()(activations)
+app.command()(filters)
 app.command()(models)
 
 

@@ -46,16 +46,20 @@ def arithmetic(
         return
     if model is None or image is None:
         raise ConvscopeError("give MODEL_OR_RUN and an image file, or --example sobel")
-    from convscope.cli.source import classifier_of, is_run
-    from convscope.graph.worked import worked
+    from convscope.cli.sheets import named, warn_untrained
+    from convscope.cli.source import classifier_of
+    from convscope.graph.ledger import worked
 
     classifier = classifier_of(model)
     ledger = _ledger(classifier, image, layer, channel, at, target)
+    warn_untrained(model)
     if as_json:
         print(json.dumps(ledger.as_json(), allow_nan=False))
         return
-    if not is_run(model):
-        print(f"{model} is untrained: its weights are random (seed 0)\n")
+    names = classifier.class_names or ()
+    scores = ledger.kind == "softmax" or not layer  # one number a class
+    which = f" · {names[ledger.index[0]]}" if scores and len(ledger.index) == 1 and names else ""
+    print(f"{named(model)} · {image.name}{which}")
     limit = max(len(ledger.terms), 1) if every else None
     print(worked(ledger) if limit is None else worked(ledger, channels=limit, terms=limit))
 

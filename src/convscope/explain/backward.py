@@ -9,6 +9,7 @@ signals add up. Batch norm passes it on times gamma / sqrt(variance + eps). No b
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,8 +32,11 @@ RULES: dict[str, Rule] = {
     "guided": lambda signal, given: signal.clamp(min=0) * (given > 0),
 }
 _RECTIFIERS = (Kind.RELU, Kind.RELU6)
-# They need no record of what they were given.
-_LINEAR = (Kind.CONVOLUTION, Kind.LINEAR)
+_TRANSPOSED = (Kind.CONVOLUTION, Kind.LINEAR)
+# Their gradient is the same whatever they were given, so that need not be recorded.
+_ANY_VALUES = REARRANGEMENTS | {
+    Kind.BATCH_NORM, Kind.AVERAGE_POOL, Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADD, Kind.SUBTRACT,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +51,7 @@ class _Seeds:
         return self.trace[node.inputs[number]].output[self.images]
 
 
+@torch.inference_mode(mode=False)  # inside of the caller's, there would be no gradients
 def backward(
     trace: Trace,
     node_name: str,
@@ -62,8 +67,8 @@ def backward(
     projection of Zeiler & Fergus is its own activation times the signal of a seed of 1.
 
     Args:
-        trace: with the records that the way back needs: all of them, or under `deconvnet` those
-            that max pools and other non-linear nodes were given.
+        trace: with the records that the way back needs: what max pools, ReLUs and other non-linear
+            nodes were given; under `deconvnet` ReLUs need none.
         node_name: where the signal starts, at the node's output.
         seed: (seeds, *node.output_shape), or without the first axis for one: what is sent.
         rules: `gradient`, `deconvnet`, `guided`, or a function (signal, what the ReLU was given) ->
@@ -101,8 +106,9 @@ def backward(
         for name, part in zip(
             current.inputs, _passed(seeds, current, signal, rule, constants), strict=True
         ):
-            signals[name] = signals[name] + part if name in signals else part
-    return signals.get(INPUT, torch.zeros((len(seed), *graph.input_shape), device=graph.device))
+            if part is not None:
+                signals[name] = signals[name] + part if name in signals else part
+    return signals.get(INPUT, trace.images.new_zeros((len(seed), *graph.input_shape)))
 
 
 def _rule(rules: str | Rule) -> Rule:
@@ -132,11 +138,16 @@ def _images_of(trace: Trace, count: int, images: Sequence[int] | None) -> Tensor
 
 def _passed(
     seeds: _Seeds, node: Node, signal: Tensor, rule: Rule, constants: list[Tensor | None]
-) -> Sequence[Tensor]:
-    """The signal at each input of a node."""
+) -> Sequence[Tensor | None]:
+    """The signal at each input of a node; None where nothing is passed on."""
     if node.kind in _RECTIFIERS:
-        return [rule(signal, seeds.given(node, 0))]
-    if node.kind in _LINEAR:
+        if rule is RULES["deconvnet"]:  # it looks at the signal alone
+            return [rule(signal, signal)]
+        given = seeds.given(node, 0)
+        if node.kind is Kind.RELU6:  # from 6 on it is flat, as below 0
+            given = torch.where(given < 6, given, 0)
+        return [rule(signal, given)]
+    if node.kind in _TRANSPOSED:
         return [_transposed(seeds.trace, node, signal)]
     return _gradients(seeds, node, signal, constants)
 
@@ -171,24 +182,30 @@ def _transposed(trace: Trace, node: Node, signal: Tensor) -> Tensor:
 
 def _gradients(
     seeds: _Seeds, node: Node, signal: Tensor, constants: list[Tensor | None]
-) -> Sequence[Tensor]:
+) -> Sequence[Tensor | None]:
     """Back through any other node by its own gradient, at what it was given."""
     graph = seeds.trace.graph
-    values = list(constants)
+    values: list[Any] = list(constants)
     slots: Mapping[str, int] = graph.node_slots
-    if node.kind in REARRANGEMENTS:  # the same whatever the values: they need not be recorded
+    if node.kind in _ANY_VALUES:
         given = [signal.new_zeros((len(signal), *shape)) for shape in node.input_shapes]
     else:
         given = [seeds.given(node, number) for number in range(len(node.inputs))]
     by_name = dict(zip(node.inputs, given, strict=True))
+    # Some steps ask for the batch size of the images.
+    values[0] = torch.empty((len(signal), *graph.input_shape), device="meta")
     with torch.enable_grad():
-        leaves = {name: tensor.detach().requires_grad_() for name, tensor in by_name.items()}
-        # Some steps ask for the batch size of the images.
-        values[0] = torch.empty((len(signal), *graph.input_shape), device="meta")
-        for name, leaf in leaves.items():
-            values[slots[name]] = leaf
+        for name, tensor in by_name.items():
+            values[slots[name]] = tensor.detach().requires_grad_(tensor.is_floating_point())
+        leaves = {name: values[slots[name]] for name in by_name}
         output = run(graph.node_steps[node.name], values)[slots[node.name]]
-        found = torch.autograd.grad(output, list(leaves.values()), signal)
+        # Comparisons, whole numbers and `detach` pass nothing on.
+        leaves = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
+        if not leaves or not output.requires_grad:
+            return [None] * len(node.inputs)
+        found = torch.autograd.grad(
+            output, list(leaves.values()), signal.to(output.dtype), allow_unused=True
+        )
     parts = dict(zip(leaves, found, strict=True))
     # x + x names x twice and has one gradient, of both.
-    return [parts.pop(name, torch.zeros_like(leaves[name])) for name in node.inputs]
+    return [parts.pop(name, None) for name in node.inputs]

@@ -1,9 +1,11 @@
 """How one number of a trace came about: every term, and the sum recomputed in float64."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import SupportsIndex
 
+import numpy as np
 import torch
 
 from convscope.base.errors import ConvscopeError
@@ -15,7 +17,10 @@ from convscope.graph.trace import Trace
 
 
 def arithmetic(
-    trace: Trace, node_name: str, index: int | tuple[int, ...], image: int = 0
+    trace: Trace,
+    node_name: str,
+    index: SupportsIndex | Sequence[SupportsIndex],
+    image: SupportsIndex = 0,
 ) -> Ledger:
     """How the number at `index` of a node's output came about.
 
@@ -44,17 +49,23 @@ def arithmetic(
     """
     record = trace[node_name]
     node = record.node
-    place = Place(trace, node, _checked_index(node_name, index, record.output), image)
-    if not 0 <= image < len(record.output):
-        raise ConvscopeError(f"image must be in 0..{len(record.output) - 1}, got {image}")
+    place = Place(
+        trace,
+        node,
+        _checked_index(node_name, index, record.output),
+        _checked_image(image, len(record.output)),
+    )
     if node.kind not in FORMULAS:
         raise ConvscopeError(
             f"{node_name} is {node.operation!r}, whose formula convscope does not know"
         )
     formula: Callable[[Place], Ledger] = FORMULAS[node.kind]
-    ledger = formula(place)
-    precision = torch.finfo(record.output.dtype).eps / torch.finfo(torch.float32).eps
-    ledger = replace(ledger, tolerance=TOLERANCE * precision)
+    with np.errstate(all="ignore"):  # what is no number in the tensors is none in the formula
+        ledger = formula(place)
+    dtype = record.output.dtype
+    if dtype.is_floating_point:  # whole numbers and truth values are exact
+        precision = torch.finfo(dtype).eps / torch.finfo(torch.float32).eps
+        ledger = replace(ledger, tolerance=TOLERANCE * precision)
     mask = trace.edits.get(node_name)
     return ledger if mask is None else _masked(ledger, place, mask)
 
@@ -73,14 +84,23 @@ def _masked(ledger: Ledger, place: Place, mask: torch.Tensor) -> Ledger:
     )
 
 
+def _checked_image(image: SupportsIndex, count: int) -> int:
+    try:
+        number = operator.index(image)
+    except TypeError:
+        number = -1
+    if not 0 <= number < count:
+        raise ConvscopeError(f"image must be a whole number in 0..{count - 1}, got {image!r}")
+    return number
+
+
 def _checked_index(
-    name: str, index: int | tuple[int, ...], output: torch.Tensor
+    name: str, index: SupportsIndex | Sequence[SupportsIndex], output: torch.Tensor
 ) -> tuple[int, ...]:
     shape = tuple(output.shape[1:])
     try:
-        given = tuple(
-            operator.index(i) for i in (index if isinstance(index, tuple | list) else (index,))
-        )
+        numbers = (index,) if isinstance(index, SupportsIndex) else tuple(index)
+        given = tuple(operator.index(number) for number in numbers)
     except TypeError:
         raise ConvscopeError(f"an index is made of whole numbers, got {index!r}") from None
     if len(given) != len(shape):

@@ -4,21 +4,23 @@ Everything that looks at a network reads the graph; no module hooks anywhere.
 """
 
 import logging
+import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
+from torch.export import Dim, ExportedProgram, _trace
 
 from convscope.base.errors import CaptureError, ConvscopeError
 from convscope.graph.graph import Graph
-from convscope.graph.lower import lower, writes_to_shared_memory
+from convscope.graph.lower import lower, without_in_place, writes_to_shared_memory
 
 # torch.export keeps state of its own: two at once fail.
 _ONE_AT_A_TIME = threading.Lock()
@@ -26,7 +28,9 @@ _TALKING = (
     "torch", "torch._export", "torch.export", "torch._subclasses.fake_tensor",
     "torch.fx.experimental.symbolic_shapes",
 )  # fmt: skip
+_DECISIONS = "torch.fx.experimental.symbolic_shapes"
 _LIBRARY = str(Path(torch.__file__).parent)
+_PYTHON = str(Path(traceback.__file__).parent)
 
 
 def capture(module: nn.Module, example: Tensor) -> Graph:
@@ -61,7 +65,7 @@ def capture(module: nn.Module, example: Tensor) -> Graph:
     with _ONE_AT_A_TIME, _quiet(), evaluating(module):
         program = _exported(module, pair)
         if writes_to_shared_memory(program.graph):
-            program = program.run_decompositions({})
+            program = without_in_place(program)
     return lower(program, module)
 
 
@@ -69,7 +73,7 @@ def _exported(module: nn.Module, pair: Tensor) -> ExportedProgram:
     try:
         return torch.export.export(module, (pair,), dynamic_shapes=({0: Dim("batch")},))
     except Exception as error:  # torch raises many kinds, and user code any
-        line = _line(error)
+        line = _last_line(traceback.extract_tb(error.__traceback__))
         if "Constraints violated" in str(error):
             raise CaptureError(_fixed_batch(module, pair)) from error
         raise CaptureError(_explained(module, error, line)) from error
@@ -90,53 +94,68 @@ def _explained(module: nn.Module, error: Exception, line: str | None) -> str:
             f"{where}\nhere the values leave torch ({reason}), and what happens to them cannot be "
             "seen. Use torch's own operations instead"
         )
+    if reason.startswith("missing a required argument"):
+        return (
+            f"{where}\n{name}: {reason}\nA network takes one batch of images. Wrap the module in "
+            "one that takes the images alone, and gives the rest itself"
+        )
     return (
-        f"{where}\n{name}: {reason}\nThe module must run in eval mode on images of shape "
-        "(batch, channels, height, width) = "
-        "(2, ...) as in the example, and be readable by torch.export"
+        f"{where}\n{name}: {reason}\nThe module must run in eval mode on images (batch, channels, "
+        "height, width) of the example's size and type, and be readable by torch.export"
     )
 
 
 def _fixed_batch(module: nn.Module, pair: Tensor) -> str:
     """The message for a module that works for one batch size only, with the line that says so."""
-    where = ""
-    graphs = []
-    for size in (2, 3, 7):
-        images = torch.zeros((size, *pair.shape[1:]), dtype=pair.dtype, device=pair.device)
-        try:
-            graphs.append(torch.export.export(module, (images,)).graph)
-        except Exception as error:  # noqa: BLE001 (as above)
-            where = _line(error) or ""
-            break
-    else:
-        where = _first_difference(graphs) or ""
+    watch = _Watch()
+    logger = logging.getLogger(_DECISIONS)
+    level, propagate, disabled, handlers = (
+        logger.level, logger.propagate, logger.disabled, logger.handlers
+    )  # fmt: skip
+    logger.setLevel(logging.INFO)
+    logger.propagate, logger.disabled, logger.handlers = False, False, [watch]
+    try:
+        torch.export.export(module, (pair,), dynamic_shapes=({0: Dim("batch")},))
+    except Exception:  # noqa: BLE001, S110 (known; what counts is the line)
+        pass
+    finally:
+        logger.setLevel(level)
+        logger.propagate, logger.disabled, logger.handlers = propagate, disabled, handlers
     return (
-        f"{type(module).__name__} cannot be captured{': ' + where if where else ''}\n"
+        f"{type(module).__name__} cannot be captured{watch.line and ': ' + watch.line}\n"
         "it fixes the number of images in a batch. Take that number from the input, as "
-        "x.shape[0], or leave it open, as in x.flatten(1) or x.reshape(-1, ...), and let no "
-        "condition depend on it"
+        "x.shape[0] and not len(x), or leave it open, as in x.flatten(1) or x.reshape(-1, ...), "
+        "and let no condition depend on it"
     )
 
 
-def _first_difference(graphs: list[Any]) -> str | None:
-    """The line where the graphs of different batch sizes part."""
-    for nodes in zip(*(graph.nodes for graph in graphs), strict=False):
-        if len({str(node.target) for node in nodes}) > 1:
-            for node in nodes:
-                for text in reversed(str(node.meta.get("stack_trace") or "").split("File ")):
-                    if text.strip() and _LIBRARY not in text:
-                        return " ".join(f"File {text}".split())
+class _Watch(logging.Handler):
+    """Keeps the line of the module at which torch first takes something about the batch as given.
+
+    torch says it in its log, from where the line is still on the stack.
+    """
+
+    line = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.line or "[guard added]" not in record.msg:
+            return
+        frames = traceback.extract_stack()
+        while frames and not frames[-1].filename.startswith(_LIBRARY):  # of the log itself
+            frames.pop()
+        ours = [place for place, frame in enumerate(frames) if frame.filename == __file__]
+        self.line = _last_line(frames[max(ours, default=0) :]) or ""
+
+
+def _last_line(frames: Sequence[traceback.FrameSummary]) -> str | None:
+    """`file:line: code` of the last line outside of torch and Python, so in the module."""
+    for frame in reversed(frames):
+        name = frame.filename
+        library = name == __file__ or name.startswith((_LIBRARY, "<string>", "<eval", "<frozen"))
+        python = name.startswith(_PYTHON) and "site-packages" not in name
+        if not library and not python:
+            return f"{name}:{frame.lineno}: {frame.line}"
     return None
-
-
-def _line(error: BaseException) -> str | None:
-    """`file:line: code` of the last line outside of torch that led to `error`."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((_LIBRARY, "<")) and frame.filename != __file__
-    ]
-    return f"{frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else None
 
 
 @contextmanager
@@ -160,8 +179,28 @@ def _quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")
         for logger in loggers:
             logger.disabled = True
+        stream = sys.stderr
+        sys.stderr = quieted = _WithoutTorch(stream)
         try:
             yield
         finally:
+            if sys.stderr is quieted:
+                sys.stderr = stream
             for logger, state in zip(loggers, states, strict=True):
                 logger.disabled = state
+
+
+class _WithoutTorch:
+    """A stream without what `torch.export` itself prints to it; all else goes through."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        near = islice(traceback.walk_stack(sys._getframe()), 4)
+        if any(frame.f_code.co_filename == _trace.__file__ for frame, _ in near):
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -18,7 +18,7 @@ def _batch_norm(place: Place) -> Ledger:
     variance = place.number("running_var", channel, 1.0)
     gamma, beta = place.number("weight", channel, 1.0), place.number("bias", channel, 0.0)
     eps = place.node.settings["eps"]
-    weight = gamma / math.sqrt(variance + eps)
+    weight = float(np.float64(gamma) / np.sqrt(np.float64(variance + eps)))
     term = place.term(0, place.index, weight)
     scale = abs(term.product) + abs(weight * mean) + abs(beta)
     details = {"mean": mean, "variance": variance, "gamma": gamma, "beta": beta, "eps": eps}
@@ -131,17 +131,21 @@ def _product(place: Place) -> Ledger:
 
 
 def _rearrangement(place: Place) -> Ledger:
-    found = _source(place)
-    if found is None:  # a border of constants
-        constant = float(place.node.settings.get("value") or 0.0)
-        term = Term(place.node.inputs[0], place.index, 1.0, constant, padding=True)
-        return place.ledger("the border's constant", [term], constant, abs(constant))
-    term = place.term(*found, 1.0)
-    return place.ledger("this very value", [term], term.value, abs(term.value))
+    if not place.node.inputs:  # a parameter, repeated for every image
+        number = float(place.rerun({})[(0, *place.index)])
+        return place.ledger("a parameter's value", [], number, abs(number), bias=number)
+    number, index = _source(place)
+    sides = place.node.input_shapes[number]
+    if all(0 <= i < side for i, side in zip(index, sides, strict=True)):
+        term = place.term(number, index, 1.0)
+        return place.ledger("this very value", [term], term.value, abs(term.value))
+    constant = float(place.node.settings.get("value") or 0.0)
+    term = Term(place.node.inputs[number], index, 1.0, constant, padding=True)
+    return place.ledger("the border's constant", [term], constant, abs(constant))
 
 
-def _source(place: Place) -> tuple[int, tuple[int, ...]] | None:
-    """Which input and which of its values a rearrangement shows; None for a constant border."""
+def _source(place: Place) -> tuple[int, tuple[int, ...]]:
+    """Which input and which of its values a rearrangement shows, one outside of it for a border."""
     node = place.node
     if node.kind in (Kind.IDENTITY, Kind.DROPOUT):
         return 0, place.index
@@ -153,8 +157,7 @@ def _source(place: Place) -> tuple[int, tuple[int, ...]] | None:
         index = list(place.index)
         for axis in range(len(border) // 2):
             index[-1 - axis] -= border[2 * axis]
-        inside = all(0 <= i < side for i, side in zip(index, node.input_shapes[0], strict=True))
-        return (0, tuple(index)) if inside else None
+        return 0, tuple(index)
     # Number every value of every input, rearrange the numbers, and read the one that arrives.
     sizes = [math.prod(shape) for shape in node.input_shapes]
     starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -221,7 +224,9 @@ def _cross_entropy(place: Place) -> Ledger:
 
 def _input(place: Place) -> Ledger:
     value = float(place.trace.images[(place.image, *place.index)])
-    return place.ledger("the image's own value, preprocessed", [], value, abs(value))
+    return place.ledger(
+        "the image's own value, preprocessed", [], value, abs(value), weighted=False
+    )
 
 
 FORMULAS: dict[Kind, Callable[[Place], Ledger]] = {

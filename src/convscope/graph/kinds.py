@@ -97,7 +97,8 @@ _OPERATIONS: dict[Kind, str] = {
     Kind.RESHAPE: "view reshape _unsafe_view squeeze unsqueeze unflatten expand",
     Kind.PERMUTE: "permute transpose swapaxes movedim channel_shuffle pixel_shuffle "
     "pixel_unshuffle flip",
-    Kind.SLICE: "slice select narrow chunk split split_with_sizes unbind slice_scatter",
+    Kind.SLICE: "slice select narrow chunk split split_with_sizes unbind slice_scatter "
+    "select_scatter",
     Kind.PAD: "pad constant_pad_nd reflection_pad2d replication_pad2d",
     Kind.IDENTITY: "contiguous clone alias detach lift_fresh_copy",
     Kind.DROPOUT: "dropout feature_dropout alpha_dropout feature_alpha_dropout",

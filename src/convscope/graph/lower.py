@@ -6,7 +6,7 @@ tuples, the ten operations of a local response norm) stay steps.
 
 import operator
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,10 +16,11 @@ from torch.export.graph_signature import InputKind
 
 from convscope.base.errors import CaptureError
 from convscope.graph.graph import INPUT, Graph, Node
-from convscope.graph.kinds import Kind
+from convscope.graph.kinds import REARRANGEMENTS, Kind
 from convscope.graph.names import names_of
 from convscope.graph.program import Slot, Step
 from convscope.graph.recognise import (
+    Description,
     described,
     line_of,
     packet,
@@ -27,7 +28,10 @@ from convscope.graph.recognise import (
     takes_every_image,
 )
 
-_IN_EVAL_THE_INPUT_ITSELF = ("dropout", "feature_dropout", "alpha_dropout")
+_IN_EVAL_THE_INPUT_ITSELF = (
+    "dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"
+)  # fmt: skip
+_WITH_WEIGHTS = (Kind.CONVOLUTION, Kind.LINEAR, Kind.BATCH_NORM)
 
 
 @dataclass
@@ -60,6 +64,7 @@ def lower(program: ExportedProgram, module: nn.Module) -> Graph:
     Raises:
         CaptureError: for what torch can export but a graph of operations cannot say.
     """
+    _expand_by_number(program.graph)
     placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
     images = _images(program, placeholders)
     state = _Lowering(module, images.meta["val"].shape[0].node.expr)
@@ -88,6 +93,23 @@ def lower(program: ExportedProgram, module: nn.Module) -> Graph:
     return _graph(state, visible, norms, output)
 
 
+def _expand_by_number(graph: fx.Graph) -> None:
+    """Makes x.expand_as(y) and y.copy_(x) expansions of x: what y holds does not matter."""
+    for node in list(graph.nodes):
+        if packet(node) not in ("expand_as", "copy"):
+            continue
+        source = node.args[0 if packet(node) == "expand_as" else 1]
+        given, wanted = source.meta["val"], node.meta["val"]
+        if given.ndim != wanted.ndim or given.dtype != wanted.dtype:
+            continue
+        sides = [side if isinstance(side, int) else -1 for side in wanted.shape]
+        with graph.inserting_before(node):
+            expanded = graph.call_function(torch.ops.aten.expand.default, (source, sides))
+        expanded.meta = dict(node.meta)
+        node.replace_all_uses_with(expanded)
+        graph.erase_node(node)
+
+
 def writes_to_shared_memory(graph: fx.Graph) -> bool:
     """Whether an in-place operation changes what is read later under another name.
 
@@ -95,9 +117,13 @@ def writes_to_shared_memory(graph: fx.Graph) -> bool:
     """
     order = {node: place for place, node in enumerate(graph.nodes)}
     memory: dict[fx.Node, fx.Node] = {}
+    owners: dict[Any, fx.Node] = {}  # of the storages: not every alias is in torch's schemas
     for node, place in order.items():
         source = next(iter(node.all_input_nodes), None)
-        memory[node] = memory[source] if source is not None and _may_alias(node) else node
+        value = node.meta.get("val")
+        storage = value.untyped_storage()._cdata if isinstance(value, Tensor) else node
+        owner = memory[source] if source is not None and _may_alias(node) else node
+        memory[node] = owners.setdefault(storage, owner)
         if _is_in_place(node):
             for other, owner in memory.items():
                 if (
@@ -107,6 +133,17 @@ def writes_to_shared_memory(graph: fx.Graph) -> bool:
                 ):
                     return True
     return False
+
+
+def without_in_place(program: ExportedProgram) -> ExportedProgram:
+    """The same program with operations alone that leave their inputs alone."""
+    for node in list(program.graph.nodes):
+        # torch would make a copy of it, which a write to the one does not change in the other.
+        if packet(node) in _IN_EVAL_THE_INPUT_ITSELF and not node.args[2]:
+            node.replace_all_uses_with(node.args[0])
+            program.graph.erase_node(node)
+    program.graph_module.recompile()
+    return program.run_decompositions({})
 
 
 def _may_alias(node: fx.Node) -> bool:
@@ -179,11 +216,11 @@ def _add_step(state: _Lowering, node: fx.Node) -> None:
         isinstance(node.target, torch._ops.OpOverload) or callable(node.target)
     ) or isinstance(node.target, torch._ops.HigherOrderOperator):  # fmt: skip
         raise CaptureError(
-            f"{type(state.module).__name__} cannot be captured{line_of(node)}\n"
+            f"{type(state.module).__name__} cannot be captured{_line_of_region(node)}\n"
             "it has a region of its own here (torch.no_grad, autocast, checkpoint or cond inside "
             "forward). Take the region out; capture needs none of them"
         )
-    if node.all_input_nodes and all(source in state.constant for source in node.all_input_nodes):
+    if all(source in state.constant for source in node.all_input_nodes):
         state.constant.add(node)
     args, kwargs = node.args, node.kwargs
     slots: tuple[int, ...]
@@ -196,6 +233,15 @@ def _add_step(state: _Lowering, node: fx.Node) -> None:
         slots = tuple(state.slots[source] for source in node.all_input_nodes)
     state.slots[node] = len(state.slots)
     state.steps.append((node, Step(_functional(node), args, kwargs, state.slots[node], slots)))
+
+
+def _line_of_region(node: fx.Node) -> str:
+    """Where the region starts: it is a graph of its own, that the node or its argument names."""
+    for part in (node, *node.all_input_nodes):
+        region = getattr(part.graph.owning_module, str(part.target), None)
+        if isinstance(region, fx.GraphModule):
+            return next(filter(None, map(line_of, region.graph.nodes)), "")
+    return line_of(node)
 
 
 def _template(state: _Lowering, argument: Any) -> Any:
@@ -227,6 +273,9 @@ def _graph(
     descriptions = {
         node: norms[node].description if node in norms else described(node) for node in visible[1:]
     }
+    for node, what in descriptions.items():
+        kind = _kind(state, node, what, inner[node], norms)
+        descriptions[node] = replace(what, kind=kind)
     names = {visible[0]: INPUT} | names_of(state.module, descriptions)
     nodes = [Node(INPUT, Kind.INPUT, INPUT, "", (), {}, {}, (), _shape(visible[0]))]
     for node in visible[1:]:
@@ -264,6 +313,26 @@ def _graph(
         },
         num_slots=len(state.slots),
     )
+
+
+def _kind(
+    state: _Lowering,
+    node: fx.Node,
+    what: Description,
+    inner: set[fx.Node],
+    norms: dict[fx.Node, Any],
+) -> Kind:
+    """`OTHER` where the steps inside compute too, or the weights come from the images."""
+    of_images = {role for role, source in what.roles.items() if source not in state.constant}
+    if what.kind in _WITH_WEIGHTS and of_images != {"input"}:
+        return Kind.OTHER
+    known = norms[node].inner if node in norms else frozenset()
+    for step in inner - known:
+        if not isinstance(step.meta.get("val"), Tensor) or takes_every_image(step):
+            continue
+        if not {what.kind, described(step).kind} <= REARRANGEMENTS:
+            return Kind.OTHER
+    return what.kind
 
 
 def _inner(node: fx.Node, is_node: set[fx.Node], constant: set[fx.Node]) -> set[fx.Node]:

@@ -20,7 +20,7 @@ def names_of(module: nn.Module, descriptions: Mapping[fx.Node, Description]) -> 
     leaves = {path for path, part in module.named_modules() if not any(part.children())}
     names: dict[fx.Node, str] = {}
     used: Counter[str] = Counter(_TAKEN)
-    last = list(descriptions)[-1]
+    last = next(reversed(list(descriptions)), None)
     for (path, _), group in groupby(
         descriptions.items(), key=lambda item: (item[1].module_path, item[1].call)
     ):
@@ -31,5 +31,8 @@ def names_of(module: nn.Module, descriptions: Mapping[fx.Node, Description]) -> 
             name = path if alone and path else f"{path} {word}".strip()
             # A softmax that ends the network is the softmax.
             used[name] += not (name == "softmax" and node is last)
-            names[node] = name if used[name] == 1 else f"{name}#{used[name]}"
+            while used[name] > 1 and used[f"{name}#{used[name]}"]:  # a module of that very path
+                used[name] += 1
+            names[node] = name if used[name] <= 1 else f"{name}#{used[name]}"
+            used[names[node]] += names[node] != name
     return names

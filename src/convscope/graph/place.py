@@ -60,7 +60,8 @@ class Place:
         # Some steps ask for the batch size of the images.
         given: dict[int, Any] = {0: torch.empty((1, *graph.input_shape), device="meta")}
         given |= {graph.node_slots[node.inputs[i]]: tensor for i, tensor in inputs.items()}
-        values = evaluate(graph.node_steps[node.name], given, graph.num_slots)
+        constants = {slot: x for slot, x in enumerate(graph.constants()) if x is not None}
+        values = evaluate(graph.node_steps[node.name], constants | given, graph.num_slots)
         return values[graph.node_slots[node.name]]
 
 

@@ -1,8 +1,10 @@
 """What one node of torch's exported graph means: kind, settings, and which tensor plays what."""
 
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +12,10 @@ from torch import Tensor, fx
 
 from convscope.graph.kinds import KIND_OF, REARRANGEMENTS, Kind
 
+_LIBRARY = str(Path(torch.__file__).parent)
+_POOLS = (
+    Kind.MAX_POOL, Kind.AVERAGE_POOL, Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL,
+)  # fmt: skip
 _SPATIAL = ([2, 3], [-2, -1], [-1, -2], [3, 2])
 
 
@@ -55,10 +61,13 @@ def described(node: fx.Node) -> Description:
 
 
 def line_of(node: fx.Node) -> str:
-    """`: file, line` of the innermost code outside of torch, where torch recorded it."""
-    for part in reversed(str(node.meta.get("stack_trace") or "").split("File ")):
-        if part.strip() and "/torch/" not in part.split("\n")[0]:
-            return ": File " + " ".join(part.split())
+    """`: file:line: code` of the innermost code outside of torch, where torch recorded it."""
+    places = re.findall(
+        r'File "(.+)", line (\d+), in .*\n *(.*)', node.meta.get("stack_trace") or ""
+    )
+    for file, line, code in reversed(places):
+        if not file.startswith(_LIBRARY):
+            return f": {file}:{line}: {code}"
     return ""
 
 
@@ -87,6 +96,10 @@ def _checked(
         settings = settings | _window(settings, roles["weight"])
     supported = {
         Kind.CONVOLUTION: source.ndim == 4,
+        **dict.fromkeys(_POOLS, source.ndim == 4),
+        # The first axis are the images: what mixes them has no formula for one of them.
+        Kind.SOFTMAX: settings.get("dim") not in (0, -source.ndim),
+        Kind.PERMUTE: name != "flip" or not {0, -source.ndim} & set(settings["dims"]),
         Kind.BATCH_NORM: "running_mean" in roles and not settings.get("training"),
         Kind.DIVIDE: settings.get("rounding_mode") is None,
         Kind.DROPOUT: not settings.get("train"),

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
-from convscope.base.tensors import Images, Logits, Targets
+from convscope.base.tensors import Images, Targets
 from convscope.graph.graph import Graph, Node, suggestions
 from convscope.graph.kinds import Kind
 from convscope.graph.program import Edit, releases, run
@@ -21,8 +21,8 @@ SOFTMAX, CROSS_ENTROPY = "softmax", "cross_entropy"
 class LayerRecord:
     """What a node gave for a batch: `output` and `gradient` (batch, *node.output_shape).
 
-    `gradient` is d(logit of the target) / d(output), None without targets and for the records that
-    follow the logits.
+    `gradient` is d(logit of the target) / d(output), None without targets, for the records that
+    follow the logits, and where torch passes no gradient on (`detach`, whole numbers).
     """
 
     node: Node
@@ -71,6 +71,7 @@ class Trace:
         return trace_html(self)
 
 
+@torch.inference_mode(mode=False)  # inside of the caller's, there would be no gradients
 def trace(
     graph: Graph,
     images: Images,
@@ -100,7 +101,7 @@ def trace(
     Source: gradients by torch.autograd; ablation as in Zeiler & Fergus 2013, section 4.2.
     """
     images, targets = _checked(graph, images, targets)
-    masks = {name: _mask(graph, name, mask) for name, mask in (edits or {}).items()}
+    masks = {name: _mask(graph, name, mask, images) for name, mask in (edits or {}).items()}
     wanted = _wanted(graph, keep)
     slots = {graph.node_slots[name] for name in wanted}
     output_slot, logits_slot = graph.node_slots[graph.output], graph.node_slots[graph.logits]
@@ -110,14 +111,17 @@ def trace(
         start = images.requires_grad_() if targets is not None else images
         values: list[Any] = [None] * graph.num_slots
         for name, tensor in graph.tensors.items():
-            values[graph.tensor_slots[name]] = tensor.detach()
+            # Detached: no gradient is asked of them. Without targets none is, and it costs time.
+            values[graph.tensor_slots[name]] = tensor if targets is None else tensor.detach()
         values[0] = multiply[0](start) if 0 in multiply else start
         run(graph.steps, values, edits=multiply, release=release)
         logits = values[logits_slot]
         outputs = {name: values[graph.node_slots[name]] for name in wanted}
         gradients = _gradients(graph, logits, targets, outputs)
     layers = tuple(
-        LayerRecord(graph[name], output.detach(), gradients.get(name))
+        LayerRecord(
+            graph[name], output if targets is None else output.detach(), gradients.get(name)
+        )
         for name, output in outputs.items()
     )
     logits = logits.detach()
@@ -131,7 +135,13 @@ def _gradients(
 ) -> dict[str, Tensor]:
     if targets is None:
         return {}
-    names = [name for name in outputs if name != graph.output or graph.output == graph.logits]
+    names = [
+        name
+        for name, output in outputs.items()
+        if output.requires_grad and (name != graph.output or graph.output == graph.logits)
+    ]
+    if not logits.requires_grad or not names:
+        return {}
     chosen = logits.gather(1, targets[:, None]).sum()
     found = torch.autograd.grad(
         chosen, [outputs[name] for name in names], allow_unused=True, materialize_grads=True
@@ -139,7 +149,7 @@ def _gradients(
     return dict(zip(names, found, strict=True))
 
 
-def _appended(graph: Graph, logits: Logits, targets: Tensor | None) -> tuple[LayerRecord, ...]:
+def _appended(graph: Graph, logits: Tensor, targets: Tensor | None) -> tuple[LayerRecord, ...]:
     """The records of softmax and cross-entropy, which no module computes while it classifies."""
     if logits.ndim != 2:
         return ()
@@ -179,19 +189,17 @@ def _wanted(graph: Graph, keep: Collection[str] | None) -> list[str]:
     return [node.name for node in graph.nodes if node.name in wanted]
 
 
-def _mask(graph: Graph, name: str, mask: Tensor) -> Tensor:
+def _mask(graph: Graph, name: str, mask: Tensor, images: Tensor) -> Tensor:
     shape = graph[name].output_shape
-    parameter = next(iter(graph.tensors.values()), None)
-    kind = torch.float32 if parameter is None else parameter.dtype
-    mask = torch.as_tensor(mask).to(graph.device, kind)
-    # With a batch axis, that axis is checked when the mask is multiplied.
-    sides = mask.shape[1:] if mask.ndim == len(shape) + 1 else mask.shape
-    fits = len(sides) <= len(shape) and all(
-        side in (1, whole) for side, whole in zip(sides[::-1], shape[::-1], strict=False)
+    mask = torch.as_tensor(mask).to(graph.device, images.dtype, copy=True)
+    whole = (len(images), *shape)
+    fits = mask.ndim <= len(whole) and all(
+        side in (1, full) for side, full in zip(mask.shape[::-1], whole[::-1], strict=False)
     )
     if not fits:
         raise ConvscopeError(
-            f"edits: the mask of {name!r} has shape {tuple(mask.shape)}, but the output {shape}; "
+            f"edits: the mask of {name!r} has shape {tuple(mask.shape)}, but the output of "
+            f"{len(images)} images {whole}; "
             "give one value per unit, or a shape that broadcasts, as (channels, 1, 1)"
         )
     return mask
@@ -208,11 +216,19 @@ def _checked(graph: Graph, images: Tensor, targets: Tensor | None) -> tuple[Tens
             f"the graph was captured for images (batch, {', '.join(map(str, graph.input_shape))}), "
             f"got {tuple(images.shape)}; capture the module again with an example of that size"
         )
+    weights = [tensor for tensor in graph.tensors.values() if tensor.is_floating_point()]
+    kinds = {tensor.dtype for tensor in weights}
+    if not images.is_floating_point() or (len(kinds) == 1 and images.dtype not in kinds):
+        raise ConvscopeError(
+            f"the images are {images.dtype}, the network's weights "
+            f"{', '.join(map(str, kinds)) or 'none'}; preprocess the images, or convert them with "
+            "images.to(...)"
+        )
     # A copy: the record must not change when the caller's tensor does.
     images = images.detach().to(graph.device, copy=True)
     if targets is None:
         return images, None
-    targets = torch.as_tensor(targets).to(graph.device)
+    targets = torch.as_tensor(targets).to(graph.device, copy=True)
     shape = graph[graph.logits].output_shape
     if len(shape) != 1:
         raise ConvscopeError(
@@ -226,4 +242,4 @@ def _checked(graph: Graph, images: Tensor, targets: Tensor | None) -> tuple[Tens
         )
     if not bool(((targets >= 0) & (targets < shape[0])).all()):
         raise ConvscopeError(f"targets must be in 0..{shape[0] - 1}, got {targets.tolist()}")
-    return images, targets.long()
+    return images, targets.to(torch.long, copy=True)

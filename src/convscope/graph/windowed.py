@@ -12,7 +12,7 @@ from convscope.graph.windows import Window, adaptive_window, pool_window
 
 
 def _weighted(place: Place, terms: Terms, bias: float | None, **more: Any) -> Ledger:
-    products = terms.products
+    products = terms.weights * terms.values
     formula = "Σ weight · value" + (" + bias" if bias is not None else "")
     total = products.sum() + (bias or 0.0)
     scale = np.abs(products).sum() + abs(bias or 0.0)
@@ -84,7 +84,9 @@ def largest(place: Place) -> Ledger:
     """The window of a max pool, and its winner."""
     window, _ = _pool_window(place)
     terms = _cut(place, slice(place.index[0], place.index[0] + 1), window, -math.inf)
-    winner = int(np.argmax(terms.values))  # the first of equals, and the first NaN, as torch does
+    # The first of equals, and the first NaN; never the border, whose value is minus infinity too.
+    inside = np.flatnonzero(~terms.padding)
+    winner = int(inside[np.argmax(terms.values[inside])]) if len(inside) else 0
     weight = np.zeros(len(terms))
     weight[winner] = 1.0
     terms = Terms(terms.node, terms.indices, weight, terms.values, terms.padding)

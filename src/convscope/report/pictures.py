@@ -37,7 +37,7 @@ def confusion_picture(confusion: np.ndarray, class_names: Sequence[str], title: 
     axes.set_xlabel("predicted")
     axes.set_ylabel("label")
     axes.set_title(title)
-    return _png(figure)
+    return png(figure)
 
 
 def reliability_picture(calibration: Calibration, title: str) -> bytes:
@@ -66,10 +66,11 @@ def reliability_picture(calibration: Calibration, title: str) -> bytes:
     lower.set_ylabel("images")
     lower.set_xlabel("confidence (probability of the predicted class)")
     lower.set_xlim(0, 1)
-    return _png(figure)
+    return png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """A figure as a PNG file's bytes."""
     content = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(content, format="png", dpi=110)

@@ -9,6 +9,7 @@ from torch import nn
 
 from convscope.base.device import channels_last
 from convscope.data.loader import Batches
+from convscope.images.preprocess import Preprocess
 from convscope.nets.catalog import build_module, num_parameters
 from convscope.nets.classifier import Classifier
 from convscope.training.events import StageStarted
@@ -76,14 +77,7 @@ def build_work(
     stage = recipe.stages[index]
     preprocess = setup.preprocess(recipe.data)
     canvas = preprocess.model_copy(update={"resize": stage.train_resize or preprocess.resize})
-    torch.manual_seed(recipe.seed + index)
-    module = build_module(
-        recipe.model.name,
-        num_classes=len(setup.dataset.class_names),
-        input_shape=(preprocess.channels, *preprocess.size),
-        init=recipe.model.init,
-        **recipe.model.options,
-    )
+    module = initial_module(setup.recipe, index, preprocess, len(setup.dataset.class_names))
     if previous is not None:
         start_from(stage.start, module, previous)
     module.to(setup.device)
@@ -106,6 +100,24 @@ def build_work(
     began = setup.began if previous is None else perf_counter()
     clock = Clock(spent, began, perf_counter())
     return Work(setup, recipe, index, classifier, optimiser, train, val, weights, clock, first)
+
+
+def initial_module(
+    recipe: Recipe, index: int, preprocess: Preprocess, num_classes: int
+) -> nn.Module:
+    """The network of stage `index` with the random weights that the recipe's seed gives it.
+
+    Leaves torch's generator where training goes on drawing from it.
+    """
+    model = recipe.at_stage(index).model
+    torch.manual_seed(recipe.seed + index)
+    return build_module(
+        model.name,
+        num_classes=num_classes,
+        input_shape=(preprocess.channels, *preprocess.size),
+        init=model.init,
+        **model.options,
+    )
 
 
 def _optimiser(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:

@@ -1,0 +1,82 @@
+"""Which part of its receptive field a unit really uses."""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from convscope.base.errors import ConvscopeError
+from convscope.base.tensors import Images
+from convscope.graph.graph import INPUT, Graph, Node
+from convscope.graph.program import run
+
+ImageMap = Float[Tensor, "height width"]
+# How many numbers the activations of the images that run together may have: 256 MB in float32.
+_NUMBERS_AT_ONCE = 2**26
+
+
+def effective_receptive_field(
+    graph: Graph, images: Images, node_name: str, index: int | None = None
+) -> ImageMap:
+    """How much each pixel moves the unit in the middle of a node's map; sums to 1.
+
+    The mean over the images of |d(activation) / d(pixel)|, summed over the colours: in most
+    networks a bell much smaller than the receptive field. All zero where no image has a gradient.
+
+    Args:
+        graph: from `capture`.
+        images: (batch, channels, height, width), preprocessed, of the captured size. Few are noisy.
+        node_name: a node with rows and columns; in maps of even size the unit below and right of
+            the middle is taken.
+        index: the channel; None takes the sum of all.
+
+    Raises:
+        ConvscopeError: for a node without rows and columns or without gradients, a channel or
+            images that do not fit, a graph on the meta device.
+
+    Source: Luo et al. 2016, arXiv 1701.04128, section 2; there the gradients of random images.
+    """
+    node = _checked(graph, images, node_name, index)
+    slot = graph.node_slots[node.name]
+    count = next((i for i, step in enumerate(graph.steps, 1) if step.slot == slot), 0)
+    numbers = sum(math.prod(other.output_shape) for other in graph.nodes)
+    total = torch.zeros(graph.input_shape[1:], dtype=torch.float64, device=graph.device)
+    for chunk in images.split(max(1, _NUMBERS_AT_ONCE // numbers)):
+        with torch.inference_mode(False), torch.enable_grad():
+            pixels = chunk.detach().to(graph.device, copy=True).requires_grad_()
+            values: list[Any] = [None] * graph.num_slots
+            for name, tensor in graph.tensors.items():
+                values[graph.tensor_slots[name]] = tensor.detach()
+            values[0] = pixels
+            run(graph.steps[:count], values)
+            middle = values[slot][:, :, node.output_shape[1] // 2, node.output_shape[2] // 2]
+            if not middle.requires_grad:
+                raise ConvscopeError(f"{node_name!r} has no gradient: nothing can be said of it")
+            chosen = middle if index is None else middle[:, index]
+            (gradient,) = torch.autograd.grad(chosen.sum(), pixels)
+        total += gradient.abs().double().sum((0, 1))
+    return (total / total.sum().clamp_min(torch.finfo(total.dtype).tiny)).to(images.dtype)
+
+
+def _checked(graph: Graph, images: Tensor, node_name: str, index: int | None) -> Node:
+    node = graph[node_name]
+    shape = node.output_shape
+    if len(shape) != 3:
+        places = [n.name for n in graph.nodes if len(n.output_shape) == 3 and n.name != INPUT]
+        last = f"; the last node that has is {places[-1]!r}" if places else ""
+        raise ConvscopeError(f"{node_name!r} gives {shape}, without rows and columns{last}")
+    if index is not None and not 0 <= index < shape[0]:
+        raise ConvscopeError(f"{node_name!r} has channels 0 to {shape[0] - 1}, not {index}")
+    if graph.device.type == "meta":
+        raise ConvscopeError(
+            "this graph was captured on the meta device, where weights have shapes but no numbers; "
+            "capture a module that has its weights"
+        )
+    if tuple(images.shape[1:]) != graph.input_shape or not len(images):
+        raise ConvscopeError(
+            f"the graph was captured for images (batch, {', '.join(map(str, graph.input_shape))}), "
+            f"got {tuple(images.shape)}"
+        )
+    return node

@@ -1,0 +1,120 @@
+"""Which stage of a network a node belongs to: blocks of one resolution, then the head.
+
+A max or average pool that halves the maps ends its block, a strided convolution begins the next;
+the head is what follows the first global pool, flatten or linear layer that leads to no further
+convolution. Source: the blocks of Simonyan & Zisserman 2014, table 1.
+"""
+
+from collections.abc import Mapping
+
+from convscope.graph.graph import Graph, Node
+from convscope.graph.kinds import ARITHMETIC, Kind
+
+HEAD = "head"
+_POOLS = frozenset({Kind.MAX_POOL, Kind.AVERAGE_POOL})
+_HEAD_STARTS = frozenset(
+    {Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL, Kind.FLATTEN, Kind.LINEAR}
+)
+# An average pool over the whole image is the end of the maps where its window is larger than the
+# usual ones between blocks.
+_LARGEST_BLOCK_WINDOW = 3
+
+
+def blocks(graph: Graph) -> dict[str, str]:
+    """For each node but the input "block 1", "block 2", ... or "head".
+
+    What a gate (squeeze and excitation) computes stays in the block that it gates. Where nothing is
+    a convolution, all is head.
+
+    >>> import torch
+    >>> from convscope.graph.capture import capture
+    >>> from convscope.nets.catalog import build_module
+    >>> vgg = build_module("vgg11", num_classes=10, input_shape=(3, 32, 32))
+    >>> found = blocks(capture(vgg, torch.zeros(1, 3, 32, 32)))
+    >>> found["features.2"], found["features.3"], found["flatten"]
+    ('block 1', 'block 2', 'head')
+    """
+    head = _head(graph)
+    # The block of a node, and whether what follows it belongs to the next one.
+    stages: dict[str, tuple[int, bool]] = {graph.nodes[0].name: (0, True)}
+    for node in graph.nodes[1:]:
+        before = [stages[name] for name in node.inputs]
+        stage = max((block + closed for block, closed in before), default=1)
+        begins = _begins(graph, node) and not all(closed for _, closed in before)
+        stages[node.name] = (stage + begins, node.kind in _POOLS and _shrinks(node))
+    return {
+        node.name: HEAD if node.name in head else f"block {stages[node.name][0]}"
+        for node in graph.nodes[1:]
+    }
+
+
+def _begins(graph: Graph, node: Node) -> bool:
+    """A strided convolution, or an operation that enlarges the maps (transposed, upsampling)."""
+    if node.kind is Kind.CONVOLUTION:
+        return _shrinks(node)
+    if node.kind is not Kind.OTHER or not node.inputs:
+        return False
+    sources = [graph[name].output_shape for name in node.inputs]
+    largest = max((_area(shape) for shape in sources), default=0)
+    return 1 < largest < _area(node.output_shape)
+
+
+def _shrinks(node: Node) -> bool:
+    smaller = _area(node.output_shape) < _area(node.input_shapes[0])
+    return smaller and max(node.pair("stride")) > 1
+
+
+def _area(shape: tuple[int, ...]) -> int:
+    """Places of a feature map; 0 for vectors."""
+    return shape[1] * shape[2] if len(shape) == 3 else 0
+
+
+def _head(graph: Graph) -> set[str]:
+    if all(node.kind is not Kind.CONVOLUTION for node in graph.nodes):
+        return {node.name for node in graph.nodes}
+    followers = _followers(graph)
+    head: set[str] = set()
+    for node in graph.nodes[1:]:
+        if node.name not in head and _starts_head(graph, node, followers):
+            head |= {node.name, *followers[node.name]}
+    return head
+
+
+def _followers(graph: Graph) -> dict[str, set[str]]:
+    """For each node all nodes that its values reach."""
+    found: dict[str, set[str]] = {node.name: set() for node in graph.nodes}
+    for node in reversed(graph.nodes):
+        for name in node.inputs:
+            found[name] |= {node.name, *found[node.name]}
+    return found
+
+
+def _starts_head(graph: Graph, node: Node, followers: Mapping[str, set[str]]) -> bool:
+    return (
+        (node.kind in _HEAD_STARTS or _is_global_pool(node))
+        and all(graph[name].kind is not Kind.CONVOLUTION for name in followers[node.name])
+        and not _is_gate(graph, node, followers[node.name])
+    )
+
+
+def _is_global_pool(node: Node) -> bool:
+    if node.kind is not Kind.AVERAGE_POOL or _area(node.output_shape) != 1:
+        return False
+    window = node.pair("kernel_size")
+    return window == node.input_shapes[0][1:] and max(window) > _LARGEST_BLOCK_WINDOW
+
+
+def _is_gate(graph: Graph, node: Node, followers: set[str]) -> bool:
+    """Whether what follows is applied to maps that do not come from the node."""
+    for other in (graph[name] for name in followers):
+        if other.kind not in ARITHMETIC:
+            continue
+        outside = [
+            _area(graph[name].output_shape)
+            for name in other.inputs
+            if name != node.name and name not in followers
+        ]
+        gated = max(outside, default=0)
+        if gated > _area(node.output_shape) or (gated and other.kind is Kind.MULTIPLY):
+            return True
+    return False

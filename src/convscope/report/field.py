@@ -1,0 +1,46 @@
+"""A receptive field as a picture: what a unit can see, and what it really uses."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from convscope.graph.geometry import ReceptiveField
+from convscope.report.pictures import png
+
+_MAP, _EDGE = "magma", "#56B4E9"
+
+
+def half_of_the_mass(mass: np.ndarray) -> int:
+    """How many pixels, the most sensitive first, hold half of the gradient's mass (H, W)."""
+    running = np.cumsum(np.sort(mass, axis=None)[::-1])
+    return int(np.searchsorted(running, running[-1] / 2)) + 1 if running[-1] > 0 else 0
+
+
+def field_picture(mass: np.ndarray, field: ReceptiveField | None, title: str) -> bytes:
+    """The gradient's mass (H, W) over the image with the box that the unit can see, as PNG.
+
+    The mass is shown as a share of the largest, on a square-root scale: a bell's foot is faint.
+    """
+    height, width = mass.shape
+    figure = Figure(figsize=(9.6, 7.6 * max(0.6, height / width)), layout="constrained")
+    axes = figure.add_subplot()
+    largest = float(mass.max())
+    image = axes.imshow(np.sqrt(mass / largest) if largest else mass, cmap=_MAP, vmin=0, vmax=1)
+    bar = figure.colorbar(image, ax=axes, ticks=np.sqrt([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]))
+    bar.ax.set_yticklabels(["0", "0.01", "0.05", "0.1", "0.25", "0.5", "1"], fontsize=12)
+    bar.set_label(f"gradient's mass, as a share of the largest ({largest:.2g})", fontsize=13)
+    box = None if field is None else field.box(len(field.rows) // 2, len(field.columns) // 2)
+    if field is not None and box is not None:
+        top, left, bottom, right = box
+        axes.add_patch(
+            Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False,
+                      edgecolor=_EDGE, linewidth=3)
+        )  # fmt: skip
+        word = "sees" if field.exact else "can at most see"
+        axes.set_xlabel(
+            f"frame: what the unit {word}, {bottom - top} x {right - left} pixels of the image",
+            fontsize=13,
+        )
+    axes.tick_params(labelsize=12)
+    axes.set_title(title, fontsize=14)
+    return png(figure)

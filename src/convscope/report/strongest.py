@@ -1,0 +1,163 @@
+"""The strongest maps of each block on one sheet, beside the image that excited them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from convscope.base.tensors import Pixels
+from convscope.graph.graph import Node
+from convscope.graph.kinds import ACTIVATIONS, Kind
+from convscope.images.files import to_channels
+from convscope.report.colours import Range, Scale, coloured, enlarged, range_of, shrunk
+from convscope.report.page import FAINT, INK, SMALL, Box, font, number, page, wrapped
+from convscope.report.sheets import Maps, Sheet, draw_map, scaled
+
+PER_BLOCK = 8
+POOLS = frozenset(
+    {Kind.MAX_POOL, Kind.AVERAGE_POOL, Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL}
+)
+_TILE, _TEXT, _IMAGE = 128, 230, 320
+_ROW = _TILE + SMALL + 14
+_LEGENDS = {
+    Scale.unit: "share of each map's largest magnitude",
+    Scale.layer: "share of each row's largest magnitude",
+    Scale.network: "one scale for all layers",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """The last activation of a block: layer, kind, and its maps (channels, height, width)."""
+
+    name: str
+    kind: str
+    values: np.ndarray
+
+
+def block_ends(nodes: Sequence[Node]) -> list[Node]:
+    """The last activation of every resolution; where there is none, its last pool.
+
+    A block is what works at one height and width. Maps of one pixel are left out.
+    """
+    ends: dict[tuple[int, ...], Node] = {}
+    for node in nodes:
+        size = node.output_shape[1:]
+        if len(size) != 2 or size == (1, 1):
+            continue
+        pool_only = size not in ends or ends[size].kind in POOLS
+        if node.kind in ACTIVATIONS or (node.kind in POOLS and pool_only):
+            ends[size] = node
+    return sorted(ends.values(), key=list(nodes).index)
+
+
+def strongest_channels(values: np.ndarray, count: int = PER_BLOCK) -> list[int]:
+    """The `count` channels of (channels, height, width) with the largest mean, largest first.
+
+    Maps with NaN or infinities come last.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        means = values.astype(np.float64).mean(axis=(1, 2))
+    means[~np.isfinite(means)] = -np.inf
+    return np.argsort(-means, kind="stable")[:count].tolist()
+
+
+def strongest_sheet(
+    image: Pixels,
+    blocks: Sequence[Block],
+    *,
+    title: str,
+    notes: Sequence[str] = (),
+    scale: Scale = Scale.unit,
+    network: Range | None = None,
+) -> Sheet:
+    """The image at the left; at its right a row for each block with its strongest maps.
+
+    Each map carries its channel and its mean; each row the range of its block. Maps keep to the
+    scale of their layer's own sheet; the legend shows shares, but for `Scale.network`.
+
+    Args:
+        image: as the network sees it, before normalisation.
+        blocks: one or more, from the image to the logits.
+        title: network and image.
+        notes: lines below the title.
+        scale: over what colours compare.
+        network: the range of all layers, for `Scale.network`.
+    """
+    layers = [scaled(block.values, scale, network) for block in blocks]
+    legend = _LEGENDS[scale]
+    if scale is Scale.layer:
+        # Each row has a scale of its own: one legend for all can only show shares of it.
+        layers = [
+            replace(maps, values=maps.values.astype(np.float64) / (maps.ends.limit or 1))
+            for maps in layers
+        ]
+        layers = [replace(maps, ends=range_of(maps.values)) for maps in layers]
+    ends = reduce(Range.joined, (maps.ends for maps in layers))
+    shown = _shown(image)
+    aside = shown.width + 32
+    size = (
+        aside + _TEXT + PER_BLOCK * (_TILE + 12),
+        max(len(blocks) * _ROW, shown.height),
+    )
+    picture, pen, (left, top) = page(size, title=title, notes=notes, ends=ends, legend=legend)
+    picture.paste(shown, (left, top))
+    tiles: list[Box] = []
+    for row, (block, maps) in enumerate(zip(blocks, layers, strict=True)):
+        corner = left + aside, top + row * _ROW
+        _draw_about(pen, corner, block)
+        place = corner[0] + _TEXT, corner[1]
+        tiles += _draw_maps(picture, pen, place, block, replace(maps, ends=ends))
+    return Sheet(picture, ends.low, ends.high, tuple(tiles))
+
+
+def _draw_about(pen: ImageDraw.ImageDraw, corner: tuple[int, int], block: Block) -> None:
+    """Name, kind, shape and range of a block's last layer."""
+    small, bold = font(SMALL), font(SMALL + 2, bold=True)
+    ends = range_of(block.values)
+    shape = " x ".join(map(str, block.values.shape))
+    lines = [(line, bold) for line in wrapped(block.name, bold, _TEXT - 16)[:3]]
+    for text in (block.kind, shape, f"{number(ends.low)} to {number(ends.high)}"):
+        lines += [(line, small) for line in wrapped(text, small, _TEXT - 16)]
+    for place, (line, style) in enumerate(lines):
+        pen.text((corner[0], corner[1] + place * (SMALL + 8)), line, INK, style)
+
+
+def _draw_maps(
+    picture: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    corner: tuple[int, int],
+    block: Block,
+    maps: Maps,
+) -> list[Box]:
+    """The strongest maps side by side, each with its channel and its mean."""
+    small, boxes = font(SMALL), []
+    shrink = max(1, -(-max(block.values.shape[1:]) // _TILE))
+    for place, channel in enumerate(strongest_channels(block.values)):
+        values = shrunk(maps.values[channel], shrink)
+        left = corner[0] + place * (_TILE + 12)
+        box = draw_map(
+            picture, pen, (left, corner[1]), coloured(values, maps.ends),
+            max(1, _TILE // max(values.shape)), dead=bool(maps.dead[channel]),
+        )  # fmt: skip
+        with np.errstate(invalid="ignore"):
+            mean = float(block.values[channel].mean(dtype=np.float64))
+        pen.text((left, box[3] + 2), f"{channel}, mean {number(mean)}", INK, small)
+        boxes.append(box)
+    return boxes
+
+
+def _shown(image: Pixels) -> Image.Image:
+    """The image, enlarged by a whole factor, or made to fit; framed, for white backgrounds."""
+    pixels = np.ascontiguousarray(to_channels(image, 3))
+    longer = max(pixels.shape[:2])
+    if longer <= _IMAGE:
+        shown = Image.fromarray(enlarged(pixels, _IMAGE // longer))
+    else:
+        shown = Image.fromarray(pixels)
+        shown.thumbnail((_IMAGE, _IMAGE), Image.Resampling.BICUBIC)
+    framed = Image.new("RGB", (shown.width + 2, shown.height + 2), FAINT)
+    framed.paste(shown, (1, 1))
+    return framed

@@ -1,0 +1,73 @@
+"""`convscope receptive-field`: the picture, its words, and what it refuses."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convscope.graph.geometry import ReceptiveField
+from convscope.report.field import field_picture, half_of_the_mass
+
+
+def test_a_run_and_its_images(convscope, trained, images, tmp_path):
+    files = sorted(images.glob("*.png"))[:3]
+    out = tmp_path / "field.png"
+    done = convscope("receptive-field", trained, *files, "--layer", "features.10", "-o", out)
+    assert done.returncode == 0, done.stderr
+    first, second, third, last = done.stdout.splitlines()
+    assert first == "digits · features.10 · middle unit · 3 images"
+    assert second.startswith("receptive field 14 x 14 (exact), stride 2 x 2, padding 6 x 6")
+    assert third.startswith("half of the gradient's mass lies in ")
+    assert last == f"picture: {out}"
+    with Image.open(out) as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 600
+
+
+def test_without_images_it_says_noise_and_a_model_that_it_is_untrained(convscope, tmp_path):
+    done = convscope("receptive-field", "vgg-small", "--channel", 2, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "avgpool, channel 2 · middle unit · 16 images of noise" in done.stdout
+    assert "untrained" in done.stdout
+    assert "untrained" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["receptive-field.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--layer", "features.99"], "no layer 'features.99'"),
+        (["--layer", "classifier.0"], "without rows and columns"),
+        (["--channel", "999"], "channels 0 to 63"),
+        (["-o", "field.jpg"], "ends in .png"),
+        (["missing.png"], "missing.png"),
+    ],
+)
+def test_wrong_input(convscope, tmp_path, arguments, message):
+    done = convscope("receptive-field", "vgg-small", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_mlp_has_none(convscope, tmp_path):
+    done = convscope("receptive-field", "mlp", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no layer with rows and columns" in done.stderr
+
+
+def test_half_of_the_mass():
+    assert half_of_the_mass(np.array([[0.6, 0.1], [0.2, 0.1]])) == 1
+    assert half_of_the_mass(np.full((4, 4), 1 / 16)) == 8
+    assert half_of_the_mass(np.zeros((3, 3))) == 0
+
+
+@pytest.mark.parametrize("mass", [np.zeros((9, 12)), np.eye(9, 12)])
+def test_the_picture_takes_any_mass_and_any_field(mass):
+    rows, columns = np.tile([0, 5], (3, 1)), np.tile([2, 2], (4, 1))
+    nothing = ReceptiveField((5, 5), (2, 2), (1, 1), False, rows, columns)
+    for field in (None, nothing):
+        with Image.open(io.BytesIO(field_picture(mass, field, "a title"))) as picture:
+            assert picture.width > 600
