@@ -1,11 +1,14 @@
 """torchvision's families: every operation is known, and the logits are bit-equal."""
 
+import random
 import warnings
 
 import pytest
 import torch
 from torch import nn
 
+from convscope.explain.backward import backward
+from convscope.graph.arithmetic import arithmetic
 from convscope.graph.capture import capture
 from convscope.graph.kinds import Kind
 from convscope.graph.trace import trace
@@ -56,3 +59,19 @@ def test_every_operation_is_known_and_the_logits_are_bit_equal(torchvision_model
     assert torch.equal(found.logits, expected)
     assert found["input"].gradient.isfinite().all()
     assert found["input"].gradient.any()
+
+
+@pytest.mark.parametrize("name", ["vgg11_bn", "resnet18"])
+def test_every_number_is_accounted_for(torchvision_models, name):
+    module = with_statistics(getattr(torchvision_models, name)(num_classes=20))
+    images = torch.randn(2, 3, 64, 64)
+    record = trace(capture(module, images), images, torch.tensor([3, 7]))
+    draw = random.Random(0)
+    for layer in draw.choices(record.layers, k=400):
+        index = tuple(draw.randrange(side) for side in layer.output.shape[1:])
+        ledger = arithmetic(record, layer.node.name, index, draw.randrange(2))
+        assert ledger.agrees, ledger
+    seed = torch.zeros(2, 20)
+    seed[[0, 1], [3, 7]] = 1
+    pixels = backward(record, record.graph.logits, seed)
+    torch.testing.assert_close(pixels, record["input"].gradient, rtol=1e-4, atol=1e-7)

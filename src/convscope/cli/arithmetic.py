@@ -51,15 +51,12 @@ def arithmetic(
     from convscope.graph.ledger import worked
 
     classifier = classifier_of(model)
-    ledger = _ledger(classifier, image, layer, channel, at, target)
+    ledger, which = _ledger(classifier, image, layer, channel, at, target)
     warn_untrained(model)
     if as_json:
         print(json.dumps(ledger.as_json(), allow_nan=False))
         return
-    names = classifier.class_names or ()
-    scores = ledger.kind == "softmax" or not layer  # one number a class
-    which = f" · {names[ledger.index[0]]}" if scores and len(ledger.index) == 1 and names else ""
-    print(f"{named(model)} · {image.name}{which}")
+    print(f"{named(model)} · {image.name}{which and ' · '}{which}")
     limit = max(len(ledger.terms), 1) if every else None
     print(worked(ledger) if limit is None else worked(ledger, channels=limit, terms=limit))
 
@@ -71,7 +68,8 @@ def _ledger(
     channel: int | None,
     at: str | None,
     target: str | None,
-) -> "Ledger":
+) -> tuple["Ledger", str]:
+    """The ledger, and the class whose number it is, where it is a class's."""
     import torch
 
     from convscope.graph.arithmetic import arithmetic as ledger_of
@@ -92,7 +90,11 @@ def _ledger(
         record = trace(graph, images, torch.tensor([number]), keep=needed)
     elif target is not None:
         raise ConvscopeError("--target is for --layer cross_entropy")
-    return ledger_of(record, layer, _index(record, layer, channel, place))
+    index = _index(record, layer, channel, place)
+    names = classifier.class_names or ()
+    scores = layer in (graph.logits, graph.output, SOFTMAX) and len(index) == 1
+    fits = len(names) == record[layer].output[0].numel()
+    return ledger_of(record, layer, index), names[index[0]] if scores and fits else ""
 
 
 def _place(text: str) -> tuple[int, ...]:

@@ -37,7 +37,7 @@ Out = Annotated[
 def filters(source: Source, layer: Layers = None, out: Out = None) -> None:
     """Draw the filters of each convolution, for a run beside those that its training began with."""
     from convscope.base.storage import make_folder, write_bytes
-    from convscope.report.activations import safe_name
+    from convscope.report.activations import safe_name, sheet_file
     from convscope.report.arrays import npz
     from convscope.report.filters import filter_sheet
     from convscope.report.page import number
@@ -57,7 +57,7 @@ def filters(source: Source, layer: Layers = None, out: Out = None) -> None:
         shape = " x ".join(map(str, next(iter(own.values())).shape))
         title = f"{named(source)} · {node.name} · filters {shape}"
         notes = [_grouped(node)] if _grouped(node) else []
-        path = folder / f"{places[node.name]:02d}-{safe_name(node.name)}.png"
+        path = folder / sheet_file(node.name, places[node.name], len(places))
         write_bytes(path, filter_sheet(own, title=title, notes=notes).png())
         for what, array in own.items():
             arrays[f"{node.name} {what}"] = array

@@ -50,10 +50,10 @@ def receptive_field(
         what = f"{_RANDOM} images of noise"
     graph = capture(classifier.module, batch)
     fields = receptive_fields(graph)
-    if layer is None:
-        if len(fields) == 1:
-            raise ConvscopeError(f"{source} has no layer with rows and columns")
-        layer = list(fields)[-1]
+    maps = [node.name for node in graph.nodes[1:] if len(node.output_shape) == 3]
+    if not maps:
+        raise ConvscopeError(f"{source} has no layer with rows and columns")
+    layer = layer or maps[-1]
     mass = effective_receptive_field(graph, batch, layer, channel).cpu().numpy()
     field = fields.get(layer)
     place = layer if channel is None else f"{layer}, channel {channel}"
@@ -64,6 +64,8 @@ def receptive_field(
         )
         kind = "exact" if field.exact else "a bound"
         lines.append(f"receptive field {size} ({kind}), stride {stride}, padding {padding}")
+    else:
+        lines.append("receptive field not known: see `convscope summary`")
     half = half_of_the_mass(mass)
     lines.append(f"half of the gradient's mass lies in {half:,} of {mass.size:,} pixels")
     write_bytes(out, field_picture(mass, field, "\n".join(lines)))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Shape = tuple[int, int, int]
 
 NUM_CLASSES = 1000
+_LONGEST_SIDE = 4096
 _MOST_VALUES = 2**28  # of one image: a gibibyte
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
 # What a narrow terminal goes without, first things first.
@@ -75,6 +76,8 @@ def _shape(text: str | None) -> Shape | None:
         raise ConvscopeError(
             f"--input {text!r}: give channels x height x width, each at least 1, as 3x224x224"
         )
+    if max(height, width) > _LONGEST_SIDE:  # receptive fields grow with its square
+        raise ConvscopeError(f"--input {text!r}: a side has at most {_LONGEST_SIDE:,} pixels")
     if channels * height * width > _MOST_VALUES:
         raise ConvscopeError(f"--input {text!r}: an image has at most {_MOST_VALUES:,} values")
     return channels, height, width

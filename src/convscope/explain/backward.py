@@ -129,7 +129,8 @@ def _images_of(trace: Trace, count: int, images: Sequence[int] | None) -> Tensor
             )
         return torch.zeros(count, dtype=torch.long) if batch == 1 else torch.arange(count)
     chosen = torch.as_tensor(images)
-    if chosen.shape != (count,) or not bool(((chosen >= 0) & (chosen < batch)).all()):
+    whole = not chosen.is_floating_point() and chosen.shape == (count,)
+    if not whole or not bool(((chosen >= 0) & (chosen < batch)).all()):
         raise ConvscopeError(
             f"images must name one of 0..{batch - 1} for each of the {count} seeds, got {images}"
         )

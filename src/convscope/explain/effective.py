@@ -11,6 +11,7 @@ from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Images
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.program import run
+from convscope.graph.trace import checked
 
 ImageMap = Float[Tensor, "height width"]
 # How many numbers the activations of the images that run together may have: 256 MB in float32.
@@ -38,14 +39,15 @@ def effective_receptive_field(
 
     Source: Luo et al. 2016, arXiv 1701.04128, section 2; there the gradients of random images.
     """
-    node = _checked(graph, images, node_name, index)
+    node = _checked(graph, node_name, index)
+    images, _ = checked(graph, images, None)
     slot = graph.node_slots[node.name]
     count = next((i for i, step in enumerate(graph.steps, 1) if step.slot == slot), 0)
     numbers = sum(math.prod(other.output_shape) for other in graph.nodes)
     total = torch.zeros(graph.input_shape[1:], dtype=torch.float64, device=graph.device)
     for chunk in images.split(max(1, _NUMBERS_AT_ONCE // numbers)):
         with torch.inference_mode(False), torch.enable_grad():
-            pixels = chunk.detach().to(graph.device, copy=True).requires_grad_()
+            pixels = chunk.clone().requires_grad_()
             values: list[Any] = [None] * graph.num_slots
             for name, tensor in graph.tensors.items():
                 values[graph.tensor_slots[name]] = tensor.detach()
@@ -60,7 +62,7 @@ def effective_receptive_field(
     return (total / total.sum().clamp_min(torch.finfo(total.dtype).tiny)).to(images.dtype)
 
 
-def _checked(graph: Graph, images: Tensor, node_name: str, index: int | None) -> Node:
+def _checked(graph: Graph, node_name: str, index: int | None) -> Node:
     node = graph[node_name]
     shape = node.output_shape
     if len(shape) != 3:
@@ -69,14 +71,4 @@ def _checked(graph: Graph, images: Tensor, node_name: str, index: int | None) ->
         raise ConvscopeError(f"{node_name!r} gives {shape}, without rows and columns{last}")
     if index is not None and not 0 <= index < shape[0]:
         raise ConvscopeError(f"{node_name!r} has channels 0 to {shape[0] - 1}, not {index}")
-    if graph.device.type == "meta":
-        raise ConvscopeError(
-            "this graph was captured on the meta device, where weights have shapes but no numbers; "
-            "capture a module that has its weights"
-        )
-    if tuple(images.shape[1:]) != graph.input_shape or not len(images):
-        raise ConvscopeError(
-            f"the graph was captured for images (batch, {', '.join(map(str, graph.input_shape))}), "
-            f"got {tuple(images.shape)}"
-        )
     return node

@@ -64,10 +64,16 @@ def arithmetic(
         ledger = formula(place)
     dtype = record.output.dtype
     if dtype.is_floating_point:  # whole numbers and truth values are exact
-        precision = torch.finfo(dtype).eps / torch.finfo(torch.float32).eps
-        ledger = replace(ledger, tolerance=TOLERANCE * precision)
+        ledger = replace(ledger, tolerance=_tolerance(dtype))
     mask = trace.edits.get(node_name)
     return ledger if mask is None else _masked(ledger, place, mask)
+
+
+def _tolerance(dtype: torch.dtype) -> float:
+    """What rounding may do, as a share of the sum of the terms' magnitudes."""
+    eps, eps32 = torch.finfo(dtype).eps, torch.finfo(torch.float32).eps
+    # What is narrower than float32 is added up in float32; the result alone is rounded to it.
+    return TOLERANCE + eps if eps > eps32 else TOLERANCE * eps / eps32
 
 
 def _masked(ledger: Ledger, place: Place, mask: torch.Tensor) -> Ledger:

@@ -1,6 +1,6 @@
 """Which stage of a network a node belongs to: blocks of one resolution, then the head.
 
-A max or average pool that halves the maps ends its block, a strided convolution begins the next;
+A max or average pool that shrinks the maps ends its block, a strided convolution begins the next;
 the head is what follows the first global pool, flatten or linear layer that leads to no further
 convolution. Source: the blocks of Simonyan & Zisserman 2014, table 1.
 """

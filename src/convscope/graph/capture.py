@@ -38,7 +38,8 @@ def capture(module: nn.Module, example: Tensor) -> Graph:
 
     Works on the meta device too, where a summary needs no memory. The graph refers to the module's
     own parameters; the module is left as it was. Every input size needs its own capture; the batch
-    size is free. While a capture runs, which takes 0.3 s for VGG-16, the module is in eval mode.
+    size is free. While a capture runs (0.4 s for VGG-16) the module is in eval mode, and warnings
+    of other threads are silenced too.
 
     Args:
         module: any `torch.nn.Module` that takes one batch of images and that `torch.export` can

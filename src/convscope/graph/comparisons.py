@@ -10,14 +10,9 @@ from typing import Any
 
 from convscope.graph.cost import dense_parameters, mlp_parameters, num_parameters
 from convscope.graph.graph import Graph, Node
-from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, Kind
+from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, POOLS, Kind
 
 HIDDEN = (128, 128, 128)
-_POOLS = frozenset(
-    {
-        Kind.MAX_POOL, Kind.AVERAGE_POOL, Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL,
-    }
-)  # fmt: skip
 _KEEP_THE_SHAPE = (
     ACTIVATIONS
     | ARITHMETIC
@@ -148,7 +143,7 @@ def _shape(node: Node, given: list[tuple[int, ...]]) -> tuple[int, ...] | None:
         sides = _convolved(node, first)
         return None if sides is None else (node.output_shape[0], *sides)
     # Flattening keeps the maps' shape here, to be shown; the dense layer takes the product.
-    if node.kind in _POOLS or node.kind is Kind.FLATTEN:
+    if node.kind in POOLS or node.kind is Kind.FLATTEN:
         return first
     if node.kind is Kind.CONCATENATE and len({shape[1:] for shape in given}) == 1:
         return (sum(shape[0] for shape in given), *first[1:])

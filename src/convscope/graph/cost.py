@@ -10,38 +10,22 @@ from math import prod
 import torch
 from torch import nn
 
-from convscope.graph.first_use import first_uses
 from convscope.graph.graph import Graph, Node
 from convscope.graph.kinds import VIEWS, Kind
 
 
-def parameters(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """For each node the names in `graph.tensors` of the parameters that are counted at it.
-
-    A parameter is an `nn.Parameter`, so batch-norm statistics are none. Each counts once, at the
-    first node that uses it: tied weights and a module that is called twice add nothing the second
-    time. One that a weight is computed from (weight norm) counts where that weight is used.
+def num_parameters(graph: Graph) -> dict[str, int]:
+    """For each node the number of values of the parameters that it is the first to use.
 
     >>> from convscope.graph.capture import capture
     >>> layer = nn.Linear(4, 4)
     >>> graph = capture(nn.Sequential(nn.Flatten(), layer, layer), torch.zeros(1, 1, 2, 2))
-    >>> [len(names) for names in parameters(graph).values()]
-    [0, 0, 2, 0]
+    >>> list(num_parameters(graph).values())
+    [0, 0, 20, 0]
     """
-    names = {slot: name for name, slot in graph.tensor_slots.items() if name in graph.tensors}
-    used = first_uses(
-        graph.node_steps,
-        graph.steps[: graph.num_constant_steps],
-        {slot: graph.tensors[name] for slot, name in names.items()},
-    )
-    return {n.name: tuple(names[slot] for slot in used.get(n.name, ())) for n in graph.nodes}
-
-
-def num_parameters(graph: Graph) -> dict[str, int]:
-    """For each node the number of trainable values that are counted at it; see `parameters`."""
     return {
         node: sum(graph.tensors[name].numel() for name in names)
-        for node, names in parameters(graph).items()
+        for node, names in graph.first_uses.items()
     }
 
 
@@ -96,7 +80,7 @@ def parameter_bytes(graph: Graph) -> int:
     """Bytes of all parameters, each counted once."""
     return sum(
         graph.tensors[name].numel() * graph.tensors[name].element_size()
-        for names in parameters(graph).values()
+        for names in graph.first_uses.values()
         for name in names
     )
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from convscope.base.errors import ConvscopeError
 from convscope.graph.kinds import Kind
@@ -22,10 +22,10 @@ class Node:
 
     `name` is the module's path where one module is one operation (`features.28`), else path and
     kind (`blocks.1 add`), with `#2` from the second call on. `inputs` are names of nodes, the
-    images being `input`. `parameters` maps roles (`weight`, `bias`, `running_mean`) to names in
-    `Graph.tensors`. `operation` is
-    torch's name for what is computed, `settings` its other arguments by torch's names. Shapes are
-    without the batch axis.
+    images being `input`. `parameters` maps roles (`weight`, `bias`, `running_mean`) to names, of
+    the module's own tensors in `Graph.tensors` or of what is computed from them;
+    `Graph.parameter` has both. `operation` is torch's name for what is computed, `settings` its
+    other arguments by torch's names. Shapes are without the batch axis.
     """
 
     name: str
@@ -52,7 +52,9 @@ class Node:
 class Graph:
     """A captured network. `nodes[0]` is the input; each node comes after its inputs.
 
-    It refers to the module's own parameters: change the weights, and the next trace shows it.
+    It refers to the module's own parameters: change them in place (a training step,
+    `load_state_dict`), and the next trace shows it. After `.to()`, `.double()` or
+    `load_state_dict(assign=True)`, which put others in their place, capture again.
     `output` names the node whose value the module returns; `logits` the node before a softmax that
     ends the module, else the same.
     """
@@ -84,6 +86,30 @@ class Graph:
 
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
+
+    @cached_property
+    def first_uses(self) -> dict[str, tuple[str, ...]]:
+        """For each node the names in `tensors` of the parameters that no node before it uses.
+
+        A parameter is an `nn.Parameter`, so batch-norm statistics are none. Tied weights, and a
+        module that is called twice, have their first use only; what a weight is computed from is
+        used where that weight is.
+        """
+        named = {self.tensor_slots[name]: (name, tensor) for name, tensor in self.tensors.items()}
+        read_by = {step.slot: step.slots for step in self.steps[: self.num_constant_steps]}
+        seen: set[int] = set()
+        found: dict[str, tuple[str, ...]] = {self.nodes[0].name: ()}
+        for node, steps in self.node_steps.items():
+            first = []
+            waiting = list(dict.fromkeys(slot for step in steps for slot in step.slots))
+            for slot in waiting:  # grows while it is read
+                waiting += [other for other in read_by.get(slot, ()) if other not in waiting]
+                name, tensor = named.get(slot, ("", None))
+                if isinstance(tensor, nn.Parameter) and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    first.append(name)
+            found[node] = tuple(first)
+        return found
 
     @property
     def input_shape(self) -> tuple[int, ...]:

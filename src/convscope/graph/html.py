@@ -11,8 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convscope.graph.first_use import first_uses
-
 MOST_ROWS = 200
 _MOST_IMAGES = 8
 _TOPK = 3
@@ -22,7 +20,10 @@ _CELL = f"padding:2px 8px;border:0;border-bottom:{_LINE};background:transparent"
 
 def graph_html(graph: Any) -> str:
     """A `Graph`'s nodes as an HTML table, at most 200: name, kind, shape, inputs, parameters."""
-    counts = _parameters(graph)
+    counts = {
+        node: sum(graph.tensors[name].numel() for name in names)
+        for node, names in graph.first_uses.items()
+    }
     rows = (
         (
             node.name,
@@ -71,13 +72,6 @@ def ledger_html(ledger: Any) -> str:
         f"sum {ledger.sum:.9g}; the tensor says {ledger.value:.9g}, which {agrees}",
     ]
     return table + "".join(_line(line) for line in lines if line)
-
-
-def _parameters(graph: Any) -> dict[str, int]:
-    """For each node the trainable values that it is the first to use."""
-    tensors = {graph.tensor_slots[name]: tensor for name, tensor in graph.tensors.items()}
-    used = first_uses(graph.node_steps, graph.steps[: graph.num_constant_steps], tensors)
-    return {name: sum(tensors[slot].numel() for slot in slots) for name, slots in used.items()}
 
 
 def _record(record: Any, with_gradient: bool) -> list[str]:

@@ -53,6 +53,10 @@ ACTIVATIONS = frozenset(
     kind for kind in Kind if list(Kind).index(Kind.RELU) <= list(Kind).index(kind)
     <= list(Kind).index(Kind.HARDSWISH)
 )  # fmt: skip
+WITH_WEIGHTS = frozenset({Kind.CONVOLUTION, Kind.LINEAR, Kind.BATCH_NORM})
+POOLS = frozenset(
+    {Kind.MAX_POOL, Kind.AVERAGE_POOL, Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL}
+)
 ARITHMETIC = frozenset({Kind.ADD, Kind.SUBTRACT, Kind.MULTIPLY, Kind.DIVIDE})
 REARRANGEMENTS = frozenset(
     {

@@ -211,9 +211,9 @@ def worked(ledger: Ledger, channels: int = _CHANNELS, terms: int = _TERMS) -> st
             with the largest sums; the others are added up.
         terms: of other kinds so many terms, those with the largest products.
     """
-    place = ", ".join(map(str, ledger.index))
+    place = f" [{', '.join(map(str, ledger.index))}]" if ledger.index else ""
     lines = [
-        f"{ledger.layer} [{place}] · {ledger.kind.replace('_', ' ')} · {ledger.formula}",
+        f"{ledger.layer}{place} · {ledger.kind.replace('_', ' ')} · {ledger.formula}",
         *(_convolution(ledger, channels) if ledger.channels else _terms(ledger, terms)),
     ]
     if ledger.details:

@@ -16,7 +16,7 @@ from torch.export.graph_signature import InputKind
 
 from convscope.base.errors import CaptureError
 from convscope.graph.graph import INPUT, Graph, Node
-from convscope.graph.kinds import REARRANGEMENTS, Kind
+from convscope.graph.kinds import ARITHMETIC, REARRANGEMENTS, WITH_WEIGHTS, Kind
 from convscope.graph.names import names_of
 from convscope.graph.program import Slot, Step
 from convscope.graph.recognise import (
@@ -31,7 +31,6 @@ from convscope.graph.recognise import (
 _IN_EVAL_THE_INPUT_ITSELF = (
     "dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"
 )  # fmt: skip
-_WITH_WEIGHTS = (Kind.CONVOLUTION, Kind.LINEAR, Kind.BATCH_NORM)
 
 
 @dataclass
@@ -324,13 +323,19 @@ def _kind(
 ) -> Kind:
     """`OTHER` where the steps inside compute too, or the weights come from the images."""
     of_images = {role for role, source in what.roles.items() if source not in state.constant}
-    if what.kind in _WITH_WEIGHTS and of_images != {"input"}:
+    if what.kind in WITH_WEIGHTS and of_images != {"input"}:
+        return Kind.OTHER
+    if what.kind in ARITHMETIC and not all(
+        isinstance(source.meta.get("val"), Tensor) for source in what.roles.values()
+    ):  # with the number of images, which no node has
         return Kind.OTHER
     known = norms[node].inner if node in norms else frozenset()
     for step in inner - known:
         if not isinstance(step.meta.get("val"), Tensor) or takes_every_image(step):
             continue
-        if not {what.kind, described(step).kind} <= REARRANGEMENTS:
+        inside = described(step)
+        of_some_images = inside.kind is Kind.SLICE and inside.settings.get("dim") == 0
+        if of_some_images or not {what.kind, inside.kind} <= REARRANGEMENTS:
             return Kind.OTHER
     return what.kind
 

@@ -6,13 +6,11 @@ from itertools import groupby
 
 from torch import fx, nn
 
-from convscope.graph.kinds import Kind
+from convscope.graph.kinds import WITH_WEIGHTS, Kind
 from convscope.graph.recognise import Description
 
 # Names that a trace gives to the input and to what it appends.
 _TAKEN = ("input", "softmax", "cross_entropy")
-# Beside them, a module's other operations (padding that is not with zeros) are named by kind.
-_WITH_WEIGHTS = (Kind.CONVOLUTION, Kind.LINEAR, Kind.BATCH_NORM)
 
 
 def names_of(module: nn.Module, descriptions: Mapping[fx.Node, Description]) -> dict[fx.Node, str]:
@@ -26,7 +24,7 @@ def names_of(module: nn.Module, descriptions: Mapping[fx.Node, Description]) -> 
     ):
         nodes = list(group)
         for node, what in nodes:
-            alone = path in leaves and (len(nodes) == 1 or what.kind in _WITH_WEIGHTS)
+            alone = path in leaves and (len(nodes) == 1 or what.kind in WITH_WEIGHTS)
             word = what.operation if what.kind is Kind.OTHER else what.kind
             name = path if alone and path else f"{path} {word}".strip()
             # A softmax that ends the network is the softmax.

@@ -10,12 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from convscope.graph.kinds import KIND_OF, REARRANGEMENTS, Kind
+from convscope.graph.kinds import KIND_OF, POOLS, REARRANGEMENTS, Kind
 
 _LIBRARY = str(Path(torch.__file__).parent)
-_POOLS = (
-    Kind.MAX_POOL, Kind.AVERAGE_POOL, Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL,
-)  # fmt: skip
 _SPATIAL = ([2, 3], [-2, -1], [-1, -2], [3, 2])
 
 
@@ -96,7 +93,7 @@ def _checked(
         settings = settings | _window(settings, roles["weight"])
     supported = {
         Kind.CONVOLUTION: source.ndim == 4,
-        **dict.fromkeys(_POOLS, source.ndim == 4),
+        **dict.fromkeys(POOLS, source.ndim == 4),
         # The first axis are the images: what mixes them has no formula for one of them.
         Kind.SOFTMAX: settings.get("dim") not in (0, -source.ndim),
         Kind.PERMUTE: name != "flip" or not {0, -source.ndim} & set(settings["dims"]),

@@ -19,8 +19,8 @@ from convscope.graph.graph import Graph
 from convscope.graph.kinds import Kind
 
 CONVENTIONS: dict[str, str] = {
-    "parameters": "trainable values, each counted once, at the first layer that uses it; "
-    "batch-norm statistics are not counted",
+    "parameters": "values of the parameters that a forward pass uses, frozen or not, each counted "
+    "once, at the first layer that uses it; batch-norm statistics are not counted",
     "macs": "a multiplication with its addition, in convolutions and linear layers, for one image; "
     "no bias, pooling or normalisation; tools that count the two apart print twice that",
     "activations": "values computed for one image, in-place ones too; the input and what only "

@@ -98,9 +98,10 @@ def trace(
     Raises:
         ConvscopeError: images, targets, names or masks that do not fit; a graph on the meta device.
 
-    Source: gradients by torch.autograd; ablation as in Zeiler & Fergus 2013, section 4.2.
+    Source: gradients by torch.autograd; switching units off as in Morcos et al. 2018
+    (arXiv 1803.06959), section 2.2; a mask on `input` is the occlusion of Zeiler & Fergus 2013.
     """
-    images, targets = _checked(graph, images, targets)
+    images, targets = checked(graph, images, targets)
     masks = {name: _mask(graph, name, mask, images) for name, mask in (edits or {}).items()}
     wanted = _wanted(graph, keep)
     slots = {graph.node_slots[name] for name in wanted}
@@ -119,9 +120,7 @@ def trace(
         outputs = {name: values[graph.node_slots[name]] for name in wanted}
         gradients = _gradients(graph, logits, targets, outputs)
     layers = tuple(
-        LayerRecord(
-            graph[name], output if targets is None else output.detach(), gradients.get(name)
-        )
+        LayerRecord(graph[name], output.detach(), gradients.get(name))
         for name, output in outputs.items()
     )
     logits = logits.detach()
@@ -177,7 +176,8 @@ def _appended(graph: Graph, logits: Tensor, targets: Tensor | None) -> tuple[Lay
 
 
 def _times(mask: Tensor) -> Edit:
-    return lambda output: output * mask
+    # Not the product alone: infinity times 0 is no number, and off is off.
+    return lambda output: torch.where(mask == 0, 0, output * mask)
 
 
 def _wanted(graph: Graph, keep: Collection[str] | None) -> list[str]:
@@ -185,7 +185,8 @@ def _wanted(graph: Graph, keep: Collection[str] | None) -> list[str]:
         return [node.name for node in graph.nodes]
     if isinstance(keep, str):
         keep = [keep]
-    wanted = {graph[name].name for name in keep if name not in (SOFTMAX, CROSS_ENTROPY)}
+    appended = {SOFTMAX, CROSS_ENTROPY} - {node.name for node in graph.nodes}
+    wanted = {graph[name].name for name in keep if name not in appended}
     return [node.name for node in graph.nodes if node.name in wanted]
 
 
@@ -205,7 +206,12 @@ def _mask(graph: Graph, name: str, mask: Tensor, images: Tensor) -> Tensor:
     return mask
 
 
-def _checked(graph: Graph, images: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor | None]:
+def checked(graph: Graph, images: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Copies of images and targets that fit the graph, on its device.
+
+    Raises:
+        ConvscopeError: for a graph on the meta device, or what does not fit, saying how.
+    """
     if graph.device.type == "meta":
         raise ConvscopeError(
             "this graph was captured on the meta device, where weights have shapes but no numbers; "

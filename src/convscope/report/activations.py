@@ -9,11 +9,11 @@ import numpy as np
 
 from convscope.base.tensors import Pixels
 from convscope.graph.graph import Graph, Node
-from convscope.graph.kinds import ACTIVATIONS, Kind
+from convscope.graph.kinds import ACTIVATIONS, POOLS, Kind
 from convscope.graph.trace import SOFTMAX, Trace
 from convscope.report.colours import Range, Scale, range_of
 from convscope.report.sheets import BARS_UP_TO, Sheet, layer_sheet
-from convscope.report.strongest import POOLS, Block, block_ends, strongest_sheet
+from convscope.report.strongest import Block, block_ends, strongest_sheet
 
 _LONGEST = 100
 
@@ -24,7 +24,7 @@ class View:
 
     Attributes:
         nodes: the layers to draw, in the network's order.
-        blocks: the layers of `strongest.png`.
+        blocks: for each block the layer that `strongest.png` shows.
         values: of all of them, float32, without the batch axis.
         network: as it is named in titles.
         image: as it is named below them.
@@ -35,7 +35,7 @@ class View:
     """
 
     nodes: tuple[Node, ...]
-    blocks: tuple[Node, ...]
+    blocks: Mapping[str, Node]
     values: Mapping[str, np.ndarray]
     network: str
     image: str
@@ -46,7 +46,7 @@ class View:
 
     def file(self, node: Node) -> str:
         """The sheet's file name: place in the network and layer, safe on every system."""
-        return f"{self.places[node.name]:02d}-{safe_name(node.name)}.png"
+        return sheet_file(node.name, self.places[node.name], len(self.places))
 
     def sheet(self, node: Node) -> Sheet:
         """The sheet of one layer."""
@@ -68,7 +68,10 @@ class View:
         """The sheet of the strongest maps of each block; `image` as the network sees it."""
         return strongest_sheet(
             image,
-            [Block(n.name, _kind(n), self.values[n.name]) for n in self.blocks],
+            [
+                Block(f"{block}: {node.name}", _kind(node), self.values[node.name])
+                for block, node in self.blocks.items()
+            ],
             title=f"{self.network} · the strongest maps of each block",
             notes=[f"{self.image} · strongest: of the largest mean"],
             scale=self.scale,
@@ -82,7 +85,7 @@ class View:
             return None
         ranges = [
             range_of(self.values[node.name])
-            for node in {node.name: node for node in (*self.nodes, *self.blocks)}.values()
+            for node in {n.name: n for n in (*self.nodes, *self.blocks.values())}.values()
             if node.kind is not Kind.SOFTMAX and _in_colours(self.values[node.name])
         ]
         return reduce(Range.joined, ranges) if ranges else None
@@ -103,11 +106,9 @@ def layers_to_show(graph: Graph, asked: Collection[str]) -> list[str]:
     return [n.name for n in graph.nodes if n.kind in kinds or n.name in last] + list(ends)
 
 
-def layers_to_keep(graph: Graph, names: Collection[str]) -> set[str] | None:
+def layers_to_keep(graph: Graph, names: Collection[str]) -> set[str]:
     """What `trace` has to keep for a `View` of these layers."""
-    if SOFTMAX in graph:
-        return None  # `trace` takes the name for the softmax that it appends
-    return {*names, *(node.name for node in block_ends(graph.nodes))}
+    return {*names, *(node.name for node in block_ends(graph).values())}
 
 
 def view(
@@ -120,8 +121,8 @@ def view(
     scale: Scale,
 ) -> View:
     """The sheets of a trace's first image; see `View`."""
-    blocks = tuple(block_ends(trace.graph.nodes))
-    wanted = {*names, *(node.name for node in blocks)}
+    blocks = block_ends(trace.graph)
+    wanted = {*names, *(node.name for node in blocks.values())}
     return View(
         nodes=tuple(record.node for record in trace.layers if record.node.name in set(names)),
         blocks=blocks,
@@ -151,6 +152,15 @@ def described(node: Node) -> str:
     """
     words = [node.name, _kind(node), " x ".join(map(str, node.output_shape))]
     return " · ".join(dict.fromkeys(word for word in words if word))
+
+
+def sheet_file(layer: str, place: int, layers: int) -> str:
+    """The file name of a layer's sheet: its place among `layers`, so that names sort, and name.
+
+    >>> sheet_file("blocks.1 add", 7, 120)
+    '007-blocks.1-add.png'
+    """
+    return f"{place:0{max(2, len(str(layers)))}d}-{safe_name(layer)}.png"
 
 
 def safe_name(text: str) -> str:

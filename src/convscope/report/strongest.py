@@ -8,17 +8,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from convscope.base.tensors import Pixels
-from convscope.graph.graph import Node
-from convscope.graph.kinds import ACTIVATIONS, Kind
+from convscope.graph.blocks import HEAD, blocks
+from convscope.graph.graph import Graph, Node
+from convscope.graph.kinds import ACTIVATIONS, POOLS
 from convscope.images.files import to_channels
 from convscope.report.colours import Range, Scale, coloured, enlarged, range_of, shrunk
 from convscope.report.page import FAINT, INK, SMALL, Box, font, number, page, wrapped
 from convscope.report.sheets import Maps, Sheet, draw_map, scaled
 
 PER_BLOCK = 8
-POOLS = frozenset(
-    {Kind.MAX_POOL, Kind.AVERAGE_POOL, Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL}
-)
 _TILE, _TEXT, _IMAGE = 128, 230, 320
 _ROW = _TILE + SMALL + 14
 _LEGENDS = {
@@ -37,20 +35,20 @@ class Block:
     values: np.ndarray
 
 
-def block_ends(nodes: Sequence[Node]) -> list[Node]:
-    """The last activation of every resolution; where there is none, its last pool.
+def block_ends(graph: Graph) -> dict[str, Node]:
+    """For each block ("block 1", ...) its last activation; where there is none, its last pool.
 
-    A block is what works at one height and width. Maps of one pixel are left out.
+    Maps of one pixel are left out, and the head.
     """
-    ends: dict[tuple[int, ...], Node] = {}
-    for node in nodes:
-        size = node.output_shape[1:]
-        if len(size) != 2 or size == (1, 1):
+    ends: dict[str, Node] = {}
+    for name, block in blocks(graph).items():
+        node = graph[name]
+        if block == HEAD or len(node.output_shape) != 3 or node.output_shape[1:] == (1, 1):
             continue
-        pool_only = size not in ends or ends[size].kind in POOLS
+        pool_only = block not in ends or ends[block].kind in POOLS
         if node.kind in ACTIVATIONS or (node.kind in POOLS and pool_only):
-            ends[size] = node
-    return sorted(ends.values(), key=list(nodes).index)
+            ends[block] = node
+    return ends
 
 
 def strongest_channels(values: np.ndarray, count: int = PER_BLOCK) -> list[int]:

@@ -59,7 +59,7 @@ def test_json_is_the_apis(convscope, trained, image, record, kind):
     done = read(convscope("arithmetic", trained, image, *place, "--json"))
     assert done == arithmetic(record, layer, index).as_json()
     text = convscope("arithmetic", trained, image, *place).stdout
-    assert text == worked(arithmetic(record, layer, index)) + "\n"
+    assert text == f"digits · {image.name}\n{worked(arithmetic(record, layer, index))}\n"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,8 @@ def test_every_term(convscope, trained, image, record):
 
 def test_a_model_by_name_is_untrained_and_says_so(convscope, image):
     done = convscope("arithmetic", "vgg-small", image)
-    assert done.stdout.startswith("vgg-small is untrained: its weights are random (seed 0)\n\n")
+    assert "vgg-small is untrained" in done.stderr
+    assert done.stdout.startswith("vgg-small (untrained, seed 0) · ")
     assert "✓" in done.stdout
     record = traced("vgg-small", image)
     numbers = read(convscope("arithmetic", "vgg-small", image, "--json"))

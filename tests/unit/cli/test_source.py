@@ -18,8 +18,8 @@ def test_a_run_is_its_best_weights(trained):
 def test_a_name_is_an_untrained_network_of_seed_0(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "vgg-small").mkdir()  # no run: does not hide the network
-    model = classifier_of("vgg-small", (1, 16, 16))
-    again = api.build_model("vgg-small", input_shape=(1, 16, 16), seed=0)
+    model = classifier_of("vgg-small")
+    again = api.build_model("vgg-small", seed=0)
     for one, two in zip(model.module.parameters(), again.module.parameters(), strict=True):
         assert torch.equal(one, two)
 
@@ -37,8 +37,3 @@ def test_neither_run_nor_network(text, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConvscopeError, match=message):
         classifier_of(text)
-
-
-def test_a_run_keeps_its_input_shape(trained):
-    with pytest.raises(ConvscopeError, match="leave the input shape out"):
-        classifier_of(str(trained), (3, 64, 64))
