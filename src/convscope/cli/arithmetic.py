@@ -81,7 +81,7 @@ def _ledger(
     preprocess = classifier.preprocess
     images = preprocess.batch([read_image(image, preprocess.channels)])
     graph = capture(classifier.module, images)
-    layer = layer or graph.logits
+    layer = graph.logits if layer is None else layer
     appended = layer in (SOFTMAX, CROSS_ENTROPY) and layer not in graph
     needed = {graph.logits} if appended else {layer, *graph[layer].inputs}
     record = trace(graph, images, keep=needed)

@@ -1,5 +1,6 @@
 """`convscope summary`: what each layer of a network gives and costs."""
 
+import contextlib
 import json
 import re
 from collections.abc import Callable
@@ -102,10 +103,9 @@ def _graph(model: str, shape: Shape | None, classes: int | None) -> "Graph":
 
     if model in NETWORKS:
         return _captured(build, shape, "meta")
-    try:
+    with contextlib.suppress(Exception):  # code that needs its tensors' values cannot do without
         return _captured(build, shape, "meta")
-    except Exception:  # noqa: BLE001 (code that needs the values of its tensors cannot do without)
-        return _captured(build, shape, "cpu")
+    return _captured(build, shape, "cpu")
 
 
 def _run_graph(run: str, shape: Shape | None, classes: int | None) -> "Graph":

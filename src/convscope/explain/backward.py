@@ -18,7 +18,7 @@ from convscope.base.errors import ConvscopeError
 from convscope.graph.graph import INPUT, Node
 from convscope.graph.kinds import REARRANGEMENTS, Kind
 from convscope.graph.program import run
-from convscope.graph.trace import Trace
+from convscope.graph.trace import CROSS_ENTROPY, SOFTMAX, Trace
 
 # What comes back through a ReLU: from the signal above it and what the ReLU was given.
 Rule = Callable[[Tensor, Tensor], Tensor]
@@ -49,6 +49,14 @@ class _Seeds:
     def given(self, node: Node, number: int) -> Tensor:
         """What a node was given, (seeds, ...)."""
         return self.trace[node.inputs[number]].output[self.images]
+
+    def masked(self, node: Node, signal: Tensor) -> Tensor:
+        """The signal behind a node's mask, where the trace was edited there."""
+        mask = self.trace.edits.get(node.name)
+        if mask is None:
+            return signal
+        per_image = mask.ndim == len(node.output_shape) + 1 and len(mask) > 1
+        return signal * (mask[self.images] if per_image else mask)
 
 
 @torch.inference_mode(mode=False)  # inside of the caller's, there would be no gradients
@@ -82,6 +90,11 @@ def backward(
     Source: Zeiler & Fergus 2013, section 2.1; Springenberg et al. 2014 (arXiv 1412.6806), 3.4.
     """
     graph = trace.graph
+    if node_name in (SOFTMAX, CROSS_ENTROPY) and node_name not in graph:
+        raise ConvscopeError(
+            f"{node_name} is added by trace, and no part of the network: start at the logits, "
+            f"{graph.logits!r}"
+        )
     node = graph[node_name]
     rule = _rule(rules)
     shape = node.output_shape
@@ -98,11 +111,7 @@ def backward(
     for current in reversed(graph.nodes):
         if current.name not in signals or current.name == INPUT:
             continue
-        signal = signals.pop(current.name)
-        mask = trace.edits.get(current.name)
-        if mask is not None:
-            per_image = mask.ndim == len(current.output_shape) + 1 and len(mask) > 1
-            signal = signal * (mask[seeds.images] if per_image else mask)
+        signal = seeds.masked(current, signals.pop(current.name))
         for name, part in zip(
             current.inputs, _passed(seeds, current, signal, rule, constants), strict=True
         ):
@@ -197,7 +206,9 @@ def _gradients(
     values[0] = torch.empty((len(signal), *graph.input_shape), device="meta")
     with torch.enable_grad():
         for name, tensor in by_name.items():
-            values[slots[name]] = tensor.detach().requires_grad_(tensor.is_floating_point())
+            values[slots[name]] = tensor.detach().requires_grad_(
+                tensor.is_floating_point() or tensor.is_complex()
+            )
         leaves = {name: values[slots[name]] for name in by_name}
         output = run(graph.node_steps[node.name], values)[slots[node.name]]
         # Comparisons, whole numbers and `detach` pass nothing on.

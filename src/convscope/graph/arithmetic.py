@@ -57,7 +57,8 @@ def arithmetic(
     )
     if node.kind not in FORMULAS:
         raise ConvscopeError(
-            f"{node_name} is {node.operation!r}, whose formula convscope does not know"
+            f"convscope has no formula for what {node_name} does ({node.operation!r}, here); its "
+            f"inputs are {', '.join(node.inputs) or 'no other nodes'}: look at these"
         )
     formula: Callable[[Place], Ledger] = FORMULAS[node.kind]
     with np.errstate(all="ignore"):  # what is no number in the tensors is none in the formula

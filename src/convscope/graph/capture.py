@@ -43,8 +43,8 @@ def capture(module: nn.Module, example: Tensor) -> Graph:
 
     Args:
         module: any `torch.nn.Module` that takes one batch of images and that `torch.export` can
-            read; its output, or the first tensor of it, are the logits (batch, classes), or
-            feature maps for a trunk.
+            read; its output are the logits (batch, classes), or feature maps for a trunk. Of
+            several outputs it is the first (batch, classes), else the first; the graph ends there.
         example: images (batch, channels, height, width); their values do not matter.
 
     Raises:
@@ -55,10 +55,21 @@ def capture(module: nn.Module, example: Tensor) -> Graph:
     >>> [(node.name, node.output_shape) for node in graph.nodes]
     [('input', (3, 9, 9)), ('0', (8, 7, 7)), ('1', (8, 7, 7))]
     """
+    if not isinstance(module, nn.Module):
+        raise ConvscopeError(
+            f"capture takes a torch.nn.Module, got {type(module).__name__}; of a Classifier give "
+            "its .module"
+        )
+    if not isinstance(example, Tensor):
+        raise ConvscopeError(
+            f"capture takes a tensor as example, got {type(example).__name__}; for an array "
+            "torch.from_numpy(...)"
+        )
     if example.ndim != 4 or 0 in example.shape:
         raise ConvscopeError(
             f"capture needs an example (batch, channels, height, width), got {tuple(example.shape)}"
         )
+    module = _unwrapped(module)
     parameter = next(module.parameters(), None)
     device = example.device if parameter is None else parameter.device
     # A batch of one would make the graph one for single images.
@@ -68,6 +79,13 @@ def capture(module: nn.Module, example: Tensor) -> Graph:
         if writes_to_shared_memory(program.graph):
             program = without_in_place(program)
     return lower(program, module)
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """The network inside `torch.compile` or a data-parallel wrapper."""
+    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    inner = module.module if isinstance(module, parallel) else module._modules.get("_orig_mod")
+    return module if inner is None else _unwrapped(inner)
 
 
 def _exported(module: nn.Module, pair: Tensor) -> ExportedProgram:

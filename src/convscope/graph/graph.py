@@ -48,7 +48,7 @@ class Node:
         return (value[0], value[-1])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """A captured network. `nodes[0]` is the input; each node comes after its inputs.
 
@@ -141,6 +141,10 @@ class Graph:
         if name in self.tensors:
             return self.tensors[name].detach()
         return self.constants()[self.tensor_slots[name]]
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.input_shape))
+        return f"Graph({len(self.nodes) - 1} layers, input {shape}, output {self.output!r})"
 
     def _repr_html_(self) -> str:
         from convscope.graph.html import graph_html  # noqa: PLC0415 (it needs this module)

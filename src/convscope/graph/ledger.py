@@ -150,7 +150,8 @@ class Ledger:
     def agrees(self) -> bool:
         """Whether the tensor's value is what the formula gives, up to rounding."""
         # What is smaller than the smallest normal float32 may be rounded to zero.
-        return abs(self.difference) <= self.tolerance * self.scale + 1.2e-38
+        allowed = self.tolerance * self.scale + 1.2e-38
+        return self.difference == 0 or abs(self.difference) <= allowed
 
     @property
     def channels(self) -> tuple[ChannelSum, ...]:

@@ -190,9 +190,10 @@ def _name_tensors(state: _Lowering, program: ExportedProgram, placeholders: list
 def _output(state: _Lowering, program: ExportedProgram) -> fx.Node:
     names = program.graph_signature.user_outputs
     nodes = {node.name: node for node in program.graph.nodes}
-    for name in names:
-        if name in nodes and state.is_batch(nodes[name].meta.get("val")):
-            return nodes[name]
+    found = [nodes[n] for n in names if n in nodes and state.is_batch(nodes[n].meta.get("val"))]
+    # Of several outputs the first that can be logits; the others are no part of the graph.
+    for node in sorted(found, key=lambda node: node.meta["val"].ndim != 2):
+        return node
     raise CaptureError(
         f"{type(state.module).__name__} returns no tensor with one row per image; "
         "a network returns logits (batch, classes) or feature maps"

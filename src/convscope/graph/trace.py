@@ -30,7 +30,7 @@ class LayerRecord:
     gradient: Tensor | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """A recorded pass. `layers` holds the kept nodes in order, then `softmax`, `cross_entropy`.
 
@@ -64,6 +64,10 @@ class Trace:
 
     def __contains__(self, name: object) -> bool:
         return any(record.node.name == name for record in self.layers)
+
+    def __repr__(self) -> str:
+        given = "without targets" if self.targets is None else f"targets {self.targets.tolist()}"
+        return f"Trace({len(self.images)} images, {len(self.layers)} records, {given})"
 
     def _repr_html_(self) -> str:
         from convscope.graph.html import trace_html  # noqa: PLC0415 (it needs this module)

@@ -56,6 +56,8 @@ def read_image(path: Path, channels: int, *, max_pixels: int = MAX_PIXELS) -> Pi
     Raises:
         UnreadableImageError: naming the file and the reason.
     """
+    if path.is_char_device() or path.is_block_device():  # some never end
+        raise UnreadableImageError(str(path), "a device, not a file")
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -194,6 +194,7 @@ def _bar(
 def wrapped(text: str, style: Font, width: int) -> list[str]:
     """`text` in lines that fit `width`, broken at spaces; words that are too long are cut."""
     lines: list[str] = []
+    text = "".join(c if c.isprintable() else "\ufffd" for c in text)  # file names hold anything
     for word in text.replace(" x ", "\u00a0x\u00a0").split(" "):  # a shape stays in one line
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and style.getlength(longer) <= width:

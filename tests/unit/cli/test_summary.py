@@ -130,7 +130,7 @@ def test_a_network_of_ones_own_that_does_not_take_the_input(convscope, tmp_path)
         (("vgg16", "--input", "3x0x224"), "each at least 1"),
         (("vgg16", "--input", "3,224,224"), "as 3x224x224"),
         (("vgg16", "--input", "3x-1x224"), "as 3x224x224"),
-        (("vgg16", "--input", "3x99999999x99999999"), "at most 268,435,456 values"),
+        (("vgg16", "--input", "3x99999999x99999999"), "at most 4,096 pixels"),
         (("vgg16", "--input", "3x16x16"), "too small"),
         (("vgg17",), "'vgg17' is neither a run folder nor a network"),
         (("no/such/run",), "does not exist"),

@@ -16,7 +16,6 @@ from convscope.graph.cost import (
     num_activations,
     num_parameters,
     parameter_bytes,
-    parameters,
     value_bytes,
 )
 from convscope.graph.kinds import Kind
@@ -89,7 +88,7 @@ def test_tied_weights_and_second_calls_count_once(device):
         module = Tied()
         graph = capture(module, torch.zeros(1, 3, 8, 8))
     assert list(num_parameters(graph).values()) == [0, 84, 3, 0]
-    assert list(parameters(graph).values())[2] == ("second.bias",)
+    assert list(graph.first_uses.values())[2] == ("second.bias",)
     assert parameter_bytes(graph) == 4 * 87
 
 

@@ -132,7 +132,7 @@ def test_softmax_and_cross_entropy():
     assert "  and 8 more terms" in lines
     assert "  largest 2 · total 2" in lines
     lines = str(arithmetic(record, "cross_entropy", ())).split("\n")
-    assert lines[0].startswith("cross_entropy [] · cross entropy · log Σ weight + largest")
+    assert lines[0].startswith("cross_entropy · cross entropy · log Σ weight + largest")
     assert any("[19]: value -1000, weight 0" in line for line in lines)
     assert "  largest 2 · total 2 · target 19 · probability 0" in lines
     assert lines[-3] == "  the formula gives 1002.69315 (float64)"
