@@ -16,7 +16,7 @@ _FULL: Measurements = {
     "evaluation": lambda: evaluation.measure(2_000, rounds=5),
     "epoch": lambda: epoch.measure(10_000, rounds=3),
     "start": lambda: start.measure(rounds=10),
-    "seeing": lambda: seeing.measure(rounds=9),
+    "seeing": lambda: seeing.measure(rounds=5),
 }
 _QUICK: Measurements = {
     "training-small": lambda: training.measure((16, 32, 64), steps=8, rounds=3),
@@ -31,21 +31,19 @@ _QUICK: Measurements = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    parser.add_argument(
-        "--only", nargs="+", choices=list(_FULL), help="only some: prints, writes no files"
-    )
+    parser.add_argument("--only", nargs="+", choices=list(_FULL), help="only some of them")
     asked = parser.parse_args()
     machine, began = facts(), perf_counter()
     measurements = _QUICK if asked.quick else _FULL
-    rows: list[Row] = []
+    measured: dict[str, list[Row]] = {}
     for name in asked.only or measurements:
         started = perf_counter()
-        new = measurements[name]()
-        rows += new
+        measured[name] = measurements[name]()
         print(f"{name}: {perf_counter() - started:.0f} s", flush=True)
-        print("\n".join(report.table(new)[2:]), flush=True)
-    if not asked.only:
-        print(f"written: {report.write(rows, machine, asked.quick, perf_counter() - began)}")
+        print("\n".join(report.table(measured[name])[2:]), flush=True)
+    if asked.quick and asked.only:
+        return  # a look at some: nothing to keep
+    print(f"written: {report.write(measured, machine, asked.quick, perf_counter() - began)}")
 
 
 if __name__ == "__main__":

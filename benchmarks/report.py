@@ -1,5 +1,6 @@
 """The rows as a page to read and as JSON."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +12,25 @@ from benchmarks.measure import Row
 _HERE = Path(__file__).parent
 
 
-def write(rows: Sequence[Row], machine: dict[str, Any], quick: bool, seconds: float) -> Path:
-    """Writes results.md and results.json beside this file; returns the page's path."""
-    run = {"quick": quick, "seconds": round(seconds), "machine": machine}
-    values = {**run, "rows": [row.as_json() for row in rows]}
-    (_HERE / "results.json").write_text(json.dumps(values, indent=1) + "\n")
+def write(
+    measured: dict[str, list[Row]], machine: dict[str, Any], quick: bool, seconds: float
+) -> Path:
+    """Puts the rows into results.json and results.md beside this file; returns the page's path.
+
+    A measurement replaces its earlier rows; those of the others stay, with their own machine.
+    """
+    store = _HERE / "results.json"
+    runs = json.loads(store.read_text())["runs"] if store.exists() else []
+    for run in runs:
+        run["rows"] = [row for row in run["rows"] if row["measurement"] not in measured]
+    rows = [
+        {"measurement": name, **row.as_json()} for name, found in measured.items() for row in found
+    ]
+    runs.append({"quick": quick, "seconds": round(seconds), "machine": machine, "rows": rows})
+    runs = [run for run in runs if run["rows"]]
+    store.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
     page = _HERE / "results.md"
-    page.write_text(_page(rows, machine, quick, seconds))
+    page.write_text("\n".join(_HEAD + [line for run in runs for line in _section(run)]) + "\n")
     return page
 
 
@@ -51,19 +64,29 @@ def _short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _page(rows: Sequence[Row], machine: dict[str, Any], quick: bool, seconds: float) -> str:
+_HEAD = [
+    "# Results",
+    "",
+    "Written by `python -m benchmarks`; [README.md](README.md) says what is measured and how.",
+    "Ratio = ours / peer, taken round by round.",
+]
+
+
+def _section(run: dict[str, Any]) -> list[str]:
+    """One run's table, notes and machine."""
+    machine = run["machine"]
+    fields = [field.name for field in dataclasses.fields(Row)]
+    rows = [Row(**{name: row[name] for name in fields}) for row in run["rows"]]
     libraries = ", ".join(f"{name} {version}" for name, version in machine["libraries"].items())
     notes = [f"{number}. {row.note}" for number, row in enumerate(rows, 1) if row.note]
     load = machine["load_before"][0]
     where = f"{machine['cpus']} cores, {machine['memory_gib']} GiB, {machine['platform']}; "
     where += f"{machine['torch_threads']} torch threads"
-    lines = [
-        "# Results",
+    return [
         "",
-        "Written by `python -m benchmarks`; [README.md](README.md) says what is measured and how.",
-        "Ratio = ours / peer, taken round by round.",
+        f"## {', '.join(dict.fromkeys(row['measurement'] for row in run['rows']))}",
         "",
-        *(["**A quick run: few and short rounds.**", ""] if quick else []),
+        *(["**A quick run: few and short rounds.**", ""] if run["quick"] else []),
         *table(rows),
         "",
         *notes,
@@ -72,6 +95,5 @@ def _page(rows: Sequence[Row], machine: dict[str, Any], quick: bool, seconds: fl
         f"- Load of the machine when the run began: {load:.2f}",
         f"- Versions: convscope {machine['convscope']}, Python {machine['python']}, {libraries}",
         f"- Commit: {machine['commit']}",
-        f"- Date: {machine['date']}; the run took {seconds:.0f} s",
+        f"- Date: {machine['date']}; the run took {run['seconds']} s",
     ]
-    return "\n".join(lines) + "\n"
