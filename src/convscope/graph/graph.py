@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from convscope.base.errors import ConvscopeError
 from convscope.graph.kinds import Kind
-from convscope.graph.program import Step, evaluate
+from convscope.graph.program import Step, evaluate, releases
 
 INPUT = "input"
 
@@ -86,6 +86,11 @@ class Graph:
 
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
+
+    @cached_property
+    def release(self) -> list[list[int]]:
+        """For each step the slots that can be let go after it when every node's value is kept."""
+        return releases(self.steps, set(self.node_slots.values()))
 
     @cached_property
     def first_uses(self) -> dict[str, tuple[str, ...]]:

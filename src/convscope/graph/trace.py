@@ -110,7 +110,10 @@ def trace(
     wanted = _wanted(graph, keep)
     slots = {graph.node_slots[name] for name in wanted}
     output_slot, logits_slot = graph.node_slots[graph.output], graph.node_slots[graph.logits]
-    release = releases(graph.steps, slots | {output_slot, logits_slot})
+    if keep is None:
+        release = graph.release
+    else:
+        release = releases(graph.steps, slots | {output_slot, logits_slot})
     multiply = {graph.node_slots[name]: _times(mask) for name, mask in masks.items()}
     with torch.set_grad_enabled(targets is not None):
         start = images.requires_grad_() if targets is not None else images
@@ -124,7 +127,9 @@ def trace(
         outputs = {name: values[graph.node_slots[name]] for name in wanted}
         gradients = _gradients(graph, logits, targets, outputs)
     layers = tuple(
-        LayerRecord(graph[name], output.detach(), gradients.get(name))
+        LayerRecord(
+            graph[name], output.detach() if output.requires_grad else output, gradients.get(name)
+        )
         for name, output in outputs.items()
     )
     logits = logits.detach()

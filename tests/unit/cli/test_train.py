@@ -34,7 +34,7 @@ def test_the_run_folder(trained):
     assert len(rows) == 1797
     assert {row["split"] for row in rows} == {"train", "val", "test"}
     assert all(len(row["sha256"]) == 64 for row in rows)
-    assert len(table(trained / "metrics.csv")) == 8
+    assert len(table(trained / "metrics.csv")) == 5
     assert not list(trained.rglob("*.tmp"))
 
 
