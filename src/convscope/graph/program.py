@@ -7,6 +7,7 @@ than calling the module.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -35,10 +36,24 @@ class Step:
     slot: int
     slots: tuple[int, ...]
 
+    @cached_property
+    def holes(self) -> tuple[tuple[int, int], ...]:
+        """(place among the arguments, slot) of those that are values; found once."""
+        return tuple((i, a.number) for i, a in enumerate(self.args) if type(a) is Slot)
+
+    @cached_property
+    def nested(self) -> tuple[int, ...]:
+        """Places of the arguments that are lists with values in them."""
+        return tuple(i for i, a in enumerate(self.args) if type(a) is tuple)
+
 
 def execute(step: Step, values: Sequence[Any]) -> Any:
     """The result of one step, with the values of all slots before it."""
-    args = [_filled(argument, values) for argument in step.args]
+    args = list(step.args)
+    for place, slot in step.holes:
+        args[place] = values[slot]
+    for place in step.nested:
+        args[place] = _filled(args[place], values)
     if not step.kwargs:
         return step.call(*args)
     return step.call(*args, **{name: _filled(a, values) for name, a in step.kwargs.items()})
