@@ -5,9 +5,11 @@ other, and the ratio is taken within the round, so that a machine that slows dow
 sides down.
 """
 
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 
@@ -52,6 +54,13 @@ class Row:
             "ratio_max": max(ratios, default=None),
         }
         return {**asdict(self), "ratios": ratios, **summary}
+
+
+def command_seconds(*words: str) -> float:
+    """How long a command takes, in seconds of wall time."""
+    began = perf_counter()
+    subprocess.run(words, check=True, capture_output=True)
+    return perf_counter() - began
 
 
 def interleaved(

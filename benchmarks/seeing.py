@@ -14,7 +14,7 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measure import Row, interleaved
+from benchmarks.measure import Row, command_seconds, interleaved
 from convscope import arithmetic, capture, trace
 from convscope.nets.catalog import build_module
 
@@ -110,15 +110,10 @@ def _trace(
 def _cold_summary(rounds: int) -> Row:
     command = Path(sys.executable).with_name("convscope")
 
-    def timed(*words: str) -> float:
-        began = perf_counter()
-        subprocess.run(words, check=True, capture_output=True)
-        return perf_counter() - began
-
     values = interleaved(
         {
-            "ours": lambda: timed(str(command), "summary", "vgg16"),
-            "peer": lambda: timed(sys.executable, "-c", "import torch"),
+            "ours": lambda: command_seconds(str(command), "summary", "vgg16"),
+            "peer": lambda: command_seconds(sys.executable, "-c", "import torch"),
         },
         max(2, rounds // 2),
     )

@@ -27,7 +27,7 @@ def arithmetic(
     The terms are read from the recorded inputs and the module's parameters, the sum is computed
     from them in float64, and beside it stands the number that the network computed. They agree to
     2e-6 of the sum of the terms' magnitudes; where they do not, the record, the inputs or the
-    weights have changed since. About 0.1 ms for a convolution of VGG-16.
+    weights have changed since. About 0.2 ms for a number of VGG-16.
 
     Args:
         trace: with the node's record and those of its inputs.

@@ -173,16 +173,12 @@ def _source(place: Place) -> tuple[int, tuple[int, ...]]:
 
 def _exponentials(place: Place) -> tuple[list[tuple[int, ...]], np.ndarray, float, np.ndarray]:
     """Indices and values of all logits, the largest, and exp(value - largest)."""
-    axis = int(place.node.settings.get("dim", 1))
-    axis = axis - 1 if axis > 0 else axis  # without the batch axis
-    index = list(place.index) or [0]
-    count = place.input().shape[axis]
-    spots = []
-    for i in range(count):
-        index[axis] = i
-        spots.append(tuple(index))
-    index[axis] = slice(None)  # type: ignore[call-overload]
-    values = float64(place.input()[tuple(index)])
+    maps = place.input()
+    dim = int(place.node.settings.get("dim", 1))
+    axis = dim - 1 if dim > 0 else dim + maps.ndim  # without the batch axis
+    others = tuple(i for place_of, i in enumerate(place.index) if place_of != axis)
+    spots = [(*others[:axis], i, *others[axis:]) for i in range(maps.shape[axis])]
+    values = float64(maps.movedim(axis, -1)[others])
     largest = float(values.max())
     return spots, values, largest, np.exp(values - largest)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.base.errors import ConvscopeError
+from convscope.graph.html import graph_html
 from convscope.graph.kinds import Kind
 from convscope.graph.program import Step, evaluate, releases
 
@@ -152,8 +153,6 @@ class Graph:
         return f"Graph({len(self.nodes) - 1} layers, input {shape}, output {self.output!r})"
 
     def _repr_html_(self) -> str:
-        from convscope.graph.html import graph_html  # noqa: PLC0415 (it needs this module)
-
         return graph_html(self)
 
 

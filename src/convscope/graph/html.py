@@ -1,6 +1,6 @@
 """Graphs, traces and ledgers as tables for notebooks: inline styles, no script, any background.
 
-They are `Any` here: their classes import this module to be shown, and circles are not allowed.
+They are `Any` here: their classes import this module to be shown, so it cannot import them.
 """
 
 from collections.abc import Iterable, Sequence

@@ -7,6 +7,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from convscope.graph.html import ledger_html
 from convscope.graph.kinds import Kind
 
 # Of the sum of the terms' magnitudes, for float32: 17 units in the last place.
@@ -194,8 +195,6 @@ class Ledger:
         return worked(self)
 
     def _repr_html_(self) -> str:
-        from convscope.graph.html import ledger_html  # noqa: PLC0415 (it needs this module)
-
         return ledger_html(self)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Images, Targets
 from convscope.graph.graph import Graph, Node, suggestions
+from convscope.graph.html import trace_html
 from convscope.graph.kinds import Kind
 from convscope.graph.program import Edit, releases, run
 
@@ -70,8 +71,6 @@ class Trace:
         return f"Trace({len(self.images)} images, {len(self.layers)} records, {given})"
 
     def _repr_html_(self) -> str:
-        from convscope.graph.html import trace_html  # noqa: PLC0415 (it needs this module)
-
         return trace_html(self)
 
 
