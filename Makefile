@@ -22,10 +22,10 @@ demo: .venv/runtime
 	@tools/demo
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 quick: .venv/dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
 check: .venv/dev
 	$(BIN)/ruff check .
@@ -72,7 +72,7 @@ clean:
 
 .venv/dev: pyproject.toml constraints.txt .venv/torch
 	$(PIP) --editable ".[tensorboard,dev]"
-	$(PIP) --no-deps torchvision
+	$(PIP) --no-deps torchvision timm huggingface_hub
 	@touch $@ .venv/runtime
 
 .venv/docs: pyproject.toml constraints.txt .venv/torch

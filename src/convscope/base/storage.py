@@ -1,11 +1,12 @@
 """Files that are whole or absent: write, flush, fsync, rename, fsync of the folder."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from convscope.base.errors import ConvscopeError
 
@@ -29,6 +30,81 @@ def write_bytes(path: Path, content: bytes | bytearray | memoryview) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise ConvscopeError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def append_line(path: Path, line: str) -> None:
+    """Adds a line of UTF-8 text to `path`, on the disk when this returns.
+
+    A crash may leave the last line cut off: `read_lines` passes it over, and the next line takes
+    its place.
+
+    Raises:
+        ConvscopeError: naming `path`, when the disk is full or the folder cannot be written.
+    """
+    try:
+        with open(path, "a+b") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+            file.write(line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ConvscopeError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """The whole lines of a file that `append_line` wrote; none where there is no file.
+
+    Raises:
+        ConvscopeError: naming `path`, when it cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConvscopeError(f"cannot read {path}: {error.strerror or error}") from error
+    return content.decode(errors="replace").split("\n")[:-1]
+
+
+LOCK = ".lock"
+
+
+def lock(folder: Path) -> IO[str]:
+    """Keeps other processes that ask for the same lock out of `folder` until the result is closed.
+
+    The system lets go of it when this process ends, however it ends; worker processes do not hold
+    it on (POSIX record locks are not inherited).
+
+    Raises:
+        ConvscopeError: another process has it, or the folder cannot be written.
+    """
+    path = folder / LOCK
+    try:
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (the caller closes it)
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip()
+            file.close()
+            raise ConvscopeError(
+                f"{folder} is in use by another training (process {holder}); "
+                "wait for it to end, or choose another --out"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+    except OSError as error:
+        raise ConvscopeError(f"cannot write {path}: {error.strerror or error}") from error
+    return file
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Deletes what a killed process may have left half-written in `folder` and below."""
+    for path in folder.rglob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -42,6 +42,21 @@ class Value(BaseModel):
             _step(place, last, dotted, value)
         return type(self).parse(data, "settings")
 
+    def differences(self: V, other: V) -> list[str]:
+        """Where `other` says something else, one setting a line, by dotted key."""
+        return _differences(self.model_dump(mode="json"), other.model_dump(mode="json"), "")
+
+
+def _differences(before: Any, now: Any, where: str) -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = dict.fromkeys([*before, *now])
+        parts = [
+            _differences(before.get(key), now.get(key), f"{where}.{key}".lstrip("."))
+            for key in keys
+        ]
+        return [line for part in parts for line in part]
+    return [] if before == now else [f"{where}: {now!r} instead of {before!r}"]
+
 
 _MISSING = object()
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from convscope.base.ahead import map_ahead
-from convscope.base.errors import DataError, UnreadableImageError, listing
+from convscope.base.errors import UnreadableImageError
 from convscope.base.storage import sha256_of
 from convscope.base.tensors import Images, Pixels, Targets
 from convscope.data.augment import (
@@ -37,12 +37,16 @@ class Scan:
     """What one reading of every image found.
 
     Attributes:
-        hashes: SHA-256 of each image's content, (n,).
+        hashes: SHA-256 of each image's content, (n,); "" where there is none to be read.
+        bad: why an image cannot be read, by its index.
+        cropped: mean share of an image's pixels that the central cut leaves out, 0..1.
         canvases: the kept images; none where the set is streamed.
         mean, covariance: of the statistics images' pixels / 255, per channel.
     """
 
     hashes: tuple[str, ...]
+    bad: dict[int, UnreadableImageError]
+    cropped: float
     canvases: Canvases
     mean: np.ndarray
     covariance: np.ndarray
@@ -66,33 +70,32 @@ def scan(
     """Reads every image once: yields (done, all) now and then, and the `Scan` at the end.
 
     `keep` and `statistics` are masks (n,): whose canvases are kept, and whose pixels are measured.
-
-    Raises:
-        DataError: listing all files that cannot be read.
     """
     hashes: list[str] = []
     kept: dict[int, Pixels] = {}
-    bad: list[UnreadableImageError] = []
+    bad: dict[int, UnreadableImageError] = {}
     channels = preprocess.channels
-    count, total, products = 0, np.zeros(channels), np.zeros((channels, channels))
+    seen, count, total, products = 0.0, 0, np.zeros(channels), np.zeros((channels, channels))
 
-    def look(index: int) -> tuple[str, Pixels | None, UnreadableImageError | None]:
+    def look(index: int) -> tuple[str, float, Pixels | None, UnreadableImageError | None]:
         digest = ""
         try:
             content = dataset.source.content(index)
             digest = sha256_of(content)
             pixels = dataset.source.decode(content, index, channels)
             wanted = keep[index] or statistics[index]
-            return digest, preprocess.canvas(pixels) if wanted else None, None
+            canvas = preprocess.canvas(pixels) if wanted else None
+            return digest, preprocess.seen_share(pixels.shape[0], pixels.shape[1]), canvas, None
         except UnreadableImageError as error:
-            return digest, None, error
+            return digest, 0.0, None, error
 
     threads = 1 if isinstance(dataset.source, ArraySource) else None
     looked = map_ahead(look, range(len(dataset)), _CHUNK, threads)
-    for index, (digest, canvas, error) in enumerate(looked):
+    for index, (digest, share, canvas, error) in enumerate(looked):
         hashes.append(digest)
+        seen += share
         if error is not None:
-            bad.append(error)
+            bad[index] = error
         elif canvas is not None:
             if keep[index]:
                 kept[index] = canvas
@@ -103,14 +106,15 @@ def scan(
                 products += (values.T @ values).astype(np.float64)
         if (index + 1) % _CHUNK == 0 or index + 1 == len(dataset):
             yield index + 1, len(dataset)
-    if bad:
-        raise DataError(
-            f"{len(bad)} of {len(dataset):,} files in {dataset.name} cannot be read:\n"
-            f"{listing([str(error) for error in bad])}\nrepair or remove them"
-        )
     mean = total / max(1, count)
-    canvases = Canvases.of(kept, len(dataset))
-    yield Scan(tuple(hashes), canvases, mean, products / max(1, count) - np.outer(mean, mean))
+    yield Scan(
+        hashes=tuple(hashes),
+        bad=bad,
+        cropped=1 - seen / max(1, len(dataset) - len(bad)),
+        canvases=Canvases.of(kept, len(dataset)),
+        mean=mean,
+        covariance=products / max(1, count) - np.outer(mean, mean),
+    )
 
 
 def fits_in_memory(count: int, preprocess: Preprocess) -> bool:
@@ -178,9 +182,11 @@ class Batches:
             for ids in groups:
                 yield ids, reader[ids]
             return
+        # A generator of its own: by default it would draw from torch's global one, whose state
+        # belongs to the run, and a resumed run opens a loader where the unbroken one had one open.
         loader = DataLoader(
             reader, sampler=groups, batch_size=None, num_workers=self.workers,
-            worker_init_fn=_quiet_worker,
+            worker_init_fn=_quiet_worker, generator=torch.Generator(),
         )  # fmt: skip
         for ids, pixels in zip(groups, loader, strict=True):
             yield ids, pixels.numpy()
@@ -214,9 +220,13 @@ class _Reader(TorchDataset[np.ndarray]):
 
 
 def _quiet_worker(worker: int) -> None:
-    """Workers leave Ctrl-C to the main process, which stops them in order."""
+    """Workers leave Ctrl-C to the main process, which stops them in order, by SIGTERM if need be.
+
+    They inherit its handlers, and would take a SIGTERM for a wish to stop after the step.
+    """
     del worker
     import signal  # noqa: PLC0415
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)

@@ -11,6 +11,7 @@ from convscope.data.dataset import SPLITS, Dataset
 
 MAX_VALIDATION = 5_000
 COLUMNS = ("path", "label", "split", "sha256")
+SKIPPED = "skipped"  # in a split table: cannot be read, and was left out
 
 
 def assign_splits(dataset: Dataset, seed: int, val: float | None, test: float | None) -> np.ndarray:
@@ -35,6 +36,16 @@ def assign_splits(dataset: Dataset, seed: int, val: float | None, test: float | 
         pool = int((splits == "train").sum())
         count = min(pool // 10, MAX_VALIDATION) if val is None else round(val * pool)
         splits[held_out(dataset.labels, splits == "train", max(1, count), generator)] = "val"
+    check_splits(dataset, splits)
+    return splits
+
+
+def check_splits(dataset: Dataset, splits: np.ndarray) -> None:
+    """Whether there is something to train on and to validate with.
+
+    Raises:
+        DataError: a class has no image left to train on, or none are left for validation.
+    """
     counts = np.bincount(dataset.labels[splits == "train"], minlength=len(dataset.class_names))
     empty = [dataset.class_names[i] for i in np.flatnonzero(counts == 0)]
     if empty:
@@ -44,7 +55,6 @@ def assign_splits(dataset: Dataset, seed: int, val: float | None, test: float | 
             f"{dataset.name}: too few images to hold any out for validation; add images, "
             "or a val folder of your own"
         )
-    return splits
 
 
 def held_out(
@@ -102,7 +112,33 @@ def read_split_table(content: bytes, where: str) -> dict[str, tuple[str, str]]:
     rows = list(csv.reader(io.StringIO(content.decode(errors="replace"))))
     if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
         raise DataError(f"{where} is no table of {', '.join(COLUMNS)}")
-    unknown = {row[2] for row in rows[1:]} - set(SPLITS)
+    unknown = {row[2] for row in rows[1:]} - {*SPLITS, SKIPPED}
     if unknown:
         raise DataError(f"{where} has unknown splits: {', '.join(sorted(unknown))}")
     return {path: (split, digest) for path, _, split, digest in rows[1:]}
+
+
+def differences(recorded: str, found: str) -> list[str]:
+    """What has become of the images of one split table in another, one line an image.
+
+    Both as `split_table` writes them. Empty where they say the same of every image.
+    """
+    before, now = (_rows(text) for text in (recorded, found))
+    lines = [f"{path}: gone" for path in before if path not in now]
+    lines += [f"{path}: new" for path in now if path not in before]
+    for path in before:
+        if path not in now or before[path] == now[path]:
+            continue
+        changes = [
+            f"{column} {old!r} is now {new!r}"
+            for column, old, new in zip(COLUMNS[1:3], before[path], now[path], strict=False)
+            if old != new
+        ]
+        if before[path][2] != now[path][2]:
+            changes.append("another content")
+        lines.append(f"{path}: {', '.join(changes)}")
+    return lines
+
+
+def _rows(table: str) -> dict[str, list[str]]:
+    return {row[0]: row[1:] for row in csv.reader(io.StringIO(table)) if len(row) == len(COLUMNS)}

@@ -52,6 +52,16 @@ class Preprocess(Value):
         left = (canvas.shape[1] - self.size[1]) // 2
         return self.window(canvas, top, left, self.size)
 
+    def seen_share(self, height: int, width: int) -> float:
+        """The share of an image's pixels that the central part shows, 0..1; 1 unless fit="crop"."""
+        if self.fit != "crop":
+            return 1.0
+        shown = [
+            min(1.0, side / max(side, own * self.resize / min(height, width)))
+            for side, own in zip(self.size, (height, width), strict=True)
+        ]
+        return shown[0] * shown[1]
+
     def window(self, canvas: Pixels, top: int, left: int, size: tuple[int, int]) -> Pixels:
         """The part of `canvas` from (top, left) on; what lies outside of it is the mean."""
         bottom, right = top + size[0], left + size[1]

@@ -25,7 +25,7 @@ from convscope.images.preprocess import Preprocess
 from convscope.nets.catalog import build_module
 from convscope.nets.classifier import Classifier
 from convscope.training.events import Checkpoint
-from convscope.training.recipe import ModelSpec
+from convscope.training.recipe import ModelSpec, Recipe
 from convscope.training.state import Position, State, load_weights
 
 FORMAT = 1
@@ -35,13 +35,17 @@ _KEY = "sha256"
 
 @dataclass(frozen=True)
 class Stored:
-    """What a checkpoint file holds."""
+    """What a checkpoint file holds.
+
+    `recipe` stands in states to resume from; `class_names` is None for a trunk without a head.
+    """
 
     tensors: dict[str, Tensor]
     position: Position
+    recipe: Recipe | None
     model: ModelSpec
     preprocess: Preprocess
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] | None
 
     def state(self) -> State:
         """To resume training from."""
@@ -56,7 +60,7 @@ class Stored:
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten at once
             module = build_module(
                 self.model.name,
-                num_classes=len(self.class_names),
+                num_classes=None if self.class_names is None else len(self.class_names),
                 input_shape=(self.preprocess.channels, *self.preprocess.size),
                 **self.model.options,
             )
@@ -71,13 +75,14 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, weights_only: bool) -
     Raises:
         ConvscopeError: naming `path`, when it cannot be written.
     """
-    tensors = checkpoint.state.tensors
+    tensors, recipe = checkpoint.state.tensors, checkpoint.recipe
     if weights_only:
         tensors = {name: t for name, t in tensors.items() if name.startswith("module.")}
     about = {
         "format": FORMAT,
         "convscope": __version__,
         "position": checkpoint.state.position.as_json(),
+        "recipe": None if weights_only or recipe is None else recipe.model_dump(mode="json"),
         "model": checkpoint.model.model_dump(mode="json"),
         "preprocess": checkpoint.classifier.preprocess.model_dump(mode="json"),
         "class_names": checkpoint.classifier.class_names,
@@ -109,9 +114,10 @@ def load_checkpoint(path: Path) -> Stored:
     return Stored(
         tensors=safetensors.torch.load(bytes(content)),
         position=Position.from_json(about["position"]),
+        recipe=Recipe.parse(recipe, str(path)) if (recipe := about.get("recipe")) else None,
         model=ModelSpec.parse(about["model"], str(path)),
         preprocess=Preprocess.parse(about["preprocess"], str(path)),
-        class_names=tuple(about["class_names"]),
+        class_names=None if about["class_names"] is None else tuple(about["class_names"]),
     )
 
 

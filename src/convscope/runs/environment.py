@@ -34,6 +34,15 @@ def environment() -> dict[str, Any]:
     }
 
 
+def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What may change the last bits of a computation, where two environments differ in it."""
+    keys = ("convscope", "commit", "processor", "torch_threads", "cpu_capability", "gpu")
+    pairs = [(key, before.get(key), now.get(key)) for key in keys]
+    libraries = before.get("libraries", {}), now.get("libraries", {})
+    pairs += [(name, libraries[0].get(name), libraries[1].get(name)) for name in _LIBRARIES]
+    return [f"{name}: {now} instead of {then}" for name, then, now in pairs if then != now]
+
+
 def _commit() -> str | None:
     """The commit of the code that runs, where it runs from a checkout of its own repository."""
     folder = Path(__file__).resolve().parents[3]

@@ -24,17 +24,19 @@ def load_initial(run: str | Path) -> nn.Module:
     """
     run = Path(run)
     stored, recipe = load_checkpoint(best_path(run)), read_recipe(run)
-    index = stored.position.stage
+    index, names = stored.position.stage, stored.class_names or ()
     stage = recipe.stages[index]
     if index > 0 and stage.start != "random":
         raise ConvscopeError(
             f"{run}: stage {stage.name!r} started from weights of the stage before it, "
             "which were not kept"
         )
+    if recipe.weights is not None and index == 0:
+        raise ConvscopeError(f"{run} started from the weights of {recipe.weights.source}")
     if stored.model.name not in NETWORKS:
         raise ConvscopeError(
             f"{run}: {stored.model.name} is your own network, and its code may have changed since"
         )
     with torch.random.fork_rng(devices=[]):
-        module = initial_module(recipe, index, stored.preprocess, len(stored.class_names))
+        module = initial_module(recipe, index, stored.preprocess, len(names))
     return module.eval()

@@ -10,9 +10,12 @@ _EVERY = 10
 
 
 class Scalars:
-    """An event file with the curves of one session; a resumed run writes a second one."""
+    """An event file with the curves of one session; a resumed run writes a second one.
 
-    def __init__(self, folder: Path) -> None:
+    What was written of the steps from `first` on is hidden: they are done again.
+    """
+
+    def __init__(self, folder: Path, first: int) -> None:
         self._writer: Any = None
         try:
             with warnings.catch_warnings():
@@ -20,7 +23,7 @@ class Scalars:
                 from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
         except ImportError:
             return
-        self._writer = SummaryWriter(str(folder))
+        self._writer = SummaryWriter(str(folder), purge_step=first or None)
 
     def step(self, event: Stepped) -> None:
         """Loss and learning rate, every tenth step."""

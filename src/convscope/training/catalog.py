@@ -5,6 +5,7 @@ from collections.abc import Callable
 from convscope.base.errors import ConvscopeError
 from convscope.data.augment import Augment
 from convscope.training.recipe import DataSpec, ModelSpec, Optim, Recipe, Stage
+from convscope.training.transfer import ALL_BUT_LAST
 
 
 def scratch(source: str, model: str | None = None) -> Recipe:
@@ -67,7 +68,43 @@ def vgg_paper(source: str, model: str | None = None) -> Recipe:
     )
 
 
+def finetune(source: str, model: str | None = None) -> Recipe:
+    """From weights of another training, all of them changed a little.
+
+    Source: Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization" (AdamW).
+    """
+    return Recipe(
+        name="finetune",
+        data=DataSpec(source=source),
+        model=ModelSpec(name=model or "vgg16", init="glorot"),
+        optim=Optim(name="adamw", learning_rate=1e-4, weight_decay=0.01, clip=1.0),
+        epochs=10,
+        batch_size=64,
+    )
+
+
+def linear_probe(source: str, model: str | None = None) -> Recipe:
+    """From weights of another training, of which only a new last dense layer is trained.
+
+    Of the VGG family, the dense layers are replaced by one.
+
+    Source: Alain & Bengio 2016, "Understanding intermediate layers using linear classifier probes".
+    """
+    recipe = finetune(source, model)
+    options = {"head": []} if recipe.model.name.startswith("vgg") else {}
+    update = {
+        "name": "linear-probe",
+        "model": recipe.model.model_copy(update={"options": options}),
+        "optim": Optim(name="adamw", learning_rate=1e-3, weight_decay=0.01),
+        "freeze": (ALL_BUT_LAST,),
+    }
+    return recipe.model_copy(update=update)
+
+
 RECIPES: dict[str, Callable[[str, str | None], Recipe]] = {
     "scratch": scratch,
     "vgg-paper": vgg_paper,
+    "finetune": finetune,
+    "linear-probe": linear_probe,
 }
+WITH_WEIGHTS = ("finetune", "linear-probe")  # recipes that start from another training

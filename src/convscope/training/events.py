@@ -1,6 +1,6 @@
 """What training tells while it runs. Consumers print, store or show; training does not care."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from convscope.images.preprocess import Preprocess
 from convscope.nets.classifier import Classifier
 from convscope.training.recipe import ModelSpec, Recipe
 from convscope.training.state import State
+from convscope.training.transfer import Taken
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,13 @@ class Reading(Event):
 
 @dataclass(frozen=True)
 class Prepared(Event):
-    """Data, preprocessing and device are settled; nothing has been trained yet."""
+    """Data, preprocessing and device are settled; nothing has been trained yet.
+
+    Attributes:
+        skipped: why each image that was left out cannot be read (`data.skip_bad`).
+        leaked: images of the held-out splits whose very content is a training image too.
+        cropped: mean share of an image's pixels that the network does not see (fit="crop").
+    """
 
     kind: ClassVar[str] = "prepared"
     recipe: Recipe = field(repr=False)
@@ -49,6 +56,9 @@ class Prepared(Event):
     class_names: tuple[str, ...]
     counts: dict[str, tuple[int, ...]]
     ignored: int
+    skipped: tuple[str, ...]
+    leaked: dict[str, int]
+    cropped: float
     preprocess: Preprocess
     split_table: str = field(repr=False)
     sample: PixelBatch = field(repr=False)
@@ -60,7 +70,12 @@ class Prepared(Event):
 
 @dataclass(frozen=True)
 class StageStarted(Event):
-    """A stage of the recipe begins; most recipes have one."""
+    """A stage of the recipe begins; most recipes have one.
+
+    Attributes:
+        frozen: how many of the `parameters` keep their values.
+        taken: what came from the recipe's weights; None where the stage starts without them.
+    """
 
     kind: ClassVar[str] = "stage"
     stage: int
@@ -68,8 +83,10 @@ class StageStarted(Event):
     name: str
     model: str
     parameters: int
+    frozen: int
     steps_per_epoch: int
     preprocess: Preprocess
+    taken: Taken | None
 
 
 @dataclass(frozen=True)
@@ -120,11 +137,16 @@ class EpochEnded(Event):
 
 @dataclass(frozen=True)
 class Checkpoint(Event):
-    """The state to store now. It is only valid until the next event is asked for."""
+    """The state to store now. It is only valid until the next event is asked for.
+
+    `recipe` is the whole run's (None for weights that were not trained here), `model` the network
+    of the stage.
+    """
 
     kind: ClassVar[str] = "checkpoint"
     state: State = field(repr=False)
     classifier: Classifier = field(repr=False)
+    recipe: Recipe | None = field(repr=False)
     model: ModelSpec
     best: bool
 
@@ -142,6 +164,7 @@ class Finished(Event):
     """Training is over. `reason` says what ended it."""
 
     kind: ClassVar[str] = "finished"
+    step: int
     best_epoch: int
     seconds: float
     val: dict[str, float]
@@ -150,7 +173,13 @@ class Finished(Event):
 
 def as_json(event: Event) -> dict[str, Any]:
     """The event as JSON-ready values, without pictures, tables and tensors."""
+    if isinstance(event, Checkpoint):
+        position = event.state.position
+        at = {"stage": position.stage, "epoch": position.epoch, "step": position.step}
+        return {"event": event.kind, **at, "best": event.best}
     left_out = {"split_table", "sample", "sample_labels", "state", "classifier"}
     values = {key: value for key, value in vars(event).items() if key not in left_out}
     plain = {k: v.model_dump(mode="json") for k, v in values.items() if isinstance(v, Value)}
+    if isinstance(values.get("taken"), Taken):
+        plain["taken"] = asdict(values["taken"])
     return {"event": event.kind, **values, **plain}

@@ -28,15 +28,15 @@ from convscope.training.events import (
 from convscope.training.prepare import prepare
 from convscope.training.recipe import Recipe
 from convscope.training.schedule import Plan, learning_rate
-from convscope.training.state import Position, State
-from convscope.training.work import Work, build_work, stage_started
+from convscope.training.state import Position
+from convscope.training.work import Start, Work, build_work, stage_started
 
-_SAVE_SECONDS = 15.0  # a checkpoint is due every 20 s; a step may take a few of them
+_SAVE_SHARE = 10  # saving takes at most about a tenth of the time
 _FIRST_PLAN_STEPS = 10
 
 
 def train(
-    recipe: Recipe, *, resume: State | None = None, stop: Callable[[], bool] = lambda: False
+    recipe: Recipe, *, start: Start | None = None, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Event]:
     """Trains by `recipe` and tells what happens.
 
@@ -46,30 +46,34 @@ def train(
 
     Args:
         recipe: what to do.
-        resume: the state of an earlier checkpoint of the same recipe, to go on from.
+        start: an earlier checkpoint of the same recipe to go on from, the plans to follow again,
+            and the classifier whose weights `recipe.weights` names.
         stop: returns true when training should stop.
 
     Raises:
         ConvscopeError: for data or settings that cannot be trained on.
         TrainingError: when the loss is no longer a number.
     """
-    if resume is not None:
-        position = resume.position
+    start = start or Start()
+    if start.resume is not None:
+        position = start.resume.position
         yield Resumed(position.step, position.epoch, position.stage)
     prepared = yield from prepare(recipe, stop)
     if prepared is None:
-        yield Interrupted(0 if resume is None else resume.position.step)
+        yield Interrupted(0 if start.resume is None else start.resume.position.step)
         return
     setup, event = prepared
     yield event
-    previous, spent = None, 0.0 if resume is None else resume.position.seconds
-    for index in range(0 if resume is None else resume.position.stage, len(recipe.stages)):
-        work = build_work(setup, index, previous, resume, spent)
+    first = Position() if start.resume is None else start.resume.position
+    previous, spent = None, first.seconds
+    for index in range(first.stage, len(recipe.stages)):
+        work = build_work(setup, index, previous, start, spent)
         yield stage_started(work)
         done = yield from _train_stage(work, stop)
         if not done:
             return
-        previous, resume, spent = work.classifier.module, None, work.clock.seconds()
+        previous, spent = work.classifier.module, work.clock.seconds()
+        start = replace(start, resume=None)
 
 
 def _train_stage(work: Work, stop: Callable[[], bool]) -> Generator[Event, None, bool]:
@@ -79,20 +83,21 @@ def _train_stage(work: Work, stop: Callable[[], bool]) -> Generator[Event, None,
     while reason is None:
         began = perf_counter()
         position, rates = yield from _epoch(work, position, stop)
-        if perf_counter() - work.clock.saved + (work.clock.validation or 0.0) >= _SAVE_SECONDS:
-            yield _checkpoint(work, position, best=False)  # a validation may take long
+        if _save_is_due(work, ahead=work.clock.validation or 0.0):  # a validation may take long
+            yield from _saved(work, position, best=False)
         val = None if stop() else _validate(work, position, stop)
         if val is None:
-            yield _checkpoint(work, position, best=False)
+            yield from _saved(work, position, best=False)
             yield Interrupted(position.step)
             return False
         ended, position, best = _judged(work, position, val, rates, perf_counter() - began)
         yield ended
-        yield _checkpoint(work, position, best=best)
+        yield from _saved(work, position, best=best)
         reason = _ended(work, position)
     if work.index == len(work.recipe.stages) - 1:
         val = {"top1": position.best_top1, "loss": position.best_loss}
-        yield Finished(position.best_epoch, work.clock.seconds(), val, reason)
+        seconds = work.clock.seconds()
+        yield Finished(position.step, position.best_epoch, seconds, val, reason)
     return True
 
 
@@ -121,6 +126,8 @@ def _epoch(
     recipe, clock = work.recipe, work.clock
     plan = Plan(position.segments)
     work.classifier.module.train()
+    for part in work.frozen:
+        part.eval()
     busy, waited, images = 0.0, 0.0, 0
     mark = perf_counter()
     batches = work.train.shuffled(
@@ -145,13 +152,13 @@ def _epoch(
         clock.lap_seconds += now - mark
         clock.lap_steps += 1
         mark = now
-        if recipe.time_budget and _plan_is_due(work, plan):
-            plan = _replanned(work, plan, position.step)
-            position = replace(position, segments=plan.segments)
+        planned = _planned(work, plan, position.step)
+        if planned is not plan:
+            plan, position = planned, replace(position, segments=planned.segments)
             yield Planned(position.step, plan.total)
         yield _stepped(work, plan, position, loss, rate, _Rates(images / busy, waited / busy))
-        if perf_counter() - clock.saved >= _SAVE_SECONDS:
-            yield _checkpoint(work, position, best=False)
+        if _save_is_due(work):
+            yield from _saved(work, position, best=False)
     return position, _Rates(images / busy, waited / busy) if busy else _Rates(0.0, 0.0)
 
 
@@ -170,9 +177,30 @@ def _stepped(
     )  # fmt: skip
 
 
-def _checkpoint(work: Work, position: Position, *, best: bool) -> Checkpoint:
+def _save_is_due(work: Work, ahead: float = 0.0) -> bool:
+    clock = work.clock
+    interval = max(work.recipe.save_seconds, _SAVE_SHARE * clock.save_seconds)
+    return perf_counter() - clock.saved + ahead >= interval
+
+
+def _saved(work: Work, position: Position, *, best: bool) -> Iterator[Checkpoint]:
+    began = perf_counter()
+    recipe, model = work.setup.recipe, work.recipe.model
+    yield Checkpoint(work.state(position), work.classifier, recipe, model, best)
     work.clock.saved = perf_counter()
-    return Checkpoint(work.state(position), work.classifier, work.recipe.model, best)
+    work.clock.save_seconds = work.clock.saved - began
+
+
+def _planned(work: Work, plan: Plan, step: int) -> Plan:
+    """The plan from `step` on: as it was made before, made now, or `plan` itself."""
+    if not work.recipe.time_budget:
+        return plan
+    again = work.replay.at(step)
+    if again is not None and step > work.first.step:
+        return plan.replanned(step, again)
+    if work.replay.leads(step) or not _plan_is_due(work, plan):
+        return plan
+    return _replanned(work, plan, step)
 
 
 def _plan_is_due(work: Work, plan: Plan) -> bool:
@@ -203,7 +231,7 @@ def _step(work: Work, batch: Batch, rate: float, position: Position) -> tuple[fl
     module, optimiser, optim = work.classifier.module, work.optimiser, work.recipe.optim
     for group in optimiser.param_groups:
         group["lr"] = rate
-    mixed = work.setup.precision == "bfloat16"
+    mixed = work.recipe.precision == "bfloat16"
     with torch.autocast(work.setup.device.type, torch.bfloat16, enabled=mixed):
         logits = module(batch.images)
     logits = logits.float()

@@ -1,5 +1,6 @@
 """Everything before the first step: data read and checked, splits, sizes, preprocessing."""
 
+import contextlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,18 +9,19 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from convscope.base.device import Precision, default_device, num_cpus, training_precision
-from convscope.base.errors import ConvscopeError, DataError
+from convscope.base.device import default_device, num_cpus, training_precision
+from convscope.base.errors import ConvscopeError, DataError, UnreadableImageError, listing
 from convscope.data.augment import colour_basis
 from convscope.data.catalog import open_dataset
 from convscope.data.dataset import SPLITS, Dataset
 from convscope.data.loader import Batches, Scan, fits_in_memory, scan
-from convscope.data.split import assign_splits, split_table, thinned
+from convscope.data.split import SKIPPED, assign_splits, check_splits, split_table, thinned
 from convscope.images.preprocess import Preprocess
 from convscope.nets.catalog import NETWORKS, build_module, find
 from convscope.training.events import Event, Prepared, Reading
 from convscope.training.recipe import DataSpec, Recipe
 from convscope.training.stages import start_from
+from convscope.training.transfer import freeze
 
 _STATISTICS_IMAGES = 20_000
 _SAMPLE = 32
@@ -34,7 +36,6 @@ class Setup:
     splits: np.ndarray
     scan: Scan
     device: torch.device
-    precision: Precision
     cached: bool
     began: float
 
@@ -54,8 +55,10 @@ class Setup:
         return np.bincount(labels, minlength=len(self.dataset.class_names))
 
     def preprocess(self, data: DataSpec) -> Preprocess:
-        """The network's view of an image, with the statistics of the training split."""
-        plain = _plain_preprocess(data, self.dataset.channels)
+        """The network's view of an image: the recipe's mean and std, or the training split's."""
+        plain = _plain_preprocess(data, self.dataset)
+        if data.mean is not None and data.std is not None:
+            return plain.model_copy(update={"mean": data.mean, "std": data.std})
         if data.standardise == "mean":
             std = (1 / 255,) * plain.channels
         else:
@@ -85,12 +88,11 @@ def prepare(
     """
     began = perf_counter()
     dataset = open_dataset(recipe.data.source)
-    recipe = resolved(recipe, dataset)
     device = default_device()
-    precision = training_precision(device) if recipe.precision == "auto" else recipe.precision
+    recipe = resolved(recipe, dataset, device)
     splits = assign_splits(dataset, recipe.seed, recipe.data.val, recipe.data.test)
     wanted = np.isin(splits, ("train", "val"))
-    plain = _plain_preprocess(recipe.data, dataset.channels)
+    plain = _plain_preprocess(recipe.data, dataset)
     cached = _cached(recipe, int(wanted.sum()), plain)
     train = np.flatnonzero(splits == "train")
     measured = np.zeros(len(dataset), bool)
@@ -105,11 +107,30 @@ def prepare(
             break
     if found is None:
         return None
-    setup = Setup(recipe, dataset, splits, found, device, precision, cached, began)
+    splits = _without_bad(dataset, splits, found.bad, skip=recipe.data.skip_bad)
+    setup = Setup(recipe, dataset, splits, found, device, cached, began)
     return setup, _prepared(setup)
 
 
-def resolved(recipe: Recipe, dataset: Dataset) -> Recipe:
+def _without_bad(
+    dataset: Dataset, splits: np.ndarray, bad: dict[int, UnreadableImageError], *, skip: bool
+) -> np.ndarray:
+    """The splits, with the images that cannot be read marked as skipped."""
+    if not bad:
+        return splits
+    if not skip:
+        raise DataError(
+            f"{len(bad)} of {len(dataset):,} files in {dataset.name} cannot be read:\n"
+            f"{listing([str(error) for error in bad.values()], limit=len(bad))}\n"
+            "repair or remove them, or leave them out with --skip-bad"
+        )
+    kept = splits.astype("<U7")
+    kept[list(bad)] = SKIPPED
+    check_splits(dataset, kept)
+    return kept
+
+
+def resolved(recipe: Recipe, dataset: Dataset, device: torch.device) -> Recipe:
     """The recipe with everything that was left to the data filled in, and its networks tried out.
 
     Raises:
@@ -124,6 +145,7 @@ def resolved(recipe: Recipe, dataset: Dataset) -> Recipe:
     side = _typical_side(dataset)
     smallest, largest = find(recipe.model.name).sides
     size = recipe.data.size or min(max(side, smallest), largest)
+    channels = dataset.channels if recipe.data.mean is None else len(recipe.data.mean)
     larger = round(size * 8 / 7)
     resize = recipe.data.resize or (larger if side >= larger else size)
     if resize < size:
@@ -133,17 +155,19 @@ def resolved(recipe: Recipe, dataset: Dataset) -> Recipe:
         # Where there is no room for random crops, shift colour photos a little; grey ones of the
         # MNIST family are centred, and shifting them costs accuracy in short runs.
         pad = size // 8 if resize == size and dataset.channels == 3 else 0
+    precision = training_precision(device) if recipe.precision == "auto" else recipe.precision
     flip = dataset.mirrored if recipe.augment.flip is None else recipe.augment.flip
-    folder = Path(recipe.data.source).expanduser()
-    source = str(folder.resolve()) if folder.is_dir() else recipe.data.source
+    place = Path(recipe.data.source).expanduser()
+    source = str(place.resolve()) if place.exists() else recipe.data.source
     data = {"size": size, "resize": resize, "source": source}
     recipe = recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update=data),
             "augment": recipe.augment.model_copy(update={"pad": pad, "flip": flip}),
+            "precision": precision,
         }
     )
-    _rehearse(recipe, (dataset.channels, size, size), len(dataset.class_names))
+    _rehearse(recipe, (channels, size, size), len(dataset.class_names))
     return recipe
 
 
@@ -162,12 +186,14 @@ def _rehearse(recipe: Recipe, shape: tuple[int, int, int], num_classes: int) -> 
             )  # fmt: skip
         if previous is not None:
             start_from(stage.start, module, previous)
+        freeze(module, recipe.freeze)
         previous = module
 
 
-def _plain_preprocess(data: DataSpec, channels: int) -> Preprocess:
+def _plain_preprocess(data: DataSpec, dataset: Dataset) -> Preprocess:
     if data.size is None or data.resize is None:
         raise ValueError("the recipe must be resolved first")
+    channels = dataset.channels if data.mean is None else len(data.mean)
     return Preprocess(
         size=(data.size, data.size),
         channels=channels,
@@ -187,9 +213,21 @@ def _cached(recipe: Recipe, count: int, preprocess: Preprocess) -> bool:
 
 def _typical_side(dataset: Dataset) -> int:
     """The median of the shorter sides of up to 32 images, evenly spread over the set."""
-    some = np.linspace(0, len(dataset) - 1, min(32, len(dataset))).astype(int)
-    sides = [min(dataset.image(i, dataset.channels).shape[:2]) for i in some.tolist()]
-    return int(np.median(sides))
+    sides = []
+    for index in np.linspace(0, len(dataset) - 1, min(32, len(dataset))).astype(int).tolist():
+        with contextlib.suppress(UnreadableImageError):  # all of them are listed after reading
+            sides.append(min(dataset.image(index, dataset.channels).shape[:2]))
+    return int(np.median(sides)) if sides else 0
+
+
+def _leaked(setup: Setup) -> dict[str, int]:
+    """Images of each held-out split whose content is that of a training image too."""
+    hashes = np.array(setup.scan.hashes)
+    trained = hashes[setup.splits == "train"]
+    counts = {
+        split: int(np.isin(hashes[setup.splits == split], trained).sum()) for split in SPLITS[1:]
+    }
+    return {split: count for split, count in counts.items() if count}
 
 
 def _prepared(setup: Setup) -> Prepared:
@@ -212,11 +250,14 @@ def _prepared(setup: Setup) -> Prepared:
         class_names=dataset.class_names,
         counts=counts,
         ignored=dataset.ignored,
+        skipped=tuple(str(error) for error in setup.scan.bad.values()),
+        leaked=_leaked(setup),
+        cropped=setup.scan.cropped,
         preprocess=preprocess,
         split_table=split_table(dataset, setup.splits, setup.scan.hashes),
         sample=np.clip(np.round(shown * 255), 0, 255).astype(np.uint8),
         sample_labels=dataset.labels[batch.ids],
         device=str(setup.device),
-        precision=setup.precision,
+        precision=recipe.precision,
         cached=setup.cached,
     )

@@ -43,10 +43,23 @@ class DataSpec(Value):
         default="mean-std",
         description="'mean' subtracts the mean and keeps 0..255, as the VGG paper does",
     )
+    mean: tuple[float, ...] | None = Field(
+        default=None, description="per channel, of pixels / 255; None: of the training split"
+    )
+    std: tuple[float, ...] | None = Field(default=None, description="as `mean`")
+    skip_bad: bool = Field(
+        default=False, description="leave out images that cannot be read, instead of stopping"
+    )
     cache: Literal["auto", "memory", "stream"] = "auto"
     workers: int | None = Field(
         default=None, ge=0, description="for streamed data; None: one a processor"
     )
+
+    @model_validator(mode="after")
+    def _both(self) -> "DataSpec":
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("give mean and std, or neither")
+        return self
 
 
 class Optim(Value):
@@ -89,6 +102,13 @@ class Stage(Value):
     start: Literal["random", "previous", "net-a"] = "random"
 
 
+class WeightsSpec(Value):
+    """Weights that a run starts from: where they were found, and the SHA-256 of that file."""
+
+    source: str
+    sha256: str
+
+
 class Recipe(Value):
     """Frozen; to JSON with `model_dump(mode="json")`, back with `Recipe.parse`.
 
@@ -101,6 +121,14 @@ class Recipe(Value):
     augment: Augment = Augment()
     optim: Optim = Optim()
     stages: tuple[Stage, ...] = (Stage(),)
+    weights: WeightsSpec | None = Field(
+        default=None, description="what the first stage starts from; None: random weights"
+    )
+    freeze: tuple[str, ...] = Field(
+        default=(),
+        description="modules that keep their weights, by name; 'all-but-last' for all of them but "
+        "the last dense layer",
+    )
     epochs: int | None = Field(default=None, gt=0, le=1_000_000)
     time_budget: float | None = Field(default=None, gt=0, description="seconds")
     batch_size: int = Field(default=128, gt=1, le=1_000_000)
@@ -109,6 +137,12 @@ class Recipe(Value):
     )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**63)
+    save_seconds: float = Field(
+        default=15.0,
+        gt=0,
+        description="a checkpoint is due after so many seconds; never before "
+        "ten times as long as saving one takes have passed",
+    )
 
     @model_validator(mode="after")
     def _bounded(self) -> "Recipe":

@@ -42,6 +42,27 @@ class Plan:
         return Plan((*self.segments, (step, self.progress(step), max(total, step))))
 
 
+@dataclass(frozen=True)
+class Replay:
+    """The plans that a run made, to be followed again at the same steps.
+
+    Attributes:
+        plans: (step, last step) in the order they were made.
+        ended: the step at which the run was over: no other plans are made. None where it went on.
+    """
+
+    plans: tuple[tuple[int, int], ...] = ()
+    ended: int | None = None
+
+    def at(self, step: int) -> int | None:
+        """The last step as planned at `step`, or None where no plan was made there."""
+        return next((total for made, total in self.plans if made == step), None)
+
+    def leads(self, step: int) -> bool:
+        """Whether what happens after `step` is settled by the plans, and none is to be made."""
+        return self.ended is not None or any(made >= step for made, _ in self.plans)
+
+
 def learning_rate(optim: Optim, progress: float, drops: int = 0) -> float:
     """The rate at `progress` (0..1); `drops` is how often a plateau has divided it by ten.
 

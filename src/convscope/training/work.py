@@ -1,6 +1,6 @@
 """One stage of training, set up: network, optimiser, batches, clock."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from convscope.base.device import channels_last
+from convscope.base.errors import ConvscopeError
 from convscope.data.loader import Batches
 from convscope.images.preprocess import Preprocess
 from convscope.nets.catalog import build_module, num_parameters
@@ -15,11 +16,14 @@ from convscope.nets.classifier import Classifier
 from convscope.training.events import StageStarted
 from convscope.training.prepare import Setup
 from convscope.training.recipe import Recipe
-from convscope.training.schedule import UNPLANNED
+from convscope.training.schedule import UNPLANNED, Replay
 from convscope.training.stages import start_from
 from convscope.training.state import Position, State, capture_state, restore_state
+from convscope.training.transfer import Taken, freeze, take
 
-_EVAL_BATCH = 256
+# Pixels in a batch of validation: 256 images of 64 x 64. Between two batches a run can be stopped,
+# so one must not take long; and larger ones are not faster.
+_EVAL_PIXELS = 256 * 64 * 64
 
 
 @dataclass
@@ -30,6 +34,7 @@ class Clock:
         before: seconds of earlier sessions and stages.
         started: when this one began.
         saved: when a state was handed out last.
+        save_seconds: how long its consumer took to store it.
         validation: how long a validation takes, once one has been done.
         per_step: a running mean of the seconds a step takes.
         lap_seconds, lap_steps: training since the last plan, validations left out.
@@ -38,6 +43,7 @@ class Clock:
     before: float
     started: float
     saved: float
+    save_seconds: float = 0.0
     validation: float | None = None
     per_step: float | None = None
     lap_seconds: float = 0.0
@@ -62,6 +68,9 @@ class Work:
     weights: torch.Tensor | None
     clock: Clock
     first: Position
+    replay: Replay
+    frozen: list[nn.Module]
+    taken: Taken | None
 
     def state(self, position: Position) -> State:
         """The state to store at `position`."""
@@ -69,23 +78,50 @@ class Work:
         return capture_state(position, self.classifier.module, self.optimiser)
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where a training begins, if not at nothing.
+
+    Attributes:
+        resume: the state of an earlier checkpoint of the same recipe.
+        replay: the plans that the run made before.
+        initial: the classifier that `Recipe.weights` names.
+    """
+
+    resume: State | None = None
+    replay: Replay = field(default_factory=Replay)
+    initial: Classifier | None = None
+
+
 def build_work(
-    setup: Setup, index: int, previous: nn.Module | None, resume: State | None, spent: float
+    setup: Setup, index: int, previous: nn.Module | None, start: Start, spent: float
 ) -> Work:
-    """Network, optimiser and batches of stage `index`, as new or as they were at `resume`."""
+    """Network, optimiser and batches of stage `index`, as new or as they were at `start.resume`.
+
+    Raises:
+        WeightsError: the recipe's weights do not fit the network.
+        ConvscopeError: they were not given, or what is to be frozen does not exist.
+    """
     recipe = setup.recipe.at_stage(index)
     stage = recipe.stages[index]
     preprocess = setup.preprocess(recipe.data)
     canvas = preprocess.model_copy(update={"resize": stage.train_resize or preprocess.resize})
     module = initial_module(setup.recipe, index, preprocess, len(setup.dataset.class_names))
+    taken, resume, names = None, start.resume, setup.dataset.class_names
     if previous is not None:
         start_from(stage.start, module, previous)
+    elif recipe.weights is not None and index == 0 and resume is None:
+        if start.initial is None:
+            raise ConvscopeError(f"the recipe starts from {recipe.weights.source}: give `initial`")
+        taken = take(module, start.initial, names)
     module.to(setup.device)
     channels_last(module)
+    frozen = freeze(module, recipe.freeze)
     optimiser = _optimiser(recipe, module)
     indices, size = setup.train_indices(), recipe.batch_size
     train = setup.batches(indices, canvas, size)
-    val = setup.batches(np.flatnonzero(setup.splits == "val"), preprocess, _EVAL_BATCH)
+    at_once = max(1, min(256, _EVAL_PIXELS // (preprocess.size[0] * preprocess.size[1])))
+    val = setup.batches(np.flatnonzero(setup.splits == "val"), preprocess, at_once)
     total = UNPLANNED if recipe.epochs is None else recipe.epochs * train.steps_per_epoch
     first = Position(stage=index, segments=((0, 0.0, total),))
     if resume is not None:
@@ -95,11 +131,13 @@ def build_work(
     if recipe.optim.class_weights:
         counts = torch.tensor(setup.class_counts(), dtype=torch.float32, device=setup.device)
         weights = counts.sum() / (len(counts) * counts.clamp(min=1))
-    names = setup.dataset.class_names
     classifier = Classifier(recipe.model.name, module, preprocess, names)
     began = setup.began if previous is None else perf_counter()
     clock = Clock(spent, began, perf_counter())
-    return Work(setup, recipe, index, classifier, optimiser, train, val, weights, clock, first)
+    return Work(
+        setup, recipe, index, classifier, optimiser, train, val, weights, clock, first,
+        start.replay, frozen, taken,
+    )  # fmt: skip
 
 
 def initial_module(
@@ -121,7 +159,8 @@ def initial_module(
 
 
 def _optimiser(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
-    optim, parameters = recipe.optim, module.parameters()
+    optim = recipe.optim
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if optim.name == "adamw":
         return torch.optim.AdamW(
             parameters, optim.learning_rate, weight_decay=optim.weight_decay, fused=True
@@ -145,6 +184,8 @@ def stage_started(work: Work) -> StageStarted:
         name=recipe.stages[work.index].name,
         model=recipe.model.name,
         parameters=num_parameters(work.classifier.module),
+        frozen=sum(p.numel() for p in work.classifier.module.parameters() if not p.requires_grad),
         steps_per_epoch=work.train.steps_per_epoch,
         preprocess=work.classifier.preprocess,
+        taken=work.taken,
     )

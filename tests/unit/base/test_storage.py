@@ -2,7 +2,10 @@
 
 import errno
 import hashlib
+import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,3 +125,73 @@ def test_sha256():
     content = b"some content"
     assert storage.sha256_of(content) == hashlib.sha256(content).hexdigest()
     assert storage.sha256_of(memoryview(content)) == storage.sha256_of(content)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("call", ["open", "write", "sync", "rename", "sync of the folder"])
+def test_a_failure_of_any_call_leaves_a_whole_file(tmp_path, monkeypatch, call, number):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    sync, real_open = os.fsync, open
+
+    def fail(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    class Unwritable(io.FileIO):
+        def write(self, content):
+            super().write(content[: len(content) // 2])  # a short write, then none
+            fail()
+
+    def failing_sync(descriptor):
+        is_folder = os.path.isdir(f"/proc/self/fd/{descriptor}")  # noqa: PTH112
+        (fail if is_folder == (call == "sync of the folder") else sync)(descriptor)
+
+    if call == "open":
+        monkeypatch.setattr(storage, "open", fail, raising=False)
+    elif call == "write":
+
+        def opened(name, mode):
+            return Unwritable(name, mode) if "w" in mode else real_open(name, mode)
+
+        monkeypatch.setattr(storage, "open", opened, raising=False)
+    elif call == "rename":
+        monkeypatch.setattr(Path, "replace", fail)
+    else:
+        monkeypatch.setattr(os, "fsync", failing_sync)
+    with pytest.raises(ConvscopeError, match=f"cannot write {path}: {os.strerror(number)}"):
+        storage.write_bytes(path, b"brand new")
+    assert path.read_bytes() == (b"brand new" if call == "sync of the folder" else b"old")
+    assert names(tmp_path) == ["file"]
+
+
+def test_lines_are_appended_and_a_cut_one_is_left_out(tmp_path):
+    path = tmp_path / "lines"
+    assert storage.read_lines(path) == []
+    storage.append_line(path, "one")
+    storage.append_line(path, "zwei ü")
+    assert storage.read_lines(path) == ["one", "zwei ü"]
+    path.write_bytes(path.read_bytes() + b'{"step": 1')
+    assert storage.read_lines(path) == ["one", "zwei ü"]
+    storage.append_line(path, "three")
+    assert storage.read_lines(path) == ["one", "zwei ü", "three"]
+
+
+def test_a_lock_keeps_other_processes_out_until_it_is_closed(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from convscope.base import storage, errors\n"
+        "try: storage.lock(Path(sys.argv[1]))\n"
+        "except errors.ConvscopeError as error: print(error)\n"
+    )
+    ask = [sys.executable, "-c", code, str(tmp_path)]
+    with storage.lock(tmp_path):
+        told = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+    assert told.startswith(f"{tmp_path} is in use by another training (process {os.getpid()});")
+    assert subprocess.run(ask, capture_output=True, text=True, check=True).stdout == ""
+
+
+def test_leftovers_of_killed_processes_are_removed(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    for name in (".run.json.12.tmp", "checkpoints/.last.safetensors.9.tmp", "kept.tmp"):
+        (tmp_path / name).write_text("")
+    storage.remove_leftovers(tmp_path)
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["kept.tmp"]

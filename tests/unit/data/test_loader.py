@@ -6,7 +6,6 @@ import os
 import numpy as np
 import pytest
 
-from convscope.base.errors import DataError
 from convscope.data import loader
 from convscope.data.folder import read_folder
 from convscope.data.loader import Scan, fits_in_memory, scan
@@ -103,22 +102,24 @@ def test_all_unreadable_files_are_listed(image_files):
     (root / "b" / "0.png").write_bytes((root / "b" / "0.png").read_bytes()[:60])
     (root / "b" / "3.png").unlink()
     (root / "b" / "3.png").symlink_to("nowhere")
-    with pytest.raises(DataError) as caught:
-        list(scan(read_folder(root, "pets"), PREPROCESS, *masks(8)))
-    message = str(caught.value)
-    assert message.startswith("4 of 8 files in pets cannot be read:\n")
-    assert f"{root}/a/1.png: the file is empty" in message
-    assert f"{root}/a/2.png: not an image" in message
-    assert f"{root}/b/0.png: damaged image" in message
-    assert f"{root}/b/3.png: No such file" in message
-    assert message.endswith("\nrepair or remove them")
+    found = list(scan(read_folder(root, "pets"), PREPROCESS, *masks(8)))[-1]
+    names = {read_folder(root, "pets").paths[index]: error for index, error in found.bad.items()}
+    assert {name: error.reason.split(" (")[0] for name, error in names.items()} == {
+        "a/1.png": "the file is empty",
+        "a/2.png": "not an image in a format we read",
+        "b/0.png": "damaged image",
+        "b/3.png": "No such file or directory",
+    }
+    assert found.hashes[7] == ""
+    assert (found.canvases.rows < 0).sum() == 4
 
 
 def test_files_that_are_neither_kept_nor_measured_are_checked_too(image_files):
     root = image_files("a/1.png", "b/1.png")
     (root / "b" / "1.png").write_text("no image")
-    with pytest.raises(DataError, match=r"1 of 2 files .*\n.*b/1\.png"):
-        list(scan(read_folder(root, "x"), PREPROCESS, *masks(2, keep=False, statistics=False)))
+    dataset = read_folder(root, "x")
+    found = list(scan(dataset, PREPROCESS, *masks(2, keep=False, statistics=False)))[-1]
+    assert list(found.bad) == [1]
 
 
 def test_what_fits_in_memory(monkeypatch):

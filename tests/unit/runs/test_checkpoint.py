@@ -9,7 +9,7 @@ from convscope import build_model
 from convscope.base.errors import ConvscopeError, WeightsError
 from convscope.runs.checkpoint import load_checkpoint, save_checkpoint
 from convscope.training.events import Checkpoint
-from convscope.training.recipe import ModelSpec
+from convscope.training.recipe import DataSpec, ModelSpec, Recipe
 from convscope.training.state import Position, capture_state
 
 OPTIONS = {"hidden": [4]}
@@ -23,7 +23,9 @@ def checkpoint():
     optimiser.step()
     position = Position(epoch=3, step=17, segments=((0, 0.0, 50),), best_top1=0.5)
     state = capture_state(position, model.module, optimiser)
-    return Checkpoint(state, model, ModelSpec(name="mlp", options=OPTIONS), best=True)
+    spec = ModelSpec(name="mlp", options=OPTIONS)
+    recipe = Recipe(name="scratch", data=DataSpec(source="digits"), model=spec, epochs=5)
+    return Checkpoint(state, model, recipe, spec, best=True)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_every_flipped_bit_is_noticed(path):
 def test_every_cut_is_noticed(path):
     content = path.read_bytes()
     generator = np.random.default_rng(1)
-    for length in generator.choice(len(content), 500, replace=False).tolist():
+    for length in generator.choice(len(content), 1000, replace=False).tolist():
         path.write_bytes(content[:length])
         with pytest.raises(WeightsError, match="is damaged"):
             load_checkpoint(path)

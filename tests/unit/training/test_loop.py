@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from convscope.base.errors import ConvscopeError, TrainingError
+from convscope.training import loop, prepare, work
 from convscope.training.events import (
     Checkpoint,
     EpochEnded,
@@ -20,7 +21,9 @@ from convscope.training.events import (
     Stepped,
 )
 from convscope.training.loop import train
+from convscope.training.schedule import Replay
 from convscope.training.state import State
+from convscope.training.work import Start
 
 
 def copied(state: State) -> State:
@@ -84,7 +87,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(recipe, stop_after):
     assert isinstance(events[-1], Interrupted)
     state = events[-2].state
     assert state.position.step == events[-1].step > 0
-    rest = collect(recipe, resume=state)
+    rest = collect(recipe, start=Start(state))
     assert rest[0] == Resumed(state.position.step, state.position.epoch, 0)
     expected, found = last_weights(whole), last_weights(rest)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
@@ -97,7 +100,7 @@ def test_adamw_resumes_exactly_too(recipe):
     recipe = recipe.with_settings({"optim.name": "adamw", "optim.learning_rate": 1e-3})
     whole = collect(recipe)
     middle = next(e.state for e in whole if isinstance(e, Checkpoint))
-    rest = collect(recipe, resume=middle)
+    rest = collect(recipe, start=Start(middle))
     expected, found = last_weights(whole), last_weights(rest)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
@@ -108,6 +111,15 @@ def test_stopping_while_reading_trains_nothing(recipe):
     assert events[-1].step == 0
 
 
+@pytest.fixture
+def _steady_clock(monkeypatch):
+    """A clock that goes on by 5 ms whenever it is looked at, however busy the machine is."""
+    ticks = count(1)
+    for module in (loop, prepare, work):
+        monkeypatch.setattr(module, "perf_counter", lambda: 0.005 * next(ticks))
+
+
+@pytest.mark.usefixtures("_steady_clock")
 def test_a_time_budget_is_planned_and_the_rate_reaches_its_end(mlp_recipe):
     recipe = mlp_recipe.with_settings({"epochs": None, "time_budget": 2.0})
     events = collect(recipe)
@@ -119,6 +131,7 @@ def test_a_time_budget_is_planned_and_the_rate_reaches_its_end(mlp_recipe):
     assert events[-1].reason == "time is up"
 
 
+@pytest.mark.usefixtures("_steady_clock")
 def test_the_stored_plan_is_the_one_that_was_told(mlp_recipe):
     recipe = mlp_recipe.with_settings({"epochs": None, "time_budget": 1.5})
     events = collect(recipe)
@@ -128,6 +141,28 @@ def test_the_stored_plan_is_the_one_that_was_told(mlp_recipe):
     ]
 
 
+@pytest.mark.usefixtures("_steady_clock")
+def test_plans_are_replayed_at_their_steps_and_no_others_are_made(mlp_recipe):
+    recipe = mlp_recipe.with_settings({"epochs": None, "time_budget": 1.5})
+    whole = collect(recipe)
+    plans = tuple((e.step, e.total) for e in whole if isinstance(e, Planned))
+    ended = whole[-1].step
+    again = collect(
+        recipe.with_settings({"time_budget": 900.0}), start=Start(None, Replay(plans, ended))
+    )
+    assert [(e.step, e.total) for e in again if isinstance(e, Planned)] == list(plans)
+    assert again[-1].step == ended
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(last_weights(whole).values(), last_weights(again).values(), strict=True)
+    )
+    # Where the run did not end, plans go on being made after the last stored one.
+    longer = collect(recipe, start=Start(None, Replay(plans[:1])))
+    assert next((e.step, e.total) for e in longer if isinstance(e, Planned)) == plans[0]
+    assert sum(isinstance(e, Planned) for e in longer) > 1
+
+
+@pytest.mark.usefixtures("_steady_clock")
 def test_a_time_budget_is_planned_again_and_again_over_short_epochs(mlp_recipe):
     """Three steps an epoch: neither ten steps nor a second ever pass within one."""
     recipe = mlp_recipe.with_settings(

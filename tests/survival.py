@@ -1,0 +1,121 @@
+"""Trainings in processes of their own that are stopped in all ways, and what is left of them."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+COMMAND = [sys.executable, "-m", "convscope"]
+# Small enough to end in seconds; dropout, so that torch's generator counts; a save every moment.
+QUICK = (
+    "--batch", "32", "--set", "precision=float32", "--set", "model.options.head=[16]",
+    "--set", "model.options.dropout=0.2", "--set", "model.options.widths=[4,4,8]",
+)  # fmt: skip
+_TIMEOUT = 240
+
+
+@dataclass
+class Attempt:
+    """One process: its exit code, what it said, and the events of its JSON log."""
+
+    returncode: int
+    stderr: str
+    events: list[dict] = field(default_factory=list)
+
+    def steps(self, kind):
+        return [event["step"] for event in self.events if event["event"] == kind]
+
+
+def begin(folder: Path, *options: str) -> subprocess.Popen:
+    """Training in `folder` from its beginning, or resumed where it holds a run."""
+    known = (folder / "run.json").exists()
+    arguments = ["--resume", folder] if known else ["digits", *QUICK, *options, "--out", folder]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with (
+        open(folder.with_suffix(".log"), "wb") as log,
+        open(folder.with_suffix(".err"), "wb") as errors,
+    ):
+        return subprocess.Popen(
+            [*COMMAND, "train", *map(str, arguments), "--json-log"],
+            stdout=log, stderr=errors, env=environment, start_new_session=True,
+        )  # fmt: skip
+
+
+def end(process: subprocess.Popen, folder: Path) -> Attempt:
+    """Waits for the process; what it printed, a last line cut off by a kill left out."""
+    code = process.wait(_TIMEOUT)
+    lines = folder.with_suffix(".log").read_bytes().split(b"\n")[:-1]
+    events = [json.loads(line) for line in lines]
+    return Attempt(code, folder.with_suffix(".err").read_text(), events)
+
+
+def unbroken(folder: Path, *options: str) -> Attempt:
+    attempt = end(begin(folder, *options), folder)
+    assert attempt.returncode == 0, attempt.stderr
+    return attempt
+
+
+def kill_after(process: subprocess.Popen, seconds: float, number=signal.SIGKILL) -> bool:
+    """Sends the signal after a while; false where the process had ended by itself."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(number)
+        return True
+    return False
+
+
+def kill_in_save(process: subprocess.Popen, folder: Path, save: int, name: str) -> bool:
+    """Kills the process while it writes the checkpoint `name` for the `save`-th time."""
+    checkpoints, seen, there = folder / "checkpoints", 0, False
+    pattern = f".{name}.{process.pid}.tmp"
+    while process.poll() is None:
+        was, there = there, (checkpoints / pattern).exists()
+        seen += there and not was
+        if there and seen == save:
+            process.kill()
+            return True
+    return False
+
+
+def until_finished(folder: Path, stop, *options: str, kills: int) -> list[Attempt]:
+    """Trains in `folder`, stopped by `stop(process, n)` up to `kills` times and always resumed."""
+    attempts = []
+    for number in range(10 * kills + 10):
+        process = begin(folder, *options)
+        if number < kills:
+            stop(process, number)
+        attempts.append(end(process, folder))
+        if attempts[-1].returncode == 0:
+            return attempts
+        # -15: before the first line of ours was run
+        assert attempts[-1].returncode in (-9, -15, 128 + 2, 128 + 15), attempts[-1].stderr
+        assert "Traceback" not in attempts[-1].stderr
+    raise AssertionError("the run never ended")
+
+
+def assert_little_repeated(attempts: list[Attempt]) -> None:
+    """Each attempt goes on from the last checkpoint that the one before told of, or a later one."""
+    saved = None
+    for attempt in attempts:
+        resumed = attempt.steps("resumed")
+        if saved is not None and attempt.events:  # not killed while it still was starting
+            assert resumed, "a checkpoint was there, and the run began anew"
+            assert resumed[0] >= saved, f"resumed from {resumed[0]}, {saved} had been stored"
+        saved = max(attempt.steps("checkpoint"), default=saved)
+
+
+def moment(seed: int, longest: float) -> float:
+    """A time to strike at, the same for the same seed."""
+    return random.Random(seed).uniform(0.2, longest)
+
+
+def seconds_of(function, *arguments) -> tuple[float, object]:
+    began = time.perf_counter()
+    result = function(*arguments)
+    return time.perf_counter() - began, result
