@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from convscope.base.errors import listing
 from convscope.training.events import (
-    Checkpoint,
     EpochEnded,
     Event,
     Finished,
@@ -23,10 +23,12 @@ from convscope.training.events import (
     Stepped,
     as_json,
 )
+from convscope.training.transfer import Taken
 
 Show = Callable[[Event], None]
 _STEP_SECONDS = 1.0
 _PLAIN_SECONDS = 15.0
+_MUCH_CROPPED = 0.3
 
 
 def json_lines(run: Path) -> Show:
@@ -39,9 +41,8 @@ def json_lines(run: Path) -> Show:
             if monotonic() - last < _STEP_SECONDS:
                 return
             last = monotonic()
-        if not isinstance(event, Checkpoint):
-            more = {"run": str(run)} if isinstance(event, Finished) else {}
-            print(json.dumps(as_json(event) | more, allow_nan=False), flush=True)
+        more = {"run": str(run)} if isinstance(event, Finished) else {}
+        print(json.dumps(as_json(event) | more, allow_nan=False), flush=True)
 
     return show
 
@@ -121,6 +122,10 @@ class TerminalView:
             f"[bold]{escape(event.model)}[/] · {event.parameters:,} parameters · "
             f"{event.steps_per_epoch:,} steps an epoch{name}"
         )
+        if event.taken is not None:
+            self._console.print(_taken(event.taken), markup=False)
+        if event.frozen:
+            self._console.print(f"{event.frozen:,} parameters are frozen")
 
     def _step(self, event: Stepped) -> None:
         note = (
@@ -149,6 +154,19 @@ class TerminalView:
         self._printed = monotonic()
 
 
+def _taken(taken: Taken) -> str:
+    """What the network's weights come from, in a line or two."""
+    total = len(taken.taken) + len(taken.new)
+    text = f"{len(taken.taken)} of {total} tensors from the given weights"
+    if taken.new:
+        text += f"; new: {', '.join(taken.new)}"
+    if taken.unused:
+        text += f"; unused: {', '.join(taken.unused)}"
+    if taken.classes:
+        text += f"\nclasses kept by name: {', '.join(taken.classes)}"
+    return text
+
+
 def print_data(console: Console, event: Prepared) -> None:
     """Images per class and split, what the network sees, and where it runs."""
     splits = list(event.counts)
@@ -174,6 +192,19 @@ def print_data(console: Console, event: Prepared) -> None:
         )
     if event.ignored:
         console.print(f"{event.ignored:,} files that are no images were left out")
+    if event.skipped:
+        console.print(f"[yellow]{len(event.skipped):,} images cannot be read and were left out[/]:")
+        console.print(listing(event.skipped), markup=False)
+    for split, count in event.leaked.items():
+        console.print(
+            f"[yellow]{count:,} {split} images are training images too[/] (equal files): figures "
+            f"on {split} will be too good; convscope check lists them"
+        )
+    if event.cropped > _MUCH_CROPPED:
+        console.print(
+            f"[yellow]{event.cropped:.0%} of the pixels are cut off[/] by the central crop, on "
+            "average; --set data.fit=pad keeps them"
+        )
     view = event.preprocess
     where = "kept in memory" if event.cached else "streamed"
     console.print(

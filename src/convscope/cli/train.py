@@ -4,8 +4,8 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,10 @@ import typer
 from convscope.base.errors import ConvscopeError
 
 if TYPE_CHECKING:
+    from convscope.nets.classifier import Classifier
+    from convscope.training.events import Event
     from convscope.training.recipe import Recipe
+    from convscope.training.schedule import Replay
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -26,7 +29,13 @@ Model = Annotated[
     str | None,
     typer.Option(help="A name from `convscope models`, or your own package.module:function."),
 ]
-RecipeName = Annotated[str | None, typer.Option(help="scratch (the default) or vgg-paper.")]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        help="scratch (the default), vgg-paper; with --weights finetune (the default then) or "
+        "linear-probe."
+    ),
+]
 Epochs = Annotated[int | None, typer.Option(min=1, help="How many epochs.")]
 Time = Annotated[str | None, typer.Option(help="How long instead, such as 90s, 3m or 1h.")]
 Batch = Annotated[int | None, typer.Option(min=2, help="Images in a step.")]
@@ -34,7 +43,16 @@ Patience = Annotated[
     int | None, typer.Option(min=1, help="Stop after so many epochs without gain.")
 ]
 Fraction = Annotated[float | None, typer.Option(help="Share of the training images to train on.")]
-Weights = Annotated[bool, typer.Option("--class-weights", help="Weigh rare classes up.")]
+ClassWeights = Annotated[bool, typer.Option("--class-weights", help="Weigh rare classes up.")]
+Weights = Annotated[
+    str | None,
+    typer.Option(help="Start from the weights of a run, a file, or `imagenet` (official ones)."),
+]
+Freeze = Annotated[
+    list[str] | None,
+    typer.Option(help="Keep the weights of a module, such as features; or all-but-last."),
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Same seed, same run; by default 0.")]
 Out = Annotated[Path | None, typer.Option(help="The run folder; by default runs/DATA-MODEL.")]
 Resume = Annotated[Path | None, typer.Option(help="Continue this run.")]
@@ -57,7 +75,10 @@ def train(
     batch: Batch = None,
     patience: Patience = None,
     fraction: Fraction = None,
-    class_weights: Weights = False,
+    class_weights: ClassWeights = False,
+    weights: Weights = None,
+    freeze: Freeze = None,
+    skip_bad: SkipBad = False,
     seed: Seed = None,
     out: Out = None,
     resume: Resume = None,
@@ -67,9 +88,10 @@ def train(
 ) -> None:
     """Train a classifier on DATA and write a run folder."""
     if resume is not None:
-        beside = (data, model, epochs, time, batch, patience, fraction, out, settings)
-        _only_resume(*beside, recipe, seed, dry_run or None, class_weights or None)
-        _run(None, resume, resume=True, json_log=json_log)
+        beside = (data, model, epochs, time, batch, patience, fraction, out, settings, weights)
+        switches = (dry_run, class_weights, skip_bad)
+        _only_resume(*beside, recipe, seed, freeze, *(switch or None for switch in switches))
+        _run(resume, None, None, json_log=json_log)
         return
     if not data:
         raise ConvscopeError("which data? Give a folder or a name: convscope train DATA")
@@ -81,6 +103,8 @@ def train(
         "patience": patience,
         "data.fraction": fraction,
         "optim.class_weights": class_weights or None,
+        "data.skip_bad": skip_bad or None,
+        "freeze": freeze,
     }
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if time is not None:
@@ -92,13 +116,14 @@ def train(
         raise ConvscopeError(f"--set {twice[0]}: given by an option too; give it once")
     changes |= more
     data = _fetched(data)
-    chosen = _recipe(recipe or "scratch", data, model).with_settings(changes)
+    chosen, initial = _recipe(recipe, data, model, weights)
+    chosen = chosen.with_settings(changes)
     folder = out or _new_folder(data, chosen.model.name)
     _outside(folder, data)
     if dry_run:
         _dry_run(chosen, folder, json_log=json_log)
     else:
-        _run(chosen, folder, resume=False, json_log=json_log)
+        _run(folder, chosen, initial, json_log=json_log)
 
 
 def _fetched(data: str) -> str:
@@ -179,15 +204,28 @@ def parse_settings(items: list[str]) -> dict[str, Any]:
     return changes
 
 
-def _recipe(name: str, data: str, model: str | None) -> "Recipe":
+def _recipe(
+    name: str | None, data: str, model: str | None, weights: str | None
+) -> "tuple[Recipe, Classifier | None]":
+    """The recipe, and the classifier whose weights it starts from."""
     from convscope.nets.catalog import find
-    from convscope.training.catalog import RECIPES
+    from convscope.training.catalog import RECIPES, WITH_WEIGHTS
 
+    name = name or ("scratch" if weights is None else "finetune")
     if name not in RECIPES:
         raise ConvscopeError(f"unknown recipe {name!r}; there are {', '.join(RECIPES)}")
+    if name in WITH_WEIGHTS and weights is None:
+        raise ConvscopeError(
+            f"--recipe {name} needs weights to start from: --weights RUN, FILE or imagenet"
+        )
     if model is not None:
         find(model)
-    return RECIPES[name](data, model)
+    recipe = RECIPES[name](data, model)
+    if weights is None:
+        return recipe, None
+    from convscope.runs.start import starting_from
+
+    return starting_from(recipe, weights, model)
 
 
 def _only_resume(*others: object) -> None:
@@ -197,30 +235,63 @@ def _only_resume(*others: object) -> None:
         )
 
 
-def _run(recipe: "Recipe | None", folder: Path, *, resume: bool, json_log: bool) -> None:
-    from convscope.runs.folder import RunWriter, last_checkpoint, read_recipe
+def _run(
+    folder: Path,
+    recipe: "Recipe | None",
+    initial: "Classifier | None",
+    *,
+    json_log: bool,
+) -> None:
+    run_in(folder, recipe, initial=initial, view=_view(folder, json_log))
+    if not json_log:
+        from convscope.cli.cards import training_card
+
+        training_card(folder)
+
+
+def run_in(
+    folder: Path,
+    recipe: "Recipe | None",
+    *,
+    initial: "Classifier | None" = None,
+    replay: "Replay | None" = None,
+    view: "AbstractContextManager[Callable[[Event], None]]",
+) -> None:
+    """Trains in `folder` by `recipe`, or without one goes on with the run there; shows and stores.
+
+    Leaves with the signal's exit code where it was stopped.
+    """
+    from convscope.runs.start import initial_classifier
+    from convscope.runs.writer import RunWriter
     from convscope.training.events import Interrupted
     from convscope.training.loop import train as run_training
+    from convscope.training.work import Start
 
-    state = None
-    if recipe is None:
-        recipe, state = read_recipe(folder), last_checkpoint(folder).state()
     event = None
     with (
         _stop_signals() as stopped,
-        RunWriter(folder, resume=resume) as writer,
-        _view(folder, json_log) as show,
+        RunWriter(folder, recipe, replay=replay) as writer,
+        view as show,
     ):
-        for event in run_training(recipe, resume=state, stop=lambda: bool(stopped)):
+        if writer.careful:
+            sys.stderr.write(_careful(writer.careful))
+        if writer.recipe.weights is not None and writer.resume is None and initial is None:
+            initial = initial_classifier(writer.recipe)
+        start = Start(writer.resume, writer.replay, initial)
+        for event in run_training(writer.recipe, start=start, stop=lambda: bool(stopped)):
             writer.write(event)
             show(event)
     if isinstance(event, Interrupted):
         sys.stderr.write(_stopped_message(folder))
         sys.exit(128 + (stopped[0] if stopped else signal.SIGTERM))
-    if not json_log:
-        from convscope.cli.cards import training_card
 
-        training_card(folder)
+
+def _careful(changes: list[str]) -> str:
+    return (
+        "convscope: careful: going on with\n"
+        + "".join(f"  {change}\n" for change in changes)
+        + "the last bits may differ from those of a run without a stop\n"
+    )
 
 
 def _stopped_message(folder: Path) -> str:
@@ -231,7 +302,7 @@ def _stopped_message(folder: Path) -> str:
 
 def _dry_run(recipe: "Recipe", folder: Path, *, json_log: bool) -> None:
     from convscope.base.storage import write_bytes
-    from convscope.runs.folder import sample_picture
+    from convscope.runs.writer import sample_picture
     from convscope.training.events import Prepared
     from convscope.training.loop import train as run_training
 
@@ -264,7 +335,7 @@ def _stop_signals() -> Iterator[list[int]]:
     def receive(number: int, frame: object) -> None:
         del frame
         if received:
-            raise KeyboardInterrupt
+            sys.exit(128 + number)
         received.append(number)
 
     before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}

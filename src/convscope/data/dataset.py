@@ -26,6 +26,10 @@ class Source(Protocol):
         """The image that `content` holds."""
         ...
 
+    def only(self, indices: np.ndarray) -> "Source":
+        """The images `indices` alone, counted anew."""
+        ...
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -66,6 +70,16 @@ class Dataset:
         """
         return self.source.decode(self.source.content(index), index, channels)
 
+    def only(self, indices: np.ndarray) -> "Dataset":
+        """The images `indices` (k,) alone, in that order; all classes stay."""
+        return replace(
+            self,
+            paths=tuple(self.paths[i] for i in indices.tolist()),
+            labels=self.labels[indices],
+            splits=self.splits[indices],
+            source=self.source.only(indices),
+        )
+
     def aligned_to(self, class_names: Sequence[str]) -> "Dataset":
         """The same images with labels counted in `class_names`: classes are matched by name.
 
@@ -101,6 +115,10 @@ class FileSource:
         """The file's pixels."""
         return decode_image(content, channels, name=str(self.root / self.paths[index]))
 
+    def only(self, indices: np.ndarray) -> "FileSource":
+        """The files `indices` alone."""
+        return replace(self, paths=tuple(self.paths[i] for i in indices.tolist()))
+
 
 @dataclass(frozen=True)
 class ArraySource:
@@ -116,3 +134,7 @@ class ArraySource:
         """The image itself; `content` is not looked at."""
         del content
         return to_channels(self.images[index], channels)
+
+    def only(self, indices: np.ndarray) -> "ArraySource":
+        """The images `indices` alone."""
+        return ArraySource(self.images[indices])

@@ -119,25 +119,34 @@ def read_split_table(content: bytes, where: str) -> dict[str, tuple[str, str]]:
 
 
 def differences(recorded: str, found: str) -> list[str]:
-    """What has become of the images of one split table in another, one line an image.
+    """What has become of the images of one split table in another, one line a kind of change.
 
     Both as `split_table` writes them. Empty where they say the same of every image.
     """
     before, now = (_rows(text) for text in (recorded, found))
-    lines = [f"{path}: gone" for path in before if path not in now]
-    lines += [f"{path}: new" for path in now if path not in before]
-    for path in before:
-        if path not in now or before[path] == now[path]:
-            continue
-        changes = [
-            f"{column} {old!r} is now {new!r}"
-            for column, old, new in zip(COLUMNS[1:3], before[path], now[path], strict=False)
-            if old != new
-        ]
-        if before[path][2] != now[path][2]:
-            changes.append("another content")
-        lines.append(f"{path}: {', '.join(changes)}")
-    return lines
+    both = [path for path in before if path in now]
+    lines = [
+        _change("gone", [path for path in before if path not in now]),
+        _change("new", [path for path in now if path not in before]),
+        _change("changed in content", [path for path in both if before[path][2] != now[path][2]]),
+    ]
+    for place, column in enumerate(COLUMNS[1:3]):
+        lines.append(
+            _change(
+                f"of another {column}",
+                [
+                    f"{path}: {before[path][place]} is now {now[path][place]}"
+                    for path in both
+                    if before[path][place] != now[path][place]
+                ],
+            )
+        )
+    return [line for line in lines if line]
+
+
+def _change(what: str, images: list[str]) -> str:
+    more = ", ..." if len(images) > 3 else ""
+    return f"{len(images):,} {what} ({', '.join(images[:3])}{more})" if images else ""
 
 
 def _rows(table: str) -> dict[str, list[str]]:

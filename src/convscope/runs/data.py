@@ -9,7 +9,7 @@ from convscope.base.errors import DataError
 from convscope.base.storage import sha256_of
 from convscope.data.catalog import open_dataset
 from convscope.data.dataset import Dataset
-from convscope.data.split import read_split_table
+from convscope.data.split import SKIPPED, read_split_table
 from convscope.runs.folder import read_recipe
 
 
@@ -38,10 +38,10 @@ def run_dataset(run: Path, data: str | None = None) -> Dataset:
     recorded = _recorded(run)
     if data is not None and not _same_images(dataset, recorded):
         return dataset
-    splits = np.array([recorded.get(path, ("", ""))[0] for path in dataset.paths], dtype="<U5")
+    splits = np.array([recorded.get(path, ("", ""))[0] for path in dataset.paths], dtype="<U7")
     if not (splits != "").any():
         raise DataError(f"{run / 'split.csv'} lists none of the images of {dataset.name}")
-    return replace(dataset, splits=splits)
+    return replace(dataset, splits=splits).only(np.flatnonzero(splits != SKIPPED))
 
 
 def overlap(run: Path, dataset: Dataset, indices: np.ndarray) -> Overlap:

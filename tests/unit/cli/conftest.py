@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ def convscope():
 
     def run(*arguments, cwd=None, stdin=""):
         before = sys.argv, sys.stdin
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
         errors = io.StringIO()
         sys.argv, sys.stdin = ["convscope", *map(str, arguments)], io.StringIO(stdin)
@@ -46,6 +48,8 @@ def convscope():
             code = left.code or 0
         finally:
             sys.argv, sys.stdin = before
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         return Done(code, output.buffer.getvalue(), errors.getvalue())
 
     return run

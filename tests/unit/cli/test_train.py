@@ -50,7 +50,7 @@ def test_the_json_log(convscope, tmp_path):
     assert last["seconds"] > 0
     assert 0 <= last["val"]["top1"] <= 1
     assert [e["event"] for e in events if e["event"] not in ("reading", "step")] == [
-        "prepared", "stage", "epoch", "finished",
+        "prepared", "stage", "epoch", "checkpoint", "finished",
     ]  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def test_changed_images_are_refused_on_resume(tmp_path, convscope):
     Image.new("RGB", (32, 32), "red").save(data / "cat" / "0.png")
     done = convscope("train", "--resume", run)
     assert done.returncode == 2
-    assert "are not those that" in done.stderr
+    assert "1 changed in content (cat/0.png)" in done.stderr
 
 
 def test_dry_run_shows_everything_and_writes_only_the_picture(tmp_path, convscope):

@@ -11,6 +11,7 @@ from convscope.data.split import (
     COLUMNS,
     MAX_VALIDATION,
     assign_splits,
+    differences,
     held_out,
     read_split_table,
     split_table,
@@ -160,3 +161,21 @@ def test_a_table_that_is_cut_off_or_altered(dataset):
 def test_too_few_images_to_hold_any_out(dataset):
     with pytest.raises(DataError, match="too few images to hold any out for validation"):
         assign_splits(dataset([0, 1]), 0, None, 0.0)
+
+
+def test_differences_between_tables_are_told_by_kind():
+    before = "path,label,split,sha256\n" + "".join(f"{i}.png,cat,train,{i:064}\n" for i in range(9))
+    assert differences(before, before) == []
+    now = before.replace("0.png,cat,train", "0.png,dog,train").replace(
+        "1.png,cat,train", "1.png,cat,val"
+    )
+    now = now.replace(f"2.png,cat,train,{2:064}", f"2.png,cat,train,{7:064}")
+    now = now.replace(f"3.png,cat,train,{3:064}\n", "x.png,cat,train,0\n")
+    assert differences(before, now) == [
+        "1 gone (3.png)",
+        "1 new (x.png)",
+        "1 changed in content (2.png)",
+        "1 of another label (0.png: cat is now dog)",
+        "1 of another split (1.png: train is now val)",
+    ]
+    assert differences(before, "path,label,split,sha256\n") == ["9 gone (0.png, 1.png, 2.png, ...)"]

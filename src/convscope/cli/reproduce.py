@@ -1,0 +1,76 @@
+"""`convscope reproduce`: whether a run's recipe gives the same numbers again."""
+
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convscope.base.errors import ConvscopeError
+
+if TYPE_CHECKING:
+    from convscope.runs.reproduce import Compared
+
+
+def reproduce(
+    run: Annotated[Path, typer.Argument(help="A finished run.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The second run's folder; by default RUN-reproduced.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Train again from RUN's folder alone and compare every bit; exit code 1 where one differs.
+
+    A second run that was stopped is continued; one that is finished is only compared.
+    """
+    from convscope.base.storage import read_json
+    from convscope.cli.show import TerminalView
+    from convscope.cli.train import run_in
+    from convscope.runs.environment import changes, environment
+    from convscope.runs.folder import read_recipe, read_replay, read_status
+    from convscope.runs.reproduce import compared
+
+    if read_status(run)["status"] != "finished":
+        raise ConvscopeError(f"{run} is not finished; end it with: convscope train --resume {run}")
+    recipe, folder = read_recipe(run), out or run.with_name(f"{run.name}-reproduced")
+    view = nullcontext(lambda event: None) if as_json else TerminalView()
+    if not (folder / "run.json").exists():
+        run_in(folder, recipe, replay=read_replay(run), view=view)
+    elif read_recipe(folder) != recipe:
+        raise ConvscopeError(f"{folder} is another run; choose another --out")
+    elif read_status(folder)["status"] != "finished":
+        run_in(folder, None, view=view)
+    parts = compared(run, folder)
+    differing = changes(read_json(run / "environment.json"), environment())
+    if as_json:
+        rows = [{"part": p.part, "run": p.first, "again": p.second, "same": p.same} for p in parts]
+        print(json.dumps({"run": str(folder), "parts": rows, "changes": differing}))
+    else:
+        _show(run, folder, parts, differing)
+    if not all(part.same for part in parts):
+        sys.exit(1)
+
+
+def _show(run: Path, folder: Path, parts: "list[Compared]", differing: list[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for heading in ("SHA-256 of", run.name, folder.name, ""):
+        table.add_column(heading)
+    for part in parts:
+        verdict = "[green]same[/]" if part.same else "[red]differs[/]"
+        table.add_row(part.part, part.first[:16], part.second[:16], verdict)
+    console.print()
+    console.print(table)
+    if all(part.same for part in parts):
+        console.print("\nreproduced, to the last bit")
+    else:
+        console.print("\nnot reproduced")
+        for change in differing:
+            console.print(f"  {change}", markup=False)
+        if not differing:
+            console.print("  code, libraries and processor are the same as far as was recorded")

@@ -1,0 +1,135 @@
+"""Trainings that are killed, stopped and resumed come to the very numbers of unbroken ones.
+
+Short by default; CONVSCOPE_KILLS=70 makes the long version (a quarter of an hour).
+"""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+import survival
+from convscope.runs.folder import read_replay
+from convscope.runs.reproduce import compared
+from survival import QUICK, begin, end, kill_after, kill_in_save, moment, unbroken, until_finished
+
+KILLS = int(os.environ.get("CONVSCOPE_KILLS", "0"))
+EPOCHS = ("--epochs", "6", "--set", "save_seconds=0.3")
+WORKERS = {
+    0: (),
+    2: ("--set", "data.cache=stream", "--set", "data.workers=2"),
+}
+
+pytestmark = pytest.mark.slow
+
+
+def differing(first, second):
+    return [part.part for part in compared(first, second) if not part.same]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An unbroken run, and how many seconds it took."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    seconds, _ = survival.seconds_of(unbroken, folder, *EPOCHS)
+    return folder, seconds
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_killed_at_any_moment(tmp_path, whole, workers):
+    reference, seconds = whole
+    kills, runs = (5, 5) if KILLS else (2, 1)
+    killed = 0
+    for number in range(runs):
+        run = tmp_path / f"run{number}"
+
+        def stop(process, count, number=number):
+            nonlocal killed
+            seed = 1000 * workers + 100 * number + count
+            killed += kill_after(process, moment(seed, seconds))
+
+        attempts = until_finished(run, stop, *EPOCHS, *WORKERS[workers], kills=kills)
+        survival.assert_little_repeated(attempts)
+        assert differing(reference, run) == []
+        assert not list(run.rglob("*.tmp"))
+    print(f"{killed} kills with {workers} workers")
+    assert killed
+
+
+@pytest.mark.parametrize("name", ["last.safetensors", "best.safetensors"])
+def test_killed_in_the_middle_of_saving(tmp_path, whole, name):
+    killed = 0
+    for number in range(2 if KILLS else 1):
+        run = tmp_path / f"run{number}"
+
+        def stop(process, count, run=run):
+            nonlocal killed
+            killed += kill_in_save(process, run, 1 + count % 3, name)
+
+        attempts = until_finished(run, stop, *EPOCHS, kills=5 if KILLS else 2)
+        survival.assert_little_repeated(attempts)
+        assert differing(whole[0], run) == []
+        assert not list(run.rglob("*.tmp"))
+    print(f"{killed} kills while writing {name}")
+    assert killed
+
+
+@pytest.mark.parametrize(
+    ("number", "workers"),
+    [(signal.SIGTERM, 2), (signal.SIGINT, 0)]
+    + ([(signal.SIGTERM, 0), (signal.SIGINT, 2)] if KILLS else []),
+)
+def test_stopped_by_a_signal(tmp_path, whole, workers, number):
+    run, (reference, seconds) = tmp_path / "run", whole
+    late = []
+
+    def stop(process, count):
+        if kill_after(process, moment(count + workers, seconds), number):
+            taken, _ = survival.seconds_of(process.wait, 60)
+            late.append(taken)
+
+    attempts = until_finished(run, stop, *EPOCHS, *WORKERS[workers], kills=5 if KILLS else 2)
+    survival.assert_little_repeated(attempts)
+    print(f"{len(late)} stops, the longest took {max(late, default=0):.1f} s")
+    assert max(late, default=0) < 20
+    assert differing(reference, run) == []
+    for attempt in attempts[:-1]:
+        if attempt.returncode == 128 + number and attempt.steps("step"):
+            assert attempt.steps("checkpoint")[-1] >= attempt.steps("step")[-1]
+
+
+def test_a_time_budget_is_replayed(tmp_path):
+    options = ("--time", "12s", "--set", "save_seconds=2")
+    run, again = tmp_path / "run", tmp_path / "again"
+
+    def stop(process, count):
+        kill_after(process, 6 + 1.5 * count)
+
+    until_finished(run, stop, *options, kills=8 if KILLS else 2)
+    replay = read_replay(run)
+    assert replay.ended is not None
+    assert len({step for step, _ in replay.plans}) == len(replay.plans)
+    command = [*survival.COMMAND, "reproduce", str(run), "--out", str(again), "--json"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(part["same"] for part in json.loads(done.stdout)["parts"])
+    assert differing(run, again) == []
+
+
+def test_two_trainings_in_one_folder(tmp_path, convscope):
+    run = tmp_path / "run"
+    process = begin(run, *EPOCHS)
+    try:
+        while not (run / "run.json").exists():
+            assert process.poll() is None
+        for arguments in (["digits", *QUICK, "--epochs", "1", "--out", run], ["--resume", run]):
+            done = convscope("train", *arguments)
+            assert done.returncode == 2
+            assert str(run) in done.stderr
+        assert f"in use by another training (process {process.pid})" in done.stderr
+    finally:
+        attempt = end(process, run)
+    assert attempt.returncode == 0, attempt.stderr

@@ -1,0 +1,207 @@
+"""What a run may meet when it is continued: changed data, a changed recipe, damage, other code."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convscope.base.storage import read_json, write_json
+from convscope.runs.writer import RunWriter
+from convscope.training.catalog import scratch
+from convscope.training.events import Stepped
+from convscope.training.loop import train
+from convscope.training.recipe import Recipe
+
+SETTINGS = {"epochs": 3, "batch_size": 8, "model.options.head": [8], "precision": "float32"}
+
+
+def class_folders(root, names=("cat", "dog"), count=16):
+    for label, name in enumerate(names):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = np.random.default_rng([label, i]).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{i}.png")
+    return root
+
+
+def stopped_run(folder, recipe: Recipe, steps=4):
+    """A run that was asked to stop after so many steps."""
+    done = 0
+
+    def stop():
+        return done >= steps
+
+    with RunWriter(folder, recipe) as writer:
+        for event in train(writer.recipe, stop=stop):
+            writer.write(event)
+            done += isinstance(event, Stepped)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """Data of two classes and a run on them that was stopped after four steps."""
+    root = tmp_path_factory.mktemp("stopped")
+    data = class_folders(root / "data")
+    run = stopped_run(root / "run", scratch(str(data)).with_settings(SETTINGS))
+    return data, run
+
+
+def refused(convscope, run, *parts):
+    before = {path: path.read_bytes() for path in (run / "checkpoints").iterdir()}
+    done = convscope("train", "--resume", run)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr
+    assert {path: path.read_bytes() for path in (run / "checkpoints").iterdir()} == before
+    return done.stderr
+
+
+def test_changed_data_are_refused_with_the_difference(stopped, convscope, tmp_path):
+    original, run = stopped
+    kept = shutil.copytree(original, tmp_path / "kept")
+    try:
+        (original / "cat" / "0.png").unlink()
+        Image.new("RGB", (32, 32), "red").save(original / "cat" / "1.png")
+        shutil.copy(original / "dog" / "3.png", original / "dog" / "x.png")
+        refused(
+            convscope, run, "1 gone (cat/0.png)", "1 new (dog/x.png)",
+            "1 changed in content (cat/1.png)",
+            f"({run / 'split.csv'} has the images as they were)",
+        )  # fmt: skip
+    finally:
+        shutil.rmtree(original)
+        shutil.copytree(kept, original)
+
+
+def test_changed_classes_are_refused_with_the_difference(stopped, convscope):
+    data, run = stopped
+    (data / "cat").rename(data / "zebra")
+    try:
+        refused(convscope, run, "16 gone (cat/0.png, ", "16 new (zebra/0.png, ")
+    finally:
+        (data / "zebra").rename(data / "cat")
+
+
+def test_a_changed_recipe_is_refused_with_the_difference(stopped, convscope):
+    _, run = stopped
+    text = (run / "recipe.json").read_text()
+    recipe = json.loads(text)
+    recipe["optim"]["learning_rate"] = 0.5
+    recipe["seed"] = 3
+    write_json(run / "recipe.json", recipe)
+    try:
+        refused(
+            convscope, run, "recipe.json is not the recipe that the run was trained by:",
+            "optim.learning_rate: 0.5 instead of 0.1", "seed: 3 instead of 0",
+        )  # fmt: skip
+    finally:
+        (run / "recipe.json").write_text(text)
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
+def test_a_damaged_checkpoint_is_refused_and_stays(stopped, convscope, damage):
+    _, run = stopped
+    path = run / "checkpoints" / "last.safetensors"
+    whole = path.read_bytes()
+    wrong = bytearray(whole)
+    wrong[len(wrong) // 2] ^= 1
+    path.write_bytes({"flip": bytes(wrong), "cut": whole[:-1], "empty": b""}[damage])
+    try:
+        refused(convscope, run, f"{path} is damaged")
+    finally:
+        path.write_bytes(whole)
+
+
+def test_another_environment_is_told(stopped, convscope, tmp_path):
+    run = shutil.copytree(stopped[1], tmp_path / "run")
+    made = read_json(run / "environment.json")
+    made["libraries"]["torch"], made["torch_threads"] = "2.0.0", 64
+    write_json(run / "environment.json", made)
+    done = convscope("train", "--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert "torch_threads: 1 instead of 64" in done.stderr
+    assert "instead of 2.0.0" in done.stderr
+    assert "the last bits may differ" in done.stderr
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(stopped, convscope, tmp_path):
+    run = shutil.copytree(stopped[1], tmp_path / "run")
+    shutil.rmtree(run / "checkpoints")
+    done = convscope("train", "--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert read_json(run / "run.json")["status"] == "finished"
+
+
+def test_what_a_killed_run_left_before_it_was_one_is_no_obstacle(stopped, convscope, tmp_path):
+    data, _ = stopped
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in (".lock", "recipe.json", ".run.json.77.tmp"):
+        (run / name).write_text("")
+    done = convscope(
+        "train", data, "--epochs", 1, "--batch", 8, "--out", run, "--set", "precision=float32"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_bad_images_stop_before_the_first_step_all_listed(tmp_path, convscope):
+    data = class_folders(tmp_path / "data")
+    bad = [data / "cat" / f"{i}.png" for i in range(12)]
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:50])
+    command = ("train", data, "--epochs", 1, "--batch", 8, "--set", "precision=float32")
+    done = convscope(*command, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "12 of 32 files in data cannot be read:" in done.stderr
+    assert all(str(path) in done.stderr for path in bad)
+    assert "--skip-bad" in done.stderr
+    assert not (tmp_path / "run").exists()
+    done = convscope(*command, "--skip-bad", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "12 images cannot be read and were left out" in done.stdout
+    table = (tmp_path / "run" / "split.csv").read_text()
+    assert table.count(",skipped,") == 12
+    done = convscope("evaluate", tmp_path / "run", "--split", "all", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n"] == 20
+
+
+def test_too_many_bad_images_cannot_be_skipped(tmp_path, convscope):
+    data = class_folders(tmp_path / "data")
+    for path in (data / "cat").iterdir():
+        path.write_bytes(b"none")
+    done = convscope("train", data, "--skip-bad", "--epochs", 1, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "no training image left for cat" in done.stderr
+
+
+def test_leaks_between_the_splits_are_told(tmp_path, convscope):
+    data = tmp_path / "data"
+    for split, count in (("train", 16), ("test", 4)):
+        class_folders(data / split, count=count)
+    done = convscope("train", data, "--dry-run", "--epochs", 1, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\d test images are training images too", done.stdout)
+
+
+def test_a_run_is_reproduced_and_a_changed_one_is_not(stopped, convscope, tmp_path):
+    run = shutil.copytree(stopped[1], tmp_path / "run")
+    done = convscope("reproduce", run)
+    assert done.returncode == 2
+    assert "is not finished" in done.stderr
+    assert convscope("train", "--resume", run).returncode == 0
+    done = convscope("reproduce", run, "--json")
+    assert done.returncode == 0, done.stderr
+    assert all(part["same"] for part in json.loads(done.stdout)["parts"])
+    metrics = (run / "metrics.csv").read_text()
+    (run / "metrics.csv").write_text(metrics.replace("0,1,", "0,7,", 1))
+    done = convscope("reproduce", run)
+    assert done.returncode == 1
+    assert "figures of every epoch" in done.stdout
+    assert "differs" in done.stdout
+    assert "not reproduced" in done.stdout
