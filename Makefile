@@ -22,6 +22,7 @@ demo: .venv/runtime
 	@tools/demo
 
 test: check
+	@$(BIN)/python tools/get-corpora
 	$(BIN)/python -m pytest -n auto
 
 quick: .venv/dev

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from convscope.base.errors import UnreadableImageError
 from convscope.images.files import decode_image
@@ -115,3 +115,52 @@ def test_any_bytes(content):
 )
 def test_any_bytes_behind_a_true_start(start, content):
     read(start + content, 3)
+
+
+MODES = [
+    *(("PNG", mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")),
+    *(("TIFF", mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "LAB", "F")),
+    *(("JPEG", mode) for mode in ("L", "RGB", "CMYK")),
+    *(("WEBP", mode) for mode in ("RGB", "RGBA")),
+    *(("BMP", mode) for mode in ("1", "L", "P", "RGB", "RGBA")),
+    *(("GIF", mode) for mode in ("L", "P", "RGB")),
+]
+
+
+def of_mode(file_format, mode):
+    file = io.BytesIO()
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 17, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    image = image.convert("L").convert(mode) if mode in ("I;16", "F") else _converted(image, mode)
+    image.save(file, file_format)
+    return file.getvalue()
+
+
+def _converted(image, mode):
+    return ImageCms.profileToProfile(
+        image, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    ) if mode == "LAB" else image.convert(mode)  # fmt: skip
+
+
+ALL_MODES = [of_mode(*kind) for kind in MODES]
+
+
+@settings(max_examples=500, deadline=None, derandomize=True, database=None)
+@given(data=st.data())
+def test_five_hundred_files_flipped_cut_and_spliced(data):
+    """Every format and mode: bits flipped, ends cut off, pieces of one file put into another."""
+    content = bytearray(data.draw(st.sampled_from(ALL_MODES)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, max(0, len(content) - 1)))
+        change = data.draw(st.sampled_from(["flip", "cut", "splice", "repeat"]))
+        if change == "flip" and content:
+            content[place] ^= 1 << data.draw(st.integers(0, 7))
+        elif change == "cut":
+            del content[place : place + data.draw(st.integers(1, 200))]
+        elif change == "splice":
+            other = data.draw(st.sampled_from(ALL_MODES))
+            start = data.draw(st.integers(0, len(other) - 1))
+            content[place:place] = other[start : start + data.draw(st.integers(1, 200))]
+        else:
+            content[place:place] = content[place : place + 64] * data.draw(st.integers(1, 20))
+    read(bytes(content), data.draw(st.sampled_from([1, 3])))

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from convscope.base.download import Progress, cache_folder, download, extract
 from convscope.base.errors import DataError
+from convscope.data import archive, manifest
+from convscope.data.archive import extracted, is_archive
 from convscope.data.arrays import (
     has_cifar,
     has_idx,
@@ -15,8 +18,9 @@ from convscope.data.arrays import (
     read_idx_folder,
 )
 from convscope.data.dataset import ArraySource, Dataset
-from convscope.data.download import Progress, cache_folder, download, extract
-from convscope.data.folder import read_folder
+from convscope.data.folder import SPLIT_FOLDERS, read_folder
+from convscope.data.manifest import read_manifest
+from convscope.images.files import SUFFIXES
 
 FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
@@ -87,19 +91,26 @@ DATASETS: dict[str, KnownDataset] = {
 }  # fmt: skip
 
 NAMES = (*DATASETS, "digits")
+_ACCEPTED = (
+    "give the folder that holds the class folders, an archive of it "
+    f"({', '.join(archive.ENDINGS)}), or a CSV file with the columns path and label"
+)
 
 
 def open_dataset(where: str) -> Dataset:
     """The data set that a path or a name means; a path that exists comes first.
 
+    A path is a folder, an archive (`convscope.data.archive`) or a CSV manifest
+    (`convscope.data.manifest`).
+
     Raises:
-        DataError: neither a folder nor a known name, or not readable as a data set.
+        DataError: neither one of these nor a known name, or not readable as a data set.
     """
     path = Path(where).expanduser()
     if path.is_dir():
         return _read(path, path.resolve().name)
     if path.exists():
-        raise DataError(f"{where} is a file; give the folder that holds the class folders")
+        return _read_file(path)
     if where == "digits":
         return _digits()
     return _known(where).read(fetch(where))
@@ -130,7 +141,8 @@ def fetch(name: str, progress: Progress = lambda name, done, total: None) -> Pat
 def _known(name: str) -> KnownDataset:
     if name not in DATASETS:
         raise DataError(
-            f"no folder {name!r}, and no known data set of that name (known: {', '.join(NAMES)})"
+            f"no folder or file {name!r}, and no known data set of that name "
+            f"(known: {', '.join(NAMES)})"
         )
     return DATASETS[name]
 
@@ -141,6 +153,35 @@ def _read(path: Path, name: str) -> Dataset:
     if has_cifar(path):
         return read_cifar_folder(path, name)
     return read_folder(path, name)
+
+
+def _read_file(path: Path) -> Dataset:
+    if not path.is_file():
+        raise DataError(f"{path} is a device or pipe; {_ACCEPTED}")
+    if path.suffix.lower() in manifest.ENDINGS:
+        return read_manifest(path, path.stem)
+    if not is_archive(path):
+        raise DataError(f"{path} is a file of another kind; {_ACCEPTED}")
+    ending = next((e for e in archive.ENDINGS if path.name.lower().endswith(e)), path.suffix)
+    root = _data_root(extracted(path, cache_folder() / "archives"))
+    try:
+        return _read(root, path.name[: len(path.name) - len(ending)])
+    except DataError as error:
+        raise DataError(f"{path}, extracted to {root}: {error}") from error
+
+
+def _data_root(folder: Path) -> Path:
+    """`folder`, or where it only wraps another one, as archives often do, the inner one."""
+    inner = list(folder.iterdir())
+    folders = [path for path in inner if path.is_dir()]
+    if len(folders) != 1 or has_idx(folder) or has_cifar(folder):
+        return folder
+    only = folders[0]
+    wraps = has_idx(only) or has_cifar(only) or any(path.is_dir() for path in only.iterdir())
+    images = any(path.suffix.lower() in SUFFIXES for path in inner)
+    if images or only.name.lower() in SPLIT_FOLDERS or not wraps:
+        return folder
+    return _data_root(only)
 
 
 def _complete(root: Path) -> bool:

@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from convscope.base.errors import DataError, UnreadableImageError
+from convscope.base.errors import DataError
 from convscope.base.tensors import Pixels
-from convscope.images.files import decode_image, to_channels
+from convscope.images.files import decode_image, read_content, to_channels
 
 SPLITS = ("train", "val", "test")
 
@@ -105,11 +105,7 @@ class FileSource:
 
     def content(self, index: int) -> bytes:
         """The file's bytes."""
-        path = self.root / self.paths[index]
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise UnreadableImageError(str(path), error.strerror or str(error)) from error
+        return read_content(self.root / self.paths[index])
 
     def decode(self, content: bytes, index: int, channels: int) -> Pixels:
         """The file's pixels."""

@@ -17,8 +17,10 @@ ITU-R 601 luma (0.299 R + 0.587 G + 0.114 B) where it wants grey.
 
 import contextlib
 import io
+import re
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +33,15 @@ from convscope.base.tensors import Pixels
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif")
 MAX_PIXELS = 64_000_000
+MAX_BYTES = 8 * MAX_PIXELS + 1_000_000  # four channels of 16 bits, uncompressed
+MAX_SCANS = 100  # an encoder writes ten or twenty; each costs a pass over the whole image
+
 
 _ORIENTATION = 0x0112
 _WHITE = (255, 255, 255, 255)
+_TILE = (322, 323)  # a TIFF tile's width and height: it is unpacked whole, however small the image
+_BAND = 1 << 22  # pixels converted at a time, which keeps 64 million of them under a gigabyte
+_JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 # What Pillow's decoders raise on damaged files, beside OSError.
 _DAMAGED = (
     ArithmeticError,
@@ -58,11 +66,20 @@ def read_image(path: Path, channels: int, *, max_pixels: int = MAX_PIXELS) -> Pi
     """
     if path.is_char_device() or path.is_block_device():  # some never end
         raise UnreadableImageError(str(path), "a device, not a file")
+    return decode_image(read_content(path), channels, name=str(path), max_pixels=max_pixels)
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of an image file, of one over `MAX_BYTES` no more than shows that it is.
+
+    Raises:
+        UnreadableImageError: naming the file and the reason.
+    """
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as file:
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UnreadableImageError(str(path), error.strerror or str(error)) from error
-    return decode_image(content, channels, name=str(path), max_pixels=max_pixels)
 
 
 def decode_image(
@@ -75,19 +92,36 @@ def decode_image(
     """
     if not content:
         raise UnreadableImageError(name, "the file is empty")
+    if len(content) > MAX_BYTES:
+        raise UnreadableImageError(name, f"the file is over the limit of {MAX_BYTES:,} bytes")
+    if content.startswith(b"\xff\xd8"):
+        _check_jpeg(content, name)
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > max_pixels:
-                size = f"{image.width} x {image.height} pixels"
-                raise UnreadableImageError(name, f"{size} is over the limit of {max_pixels:,}")
+            tile = [getattr(image, "tag_v2", {}).get(tag, 0) for tag in _TILE]
+            for width, height in (image.size, tile):
+                if width * height > max_pixels:
+                    size = f"{width} x {height} pixels"
+                    raise UnreadableImageError(name, f"{size} is over the limit of {max_pixels:,}")
+            if image.mode == "F":
+                reason = (
+                    "floating-point pixels, whose range is not known; save it with 8 or 16 bits"
+                )
+                raise UnreadableImageError(name, reason)
             return _pixels(image, content, channels)
     except UnreadableImageError:
         raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit, before ours is looked at
+        numbers = re.findall(r"\d+", str(error))
+        pixels = f"{int(numbers[0]):,} pixels are" if numbers else "it is"
+        reason = f"{pixels} over the limit of {max_pixels:,}"
+        raise UnreadableImageError(name, reason) from error
     except Image.UnidentifiedImageError:
         reason = "not an image in a format we read (JPEG, PNG, WebP, BMP, TIFF, GIF)"
         raise UnreadableImageError(name, reason) from None
-    except (*_DAMAGED, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(name, f"damaged image ({error})") from error
+    except _DAMAGED as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableImageError(name, f"damaged image ({reason})") from error
 
 
 def to_channels(pixels: Pixels, channels: int) -> Pixels:
@@ -120,19 +154,53 @@ def _plain_mode(image: Image.Image) -> Image.Image:
         return image
     if image.mode == "1" and "transparency" not in image.info:
         return image.convert("L")
-    if image.mode == "F":
-        raise ValueError("floating-point pixels; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
-        wide = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        grey = Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8), "L")
+        grey = Image.new("L", image.size)
+        for box in _bands(image):
+            wide = np.clip(np.asarray(image.crop(box)).astype(np.int64), 0, 65535)
+            eight = ((wide * 255 + 32767) // 65535).astype(np.uint8)
+            grey.paste(Image.fromarray(eight, "L"), box)
         grey.info = image.info
         return _keep_exif(grey, image)
     if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
-        over = Image.new("RGBA", image.size, _WHITE)
-        over.alpha_composite(image.convert("RGBA"))
-        grey = image.mode in ("1", "L", "LA", "La")
-        return _keep_exif(over.convert("L" if grey else "RGB"), image)
+        plain = Image.new("L" if image.mode in ("1", "L", "LA", "La") else "RGB", image.size)
+        for box in _bands(image):
+            band = image.crop(box).convert("RGBA")
+            over = Image.new("RGBA", band.size, _WHITE)
+            over.alpha_composite(band)
+            plain.paste(over.convert(plain.mode), box)
+        return _keep_exif(plain, image)
     return _keep_exif(image.convert("RGB"), image)
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes of full width that cover the image from top to bottom."""
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        yield 0, top, image.width, min(top + rows, image.height)
+
+
+def _check_jpeg(content: bytes, name: str) -> None:
+    """Refuses what costs a decoder time out of proportion to the file's size.
+
+    Raises:
+        UnreadableImageError: too many passes over the image, or the same metadata over and over.
+    """
+    if content.count(b"Exif\0\0") > MAX_SCANS:  # Pillow joins them, copying all before
+        raise UnreadableImageError(name, f"damaged image (more than {MAX_SCANS} blocks of EXIF)")
+    if content.count(b"\xff\xda") <= MAX_SCANS:
+        return
+    # Only those before the image's end count: a phone may append a film, where any bytes may be.
+    place, scans = 2, 0
+    while match := _JPEG_MARKER.search(content, place):
+        place, kind = match.end(), content[match.end() - 1]
+        if kind == 0xD9:
+            return
+        scans += kind == 0xDA
+        if scans > MAX_SCANS:
+            raise UnreadableImageError(name, f"more than {MAX_SCANS} scans")
+        if kind not in (0x01, 0xD8):
+            place += int.from_bytes(content[place : place + 2], "big")
 
 
 def _keep_exif(converted: Image.Image, original: Image.Image) -> Image.Image:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -165,7 +166,7 @@ def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(DataError) as caught:
         open_dataset("imagnet")
     assert str(caught.value) == (
-        "no folder 'imagnet', and no known data set of that name "
+        "no folder or file 'imagnet', and no known data set of that name "
         "(known: fashion-mnist, mnist, cifar10, cifar100, digits)"
     )
     assert all(name in str(caught.value) for name in NAMES)
@@ -194,10 +195,66 @@ def test_folders_of_known_layouts(idx_folder, tmp_path):
     assert (dataset.name, dataset.class_names) == ("mine", ("0", "1", "2"))
 
 
-def test_a_file_is_no_data_set(tmp_path):
-    (tmp_path / "data.zip").write_bytes(b"")
-    with pytest.raises(DataError, match=r"data\.zip is a file; give the folder"):
+@pytest.mark.parametrize("content", [b"", b"notes", b"\x89PNG\r\n\x1a\n"])
+def test_a_file_of_another_kind_is_refused_with_what_is_accepted(tmp_path, content):
+    (tmp_path / "data.zip").write_bytes(content)
+    with pytest.raises(
+        DataError, match=r"data\.zip is a file of another kind; give the folder"
+    ) as e:
         open_dataset(str(tmp_path / "data.zip"))
+    assert "give the folder" in str(e.value)
+    assert ".tar.gz" in str(e.value)
+    assert "CSV" in str(e.value)
+
+
+def test_a_device_is_refused():
+    with pytest.raises(DataError, match="is a device or pipe; give the folder"):
+        open_dataset("/dev/zero")
+
+
+def packed(folder, path, mode, top=""):
+    """`folder` as an archive, its files below `top`."""
+    if mode == "zip":
+        with zipfile.ZipFile(path, "w") as file:
+            for item in sorted(folder.rglob("*")):
+                file.write(item, top + item.relative_to(folder).as_posix())
+    else:
+        with tarfile.open(path, mode) as file:
+            file.add(folder, top or ".")
+    return path
+
+
+@pytest.mark.parametrize("top", ["", "pets/", "download/pets/"])
+@pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:xz"])
+def test_an_archive_is_the_folder_in_it(image_files, tmp_path, mode, top):
+    root = image_files("cat/1.png", "cat/2.png", "dog/1.png")
+    dataset = open_dataset(str(packed(root, tmp_path / "pets.tar.gz", mode, top)))
+    folder = open_dataset(str(root))
+    assert (dataset.name, dataset.class_names) == ("pets", ("cat", "dog"))
+    assert dataset.paths == folder.paths
+    assert np.array_equal(dataset.image(2, 3), folder.image(2, 3))
+    assert catalog.cache_folder() in dataset.source.root.parents
+
+
+def test_split_folders_in_an_archive_are_splits(image_files, tmp_path):
+    root = image_files("train/cat/1.png", "train/dog/1.png")
+    dataset = open_dataset(str(packed(root, tmp_path / "a.zip", "zip")))
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.splits.tolist() == ["train", "train"]
+
+
+def test_idx_files_in_an_archive(idx_folder, tmp_path):
+    arrays = idx_folder(tmp_path / "mine")
+    dataset = open_dataset(str(packed(tmp_path / "mine", tmp_path / "m.tgz", "w:gz", "mine")))
+    assert np.array_equal(dataset.source.images[:12, ..., 0], arrays["train"][0])
+    assert dataset.name == "m"
+
+
+def test_what_is_wrong_in_an_archive_names_the_archive(image_files, tmp_path):
+    root = image_files("1.png")
+    path = packed(root, tmp_path / "a.zip", "zip")
+    with pytest.raises(DataError, match=r"a\.zip, extracted to .*has no class folders"):
+        open_dataset(str(path))
 
 
 def test_every_known_file_has_a_sum_and_every_name_an_ending():
