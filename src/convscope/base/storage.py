@@ -11,8 +11,8 @@ from typing import IO, Any
 from convscope.base.errors import ConvscopeError
 
 
-def write_bytes(path: Path, content: bytes | bytearray | memoryview) -> None:
-    """Writes `content` to `path` so that a crash leaves either the old file or the new one.
+def write_bytes(path: Path, *parts: bytes | bytearray | memoryview) -> None:
+    """Writes `parts` to `path` so that a crash leaves either the old file or the new one.
 
     Raises:
         ConvscopeError: naming `path`, when the disk is full or the folder cannot be written.
@@ -21,7 +21,8 @@ def write_bytes(path: Path, content: bytes | bytearray | memoryview) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
-            file.write(content)
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

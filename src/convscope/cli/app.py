@@ -1,10 +1,12 @@
 """The `convscope` command: its subcommands, and how errors leave it.
 
-Exit codes: 0 done; 2 wrong input (a message, no traceback); 3 done, but some images could not be
-read; 130 and 143 stopped by Ctrl-C and SIGTERM.
+Exit codes: 0 done; 1 `reproduce` found a difference; 2 wrong input (a message, no traceback);
+3 done, but some images could not be read; 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
 
 import io
+import logging
+import signal
 import sys
 import warnings
 from typing import Annotated
@@ -15,12 +17,15 @@ from convscope import __version__
 from convscope.base.errors import ConvscopeError
 from convscope.cli.activations import activations
 from convscope.cli.arithmetic import arithmetic
+from convscope.cli.check import check
 from convscope.cli.evaluate import evaluate
 from convscope.cli.filters import filters
+from convscope.cli.import_weights import import_weights
 from convscope.cli.kernel import kernel
 from convscope.cli.models import models
 from convscope.cli.predict import predict
 from convscope.cli.receptive_field import receptive_field
+from convscope.cli.reproduce import reproduce
 from convscope.cli.summary import summary
 from convscope.cli.train import train
 
@@ -31,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command()(check)
 app.command()(train)
 app.command()(evaluate)
 app.command()(predict)
@@ -41,6 +47,8 @@ app.command()(summary)
 app.command()(activations)
 app.command()(filters)
 app.command()(models)
+app.command("import")(import_weights)
+app.command()(reproduce)
 
 
 def _version(asked: bool | None) -> None:
@@ -59,10 +67,20 @@ def _options(
     del version
 
 
+def _leave(number: int, frame: object) -> None:
+    """Ctrl-C and SIGTERM: what is open is closed in order, and no traceback is shown."""
+    del frame
+    sys.stderr.write("convscope: stopped\n")
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Runs the command line and exits with its code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
     # Pillow warns of oddities in files; what cannot be read is an error with the file's name.
     warnings.filterwarnings("ignore", module="PIL")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names may hold anything
             stream.reconfigure(errors="backslashreplace")

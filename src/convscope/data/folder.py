@@ -2,7 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +23,24 @@ SPLIT_FOLDERS = {
     "testing": "test",
 }
 
+# Cyrillic and Greek letters that print as Latin ones.
+_LIKE_LETTERS = str.maketrans(
+    "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0458\u0455\u04bb\u03bf\u03b1\u03bd\u03c1\u03b9\u0442\u043a\u043c",
+    "aceopxyijshoavpitkm",
+)
+
 
 def read_folder(root: Path, name: str) -> Dataset:
     """The data set in `root`: `CLASS/image` or `SPLIT/CLASS/image`; classes may have subfolders.
 
     A folder counts as a split if its name says so (`SPLIT_FOLDERS`), it holds folders and no
-    images, and there is a training split among them. Hidden files and folders are passed over;
-    files with other endings are counted as ignored.
+    images, and there is a training split among them. Classes are matched by name, in Unicode's
+    composed form (NFC), since systems differ in how they store an accent. Hidden files and folders
+    are passed over; files with other endings are counted as ignored.
 
     Raises:
-        DataError: no class folders, an empty class, or a split with unknown classes.
+        DataError: no class folders, a class without training images, two folders of one name, a
+            split with unknown classes, or splits among which the training split is missing.
     """
     folders = _folders(root)
     found: dict[str, Path] = {}
@@ -39,6 +49,7 @@ def read_folder(root: Path, name: str) -> Dataset:
         if twin != folder:
             raise DataError(f"{twin} and {folder} mean the same split; keep one of them")
     if "train" not in found:
+        _refuse_lost_train(root, folders, found)
         entries, classes, ignored = _classes(root, "")
     else:
         others = [f.name for f in folders if f not in found.values()]
@@ -81,31 +92,98 @@ def _splits(found: dict[str, Path]) -> tuple[list[Labelled], list[str], int]:
             raise DataError(
                 f"{folder} has classes that {found['train']} has not: {', '.join(unknown)}; "
                 "rename or remove them (classes are matched by folder name)"
+                + _meant(unknown, known)
             )
         entries += more
         ignored += skipped
     return entries, known, ignored
 
 
+def _meant(unknown: Sequence[str], known: Sequence[str]) -> str:
+    """What the unknown names may have been meant to be, a line each; "" where nothing is like."""
+    lines = []
+    for name in unknown:
+        like = [other for other in known if plain_name(other) == plain_name(name)]
+        like = like or get_close_matches(name, known, n=1, cutoff=0.75)
+        if like:
+            lines.append(f"{name!r}: did you mean {like[0]!r}?" + _code_points(name, like[0]))
+    return "\n" + listing(lines) if lines else ""
+
+
+def _code_points(name: str, other: str) -> str:
+    """Where two names look the same on paper: the letters that differ, by number."""
+    if len(name) != len(other):
+        return ""
+    pairs = [(a, b) for a, b in zip(name, other, strict=True) if a != b]
+    if any(a.isascii() and b.isascii() for a, b in pairs) or len(pairs) > 3:
+        return ""
+    return " (" + ", ".join(f"U+{ord(a):04X} is not U+{ord(b):04X}" for a, b in pairs) + ")"
+
+
+def plain_name(name: str) -> str:
+    """A name without what people overlook: case, blanks, accents, separators, like letters.
+
+    >>> plain_name("Hot-dog ") == plain_name("hot_dog")
+    True
+    """
+    plain = unicodedata.normalize("NFKD", name).casefold().translate(_LIKE_LETTERS)
+    return "".join(c for c in plain if c.isalnum())
+
+
 def _classes(root: Path, split: str) -> tuple[list[Labelled], list[str], int]:
     entries: list[Labelled] = []
     empty: list[str] = []
-    classes: list[str] = []
+    classes: dict[str, Path] = {}
     ignored = 0
     for folder in _folders(root):
+        name = unicodedata.normalize("NFC", folder.name)
+        twin = classes.setdefault(name, folder)
+        if twin != folder:
+            raise DataError(
+                f"{root} has two folders named {name}: {twin.name!a} and {folder.name!a} are "
+                "written the same; put their images into one of them"
+            )
         files = list(_files(folder))
         images = [file for file in files if file.suffix.lower() in SUFFIXES]
         ignored += len(files) - len(images)
-        entries += [(file, folder.name, split) for file in images]
-        classes.append(folder.name)
-        if not images:
-            empty.append(folder.name)
+        entries += [(file, name, split) for file in images]
+        if not images and split in ("", "train"):
+            empty.append(name)
     if empty:
         raise DataError(
             f"{root} has classes without images (endings: {', '.join(SUFFIXES)}):\n"
             f"{listing(empty)}\nfill or remove these folders"
         )
-    return entries, classes, ignored
+    return entries, list(classes), ignored
+
+
+def _refuse_lost_train(root: Path, folders: Sequence[Path], found: dict[str, Path]) -> None:
+    """Splits without a training split must not become classes named "val" and "test".
+
+    Raises:
+        DataError: all folders are splits, or one is and its classes or a `train` stand beside it.
+    """
+    if not found:
+        return
+    others = [folder for folder in folders if folder not in found.values()]
+    names = ", ".join(folder.name for folder in found.values())
+    broken = [f for f in others if SPLIT_FOLDERS.get(f.name.lower()) == "train"]
+    if broken:
+        raise DataError(
+            f"{root} has the splits {names}, and {broken[0]} holds images beside its class "
+            "folders, or no class folders; put each image into the folder of its class"
+        )
+    if not others:
+        raise DataError(
+            f"{root} has the splits {names} but no train folder; add it, or give one split by "
+            f"itself, such as {next(iter(found.values()))}"
+        )
+    inside = {plain_name(f.name) for split in found.values() for f in _folders(split)}
+    if inside & {plain_name(folder.name) for folder in others}:
+        raise DataError(
+            f"{root} has the splits {names} beside class folders "
+            f"({', '.join(f.name for f in others)}); move these into {root / 'train'}"
+        )
 
 
 def _is_split(folder: Path) -> bool:
@@ -120,7 +198,7 @@ def _folders(root: Path) -> list[Path]:
     for path in found:
         if path.is_symlink() and root.resolve().is_relative_to(path.resolve()):
             raise DataError(f"{path} is a link that leads back to {root}; remove it")
-    return sorted(found, key=lambda p: p.name)
+    return sorted(found, key=lambda p: (unicodedata.normalize("NFC", p.name), p.name))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -89,10 +89,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, weights_only: bool) -
     }
     metadata = {"convscope": json.dumps(about, allow_nan=False), _KEY: _BLANK}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = bytearray(safetensors.torch.save(plain, metadata))
+    content = memoryview(safetensors.torch.save(plain, metadata))
     place = _digest_place(content, _BLANK)
-    content[place : place + 64] = hashlib.sha256(content).hexdigest().encode()
-    write_bytes(path, content)
+    digest = hashlib.sha256(content).hexdigest().encode()
+    write_bytes(path, content[:place], digest, content[place + 64 :])
 
 
 def load_checkpoint(path: Path) -> Stored:
@@ -103,7 +103,7 @@ def load_checkpoint(path: Path) -> Stored:
         WeightsError: it is damaged, or of another format.
     """
     try:
-        content = bytearray(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise ConvscopeError(f"cannot read {path}: {error.strerror or error}") from error
     about = _checked(content, path)
@@ -112,7 +112,7 @@ def load_checkpoint(path: Path) -> Stored:
             f"{path} has format {about.get('format')}, this version of convscope reads {FORMAT}"
         )
     return Stored(
-        tensors=safetensors.torch.load(bytes(content)),
+        tensors=safetensors.torch.load(content),
         position=Position.from_json(about["position"]),
         recipe=Recipe.parse(recipe, str(path)) if (recipe := about.get("recipe")) else None,
         model=ModelSpec.parse(about["model"], str(path)),
@@ -121,26 +121,30 @@ def load_checkpoint(path: Path) -> Stored:
     )
 
 
-def _checked(content: bytearray, path: Path) -> dict[str, Any]:
+def _checked(content: bytes, path: Path) -> dict[str, Any]:
     damaged = WeightsError(
         f"{path} is damaged: its SHA-256 is not the stored one; use another checkpoint of the run"
     )
     try:
         length = int.from_bytes(content[:8], "little")
-        header = json.loads(bytes(content[8 : 8 + length]))
+        header = json.loads(content[8 : 8 + length])
         stored = header["__metadata__"][_KEY]
-        place = _digest_place(content, stored)
+        view = memoryview(content)
+        place = _digest_place(view, stored)
     except (ValueError, KeyError, TypeError, RecursionError, AttributeError):
         raise damaged from None
-    content[place : place + 64] = _BLANK.encode()
-    if hashlib.sha256(content).hexdigest() != stored:
+    found = hashlib.sha256(view[:place])
+    found.update(_BLANK.encode())
+    found.update(view[place + 64 :])
+    if found.hexdigest() != stored:
         raise damaged
     return json.loads(header["__metadata__"]["convscope"])
 
 
-def _digest_place(content: bytearray, digest: str) -> int:
+def _digest_place(content: memoryview, digest: str) -> int:
     """Where the digest stands in the header; what it belongs to is written right before it."""
-    place = content.index(f'"{_KEY}":"{digest}"'.encode()) + len(_KEY) + 4
+    header = bytes(content[: 8 + int.from_bytes(content[:8], "little")])
+    place = header.index(f'"{_KEY}":"{digest}"'.encode()) + len(_KEY) + 4
     if len(digest) != 64:
         raise ValueError("not a SHA-256")
     return place

@@ -88,7 +88,10 @@ def read_recipe(run: Path) -> Recipe:
         ConvscopeError: it is no run folder, was not trained but imported, or the file is damaged.
     """
     if read_status(run)["status"] == "imported":
-        raise ConvscopeError(f"{run} holds imported weights: it has no recipe and no data")
+        raise ConvscopeError(
+            f"{run} holds imported weights: no recipe, and no data of its own; "
+            "evaluate and the like take --data"
+        )
     return Recipe.parse(read_json(run / "recipe.json"), str(run / "recipe.json"))
 
 

@@ -1,9 +1,12 @@
 """Curves for TensorBoard, where it is installed (`pip install convscope[tensorboard]`)."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from convscope.base.errors import ConvscopeError
 from convscope.training.events import EpochEnded, Stepped
 
 _EVERY = 10
@@ -16,28 +19,41 @@ class Scalars:
     """
 
     def __init__(self, folder: Path, first: int) -> None:
-        self._writer: Any = None
+        self._folder, self._writer = folder, None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
         except ImportError:
             return
-        self._writer = SummaryWriter(str(folder), purge_step=first or None)
+        with self._named():
+            self._writer: Any = SummaryWriter(str(folder), purge_step=first or None)
 
     def step(self, event: Stepped) -> None:
         """Loss and learning rate, every tenth step."""
         if self._writer is not None and event.step % _EVERY == 0:
-            self._writer.add_scalar("step/loss", event.loss, event.step)
-            self._writer.add_scalar("step/learning_rate", event.learning_rate, event.step)
+            with self._named():
+                self._writer.add_scalar("step/loss", event.loss, event.step)
+                self._writer.add_scalar("step/learning_rate", event.learning_rate, event.step)
 
     def epoch(self, event: EpochEnded) -> None:
         """The epoch's figures."""
         if self._writer is not None:
-            for name in ("train_loss", "train_top1", "val_loss", "val_top1"):
-                self._writer.add_scalar(f"epoch/{name}", getattr(event, name), event.step)
+            with self._named():
+                for name in ("train_loss", "train_top1", "val_loss", "val_top1"):
+                    self._writer.add_scalar(f"epoch/{name}", getattr(event, name), event.step)
 
     def close(self) -> None:
         """Writes what is left."""
         if self._writer is not None:
-            self._writer.close()
+            with self._named():
+                self._writer.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Its thread's errors, which come at a later call, name no file."""
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or error
+            raise ConvscopeError(f"cannot write {self._folder}: {reason}") from error

@@ -31,8 +31,10 @@ class Taken:
 def take(module: nn.Module, source: Classifier, class_names: tuple[str, ...]) -> Taken:
     """Copies the weights of `source` into `module`, in place, by name and shape.
 
-    Dense layers may differ: a layer of another shape stays as it is, and of the last one the rows
-    of the classes that both have are copied.
+    Dense layers may differ: a layer of another shape stays as it is; of the last one the rows of
+    the classes that both have are copied, and the others become zero.
+
+    Source: Kolesnikov et al. 2020, "Big Transfer" (a new head starts at zero).
 
     Raises:
         WeightsError: listing everything below the dense layers that does not fit.
@@ -57,6 +59,8 @@ def take(module: nn.Module, source: Classifier, class_names: tuple[str, ...]) ->
     with torch.no_grad():
         for key in fitting:
             own[key].copy_(theirs[key])
+        if head is not None and f"{head}.weight" not in fitting:
+            own[f"{head}.weight"].zero_()  # random rows on features of any scale: a loss of 20
         classes = _copy_rows(own, theirs, head, source.class_names or (), class_names)
     if source.class_names == class_names and f"{head}.weight" in fitting:
         classes = class_names

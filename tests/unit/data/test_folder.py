@@ -1,9 +1,12 @@
 """Class folders, with and without split folders above them."""
 
 import os
+import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from convscope.base.errors import DataError
 from convscope.data.folder import SPLIT_FOLDERS, read_folder
@@ -70,9 +73,11 @@ def test_a_class_named_train_with_subfolders_and_images_is_a_class(image_files):
     assert dataset.labels.tolist() == [0, 1, 1]
 
 
-def test_without_a_training_split_there_are_only_classes(image_files):
-    dataset = read_folder(image_files("val/a/1.png", "test/a/1.png"), "pets")
-    assert dataset.class_names == ("test", "val")
+def test_splits_without_a_training_split_are_refused(image_files):
+    root = image_files("val/a/1.png", "test/a/1.png")
+    message = refusal(root)
+    assert f"{root} has the splits test, val but no train folder" in message
+    assert f"give one split by itself, such as {root / 'test'}" in message
 
 
 def test_hidden_files_and_folders_are_passed_over(image_files):
@@ -112,10 +117,12 @@ def test_empty_classes_are_listed(image_files):
     assert message.endswith("\n  cow\n  emu\nfill or remove these folders")
 
 
-def test_an_empty_class_in_a_split(image_files):
+def test_an_empty_class_in_a_split_has_no_images_there(image_files):
     root = image_files("train/cat/1.png", "train/dog/1.png", "val/cat/1.png")
     (root / "val" / "dog").mkdir()
-    assert refusal(root).startswith(f"{root / 'val'} has classes without images")
+    dataset = read_folder(root, "pets")
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.labels[dataset.splits == "val"].tolist() == [0]
 
 
 def test_one_class_can_be_evaluated_on(image_files):
@@ -206,3 +213,102 @@ def test_a_link_back_into_the_data_is_refused(image_files):
     root = image_files("cat/1.png", "dog/1.png")
     (root / "loop").symlink_to(root)
     assert "is a link that leads back to" in refusal(root)
+
+
+NFC, NFD = "\u00e9clair", "e\u0301clair"
+# What stands in the folders, {path: true class}; what the refusal names, or None if it is read.
+TWO = {"train/cat/1.png": "cat", "train/dog/1.png": "dog"}
+ODD_SPLITS = {
+    "val lacks the first class": (TWO | {"val/dog/1.png": "dog"}, None),
+    "val lacks a class in the middle": (
+        {f"train/{c}/1.png": c for c in "abc"} | {"val/a/1.png": "a", "val/c/1.png": "c"}, None,
+    ),
+    "val and test lack different classes": (
+        {f"train/{c}/1.png": c for c in "abc"}
+        | {"val/b/1.png": "b", "test/c/1.png": "c", "test/a/1.png": "a"}, None,
+    ),
+    "an extra class that sorts first": (TWO | {"val/ant/1.png": "ant"}, ["ant"]),
+    "an extra class in test": (TWO | {"test/cat/1.png": "cat", "test/eel/1.png": "eel"}, ["eel"]),
+    "a renamed class": (TWO | {"val/cats/1.png": "cat", "val/dog/1.png": "dog"},
+                        ["'cats': did you mean 'cat'?"]),
+    "a hidden class": (TWO | {"val/.cat/1.png": "cat", "val/dog/1.png": "dog"}, None),
+    "an empty class in val": (TWO | {"val/cat/": "", "val/dog/1.png": "dog"}, None),
+    "an empty class in train": (
+        {"train/ant/": "", **TWO, "val/dog/1.png": "dog"}, ["without images", "ant"],
+    ),
+    "an empty extra class": (TWO | {"val/ant/": "", "val/dog/1.png": "dog"}, ["ant"]),
+    "another case": (TWO | {"val/Cat/1.png": "cat", "val/dog/1.png": "dog"},
+                     ["'Cat': did you mean 'cat'?"]),
+    "both cases in train": (
+        {"train/A/1.png": "A", "train/a/1.png": "a", "val/a/1.png": "a", "test/A/1.png": "A"},
+        None,
+    ),
+    "a composed and a decomposed accent": (
+        {f"train/{NFC}/1.png": NFC, "train/zoo/1.png": "zoo", f"val/{NFD}/1.png": NFC}, None,
+    ),
+    "both accents in one split": (
+        {f"train/{NFC}/1.png": NFC, f"train/{NFD}/2.png": NFC, "train/zoo/1.png": "zoo"},
+        ["two folders named", "'\\xe9clair'", "'e\\u0301clair'"],
+    ),
+    "a letter of another alphabet": (
+        TWO | {"val/c\u0430t/1.png": "cat", "val/dog/1.png": "dog"},
+        ["did you mean 'cat'? (U+0430 is not U+0061)"],
+    ),
+    "a blank after the name": (TWO | {"val/cat /1.png": "cat"}, ["'cat ': did you mean 'cat'?"]),
+    "10 before 2": (
+        {f"train/{c}/1.png": c for c in ("2", "10", "1")}
+        | {"val/2/1.png": "2", "val/10/1.png": "10", "test/2/1.png": "2"}, None,
+    ),
+    "2 and 02": ({"train/2/1.png": "2", "train/3/1.png": "3", "val/02/1.png": "2"}, ["02"]),
+    "train missing": ({"val/cat/1.png": "cat", "test/dog/1.png": "dog"}, ["no train folder"]),
+    "train forgotten beside class folders": (
+        {"cat/1.png": "cat", "dog/1.png": "dog", "test/cat/1.png": "cat"},
+        ["the splits test beside class folders (cat, dog)"],
+    ),
+    "an image beside the classes of train": (
+        TWO | {"train/loose.png": "cat", "val/cat/1.png": "cat"},
+        ["holds images beside its class folders"],
+    ),
+    "validation in two folders": (
+        TWO | {"val/cat/1.png": "cat", "valid/dog/1.png": "dog"}, ["mean the same split"],
+    ),
+    "capitals and sorting by a language": (
+        {f"train/{c}/1.png": c for c in ("b", "A", "\u00e4", "Z")}
+        | {"val/\u00e4/1.png": "\u00e4", "val/b/1.png": "b", "val/Z/1.png": "Z"}, None,
+    ),
+    "a class one folder too deep": (
+        TWO | {"val/val/cat/1.png": "cat", "val/val/dog/1.png": "dog"}, ["val"],
+    ),
+}  # fmt: skip
+
+
+def colour_of(name):
+    return tuple(unicodedata.normalize("NFC", name).encode()[:3].ljust(3, b"~"))
+
+
+@pytest.mark.parametrize("odd", ODD_SPLITS)
+def test_an_odd_split_is_right_by_name_or_refused_with_the_difference(odd, tmp_path):
+    """No label is ever shifted: the colour of an image says which class it was put in."""
+    files, refused = ODD_SPLITS[odd]
+    assert len(ODD_SPLITS) >= 20
+    for path, name in files.items():
+        file = tmp_path / "data" / path
+        (file if not name else file.parent).mkdir(parents=True, exist_ok=True)
+        if name:
+            Image.new("RGB", (4, 4), colour_of(name)).save(file)
+    root = tmp_path / "data"
+    if refused is not None:
+        message = refusal(root)
+        assert all(part in message for part in refused), message
+        return
+    dataset = read_folder(root, "odd")
+    visible = {path: name for path, name in files.items() if name and "/." not in path}
+    assert len(dataset) == len(visible)
+    shifted = [
+        path
+        for i, path in enumerate(dataset.paths)
+        if colour_of(dataset.class_names[dataset.labels[i]])
+        != tuple(np.asarray(dataset.image(i, 3))[0, 0].tolist())
+    ]
+    assert shifted == []
+    assert set(dataset.class_names) == {unicodedata.normalize("NFC", n) for n in visible.values()}

@@ -1,0 +1,107 @@
+"""`convscope import`: weights from elsewhere become a run."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from convscope.runs.imported import Imported
+
+OFFICIAL = "imagenet"
+
+
+def import_weights(
+    weights: Annotated[
+        str,
+        typer.Argument(
+            metavar="WEIGHTS",
+            help="A file by torch.save, safetensors, Keras or NumPy; or imagenet: the official.",
+        ),
+    ],
+    model: Annotated[str, typer.Option(help="The network they are of: see `convscope models`.")],
+    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    headless: Annotated[
+        bool, typer.Option("--headless", help="The trunk alone, without the dense layers.")
+    ] = False,
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            help="What the network was trained to see: imagenet, caffe-bgr, minus-one-to-one, "
+            "unit; by default what such files usually need."
+        ),
+    ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(help="Class names: one a line, a JSON list or Keras' class index."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="An option of the network: head=[256].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Read the weights of others into a run, without running anything that is in their file."""
+    from convscope.cli.train import parse_settings
+    from convscope.runs.imported import check_free, write_imported
+    from convscope.runs.imported import import_weights as imported_from
+
+    check_free(out)
+    options = parse_settings(settings or [])
+    path = _official(model) if weights == OFFICIAL else Path(weights)
+    if weights == OFFICIAL and preprocess is None:
+        preprocess = "imagenet"  # known, not assumed: they are torchvision's
+    found = imported_from(
+        path, model, headless=headless, preprocessing=preprocess, classes=classes, options=options
+    )
+    write_imported(out, found)
+    if as_json:
+        print(json.dumps({"run": str(out), **found.as_json()}, ensure_ascii=False))
+        return
+    _print(found, out)
+
+
+def _official(model: str) -> Path:
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
+    from convscope.weights.official import official
+
+    errors = Console(stderr=True)
+    columns: tuple[Any, ...] = (
+        *Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task("downloading", total=None)
+        return official(
+            model, lambda name, done, total: bar.update(task, completed=done, total=total)
+        )
+
+
+def _print(found: "Imported", out: Path) -> None:
+    preprocess, names = found.classifier.preprocess, found.classifier.class_names
+    sure = " (assumed: say --preprocess to be sure)" if found.assumed else ""
+    shape = " x ".join(map(str, (preprocess.channels, *preprocess.size)))
+    total = len(found.fit.matched) + len(found.fit.unexpected)
+    lines = [
+        f"{found.source} · {found.format} · SHA-256 {found.sha256[:12]}...",
+        f"{found.model.name}{' without its head' if names is None else ''} · input {shape}",
+        f"{len(found.fit.matched)} of the file's {total} tensors, all that the network has",
+    ]
+    if found.fit.unexpected:
+        lines.append(f"left over: {', '.join(found.fit.unexpected)}")
+    lines.append(f"preprocessing: {found.preprocessing}{sure}")
+    if found.flipped:
+        lines.append("the first convolution was turned from BGR to RGB: the run takes RGB images")
+    lines += [f"{note[0].upper()}{note[1:]}" for note in found.notes]
+    if names is not None:
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        lines.append(f"{len(names):,} classes: {shown}")
+    lines += [f"run folder: {out}", "", "next:", f"  convscope summary {out}"]
+    if names is not None:
+        lines.append(f"  convscope predict {out} YOUR_IMAGE.jpg")
+    lines += [
+        f"  convscope activations {out} YOUR_IMAGE.jpg",
+        f"  convscope train YOUR_CLASS_FOLDERS --weights {out}",
+    ]
+    print("\n".join(lines))

@@ -1,0 +1,249 @@
+"""Weights from elsewhere as a run folder: what was read, how it fits, and what was assumed."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from convscope.base.device import channels_last
+from convscope.base.download import sha256_of_file
+from convscope.base.errors import ConvscopeError, WeightsError
+from convscope.base.storage import make_folder, write_json, write_text
+from convscope.data.split import COLUMNS
+from convscope.nets.catalog import NETWORKS, Shape, build_module, find
+from convscope.nets.classifier import Classifier
+from convscope.runs.checkpoint import save_checkpoint
+from convscope.runs.environment import environment
+from convscope.runs.folder import FORMAT
+from convscope.training.events import Checkpoint
+from convscope.training.recipe import ModelSpec
+from convscope.training.state import Position, State
+from convscope.weights.fitting import (
+    Fit,
+    Translation,
+    fit,
+    layers,
+    load_into,
+    require,
+    translate,
+)
+from convscope.weights.foreign import Foreign, refusal
+from convscope.weights.reading import open_weights
+from convscope.weights.views import (
+    USUAL,
+    class_names_in,
+    preprocess_of,
+    read_rgb_instead,
+    view_named,
+)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A network with somebody else's weights, and how it came about.
+
+    Attributes:
+        classifier: the network, ready for RGB images; a trunk where `headless` was asked for.
+        model: how it is built.
+        source: the file.
+        sha256: of the file.
+        format: of the file, for people.
+        preprocessing: a name of `weights.views.VIEWS`.
+        assumed: whether that was not given but is what such files usually need.
+        flipped: whether the first convolution was turned from BGR to RGB.
+        fit: which tensors fit.
+        notes: what else was done.
+    """
+
+    classifier: Classifier
+    model: ModelSpec
+    source: Path
+    sha256: str
+    format: str
+    preprocessing: str
+    assumed: bool
+    flipped: bool
+    fit: Fit
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready: the content of `import.json`."""
+        names = self.classifier.class_names
+        return {
+            "source": self.source.name,
+            "sha256": self.sha256,
+            "format": self.format,
+            "model": self.model.model_dump(mode="json"),
+            "headless": names is None,
+            "input": [self.classifier.preprocess.channels, *self.classifier.preprocess.size],
+            "classes": None if names is None else len(names),
+            "preprocessing": self.preprocessing,
+            "preprocessing_assumed": self.assumed,
+            "first_convolution_turned_to_rgb": self.flipped,
+            "matched": list(self.fit.matched),
+            "missing": list(self.fit.missing),
+            "unexpected": list(self.fit.unexpected),
+            "notes": list(self.notes),
+        }
+
+
+def import_weights(
+    path: Path,
+    model: str,
+    *,
+    headless: bool = False,
+    preprocessing: str | None = None,
+    classes: Path | None = None,
+    options: dict[str, Any] | None = None,
+) -> Imported:
+    """Reads a file of weights into the network that it is of.
+
+    The number of classes is that of the file's last dense layer, the input's size follows from the
+    first one. Names, shapes and types are checked before any value is read.
+
+    Args:
+        path: the file; its format is told by its content.
+        model: a name of the catalog, or one's own as `package.module:function`.
+        headless: build the trunk alone; the file's dense layers are left over.
+        preprocessing: a name of `weights.views.VIEWS`; None takes the one that files with such
+            names usually need.
+        classes: a file of class names; None numbers them.
+        options: the network's own, such as `head`.
+
+    Raises:
+        WeightsError: the file cannot be read, or does not fit: everything that does not is listed.
+        ConvscopeError: an unknown model, option or preprocessing, or wrong class names.
+    """
+    spec = ModelSpec(name=model, options=options or {})
+    if preprocessing is not None:
+        view_named(preprocessing)
+    if headless and classes is not None:
+        raise ConvscopeError("--classes names what a head tells apart; --headless leaves it out")
+    with open_weights(path) as foreign:
+        translation, shape, num_classes = _described(foreign, spec, headless)
+        usual = "minus-one-to-one" if shape[0] == 1 else USUAL[translation.naming]
+        chosen = preprocessing or usual
+        view = view_named(chosen)
+        preprocess = preprocess_of(view, shape)
+        names = _class_names(classes, num_classes)
+        module = _built(spec, num_classes, shape, on_meta=True)
+        found = fit(translation, foreign.declared, module)
+        about = f"{model}{' without its head' if headless else ''}"
+        require(found, translation, foreign, about, headless=headless)
+        module = _with_memory(module, spec, num_classes, shape)
+        load_into(module, translation, found, foreign)
+        if view.bgr:
+            read_rgb_instead(module)
+        notes = (*foreign.notes, *translation.notes)
+        form = foreign.format
+    try:
+        digest = sha256_of_file(path)
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
+    return Imported(
+        classifier=Classifier(model, channels_last(module).eval(), preprocess, names),
+        model=spec, source=path, sha256=digest, format=form, preprocessing=chosen,
+        assumed=preprocessing is None, flipped=view.bgr, fit=found, notes=notes,
+    )  # fmt: skip
+
+
+def _class_names(path: Path | None, num_classes: int | None) -> tuple[str, ...] | None:
+    if num_classes is None:
+        return None
+    return class_names_in(path, num_classes) if path else tuple(map(str, range(num_classes)))
+
+
+def _described(
+    foreign: Foreign, spec: ModelSpec, headless: bool
+) -> tuple[Translation, Shape, int | None]:
+    """The file in the network's names; input shape and number of classes, as the file has them."""
+    own = find(spec.name).input_shape
+    module = _built(spec, 1000, own, on_meta=True)
+    translation = translate(foreign.declared, module)
+    convolutions = layers(module, nn.Conv2d)
+    first = translation.takes.get(f"{convolutions[0]}.weight") if convolutions else None
+    channels = first.shape[1] if first is not None and len(first.shape) == 4 else own[0]
+    if channels not in (1, 3):
+        raise refusal(
+            foreign.path,
+            f"its first convolution reads {channels} channels",
+            "give weights of a network for grey or RGB images",
+        )
+    if headless:
+        shape = (channels, own[1], own[2])
+        trunk = _built(spec, None, shape, on_meta=True)
+        return translate(foreign.declared, trunk), shape, None
+    side = translation.maps_side(module)
+    pools = sum(isinstance(part, nn.MaxPool2d | nn.AvgPool2d) for part in module.modules())
+    known = side is not None and spec.name in NETWORKS and side << pools <= 4096
+    rows, columns = (side << pools,) * 2 if side is not None and known else own[1:]
+    found = translation.num_classes(module)
+    return translation, (channels, rows, columns), found if found and found <= 1 << 20 else 1000
+
+
+def _built(spec: ModelSpec, num_classes: int | None, shape: Shape, *, on_meta: bool) -> nn.Module:
+    device = torch.device("meta" if on_meta and spec.name in NETWORKS else "cpu")
+    with torch.random.fork_rng(devices=[]), device:
+        return build_module(spec.name, num_classes=num_classes, input_shape=shape, **spec.options)
+
+
+def _with_memory(
+    module: nn.Module, spec: ModelSpec, num_classes: int | None, shape: Shape
+) -> nn.Module:
+    """`module` with memory for its values; one's own network is built anew, as it draws itself."""
+    if spec.name not in NETWORKS:
+        return _built(spec, num_classes, shape, on_meta=False)
+    module = module.to_empty(device="cpu")
+    for buffer in module.buffers():
+        buffer.zero_()
+    return module
+
+
+def write_imported(folder: Path, imported: Imported) -> None:
+    """Writes the run folder, whole or not at all; the commands that take a run take it.
+
+    Raises:
+        ConvscopeError: `folder` holds something already, or cannot be written.
+    """
+    check_free(folder)
+    room = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        make_folder(room)
+        _write(room, imported)
+        room.replace(folder)
+    except OSError as error:
+        raise ConvscopeError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def check_free(folder: Path) -> None:
+    """Sees to it that a run can be written to `folder`.
+
+    Raises:
+        ConvscopeError: it holds something, or is a file.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConvscopeError(f"{folder} exists already; choose another --out")
+
+
+def _write(room: Path, imported: Imported) -> None:
+    classifier = imported.classifier
+    tensors = {f"module.{name}": value for name, value in classifier.module.state_dict().items()}
+    checkpoint = Checkpoint(
+        state=State(Position(), tensors), classifier=classifier, recipe=None,
+        model=imported.model, best=True,
+    )  # fmt: skip
+    save_checkpoint(room / "checkpoints" / "best.safetensors", checkpoint, weights_only=True)
+    names = classifier.class_names
+    write_json(room / "classes.json", None if names is None else list(names))
+    write_json(room / "preprocess.json", classifier.preprocess.model_dump(mode="json"))
+    write_json(room / "environment.json", environment())
+    write_json(room / "import.json", imported.as_json())
+    # No image is known to have been trained on: the table that `evaluate` compares with is empty.
+    write_text(room / "split.csv", ",".join(COLUMNS) + "\n")
+    write_json(room / "run.json", {"format": FORMAT, "status": "imported"})

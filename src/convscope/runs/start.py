@@ -1,0 +1,100 @@
+"""What a run starts from: the weights of another run, of a file, or torchvision's official ones."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from convscope.base.download import sha256_of_file
+from convscope.base.errors import ConvscopeError, WeightsError
+from convscope.nets.classifier import Classifier
+from convscope.runs.checkpoint import load_checkpoint
+from convscope.runs.folder import best_path
+from convscope.runs.imported import Imported, import_weights
+from convscope.training.recipe import ModelSpec, Recipe, WeightsSpec
+from convscope.weights.official import official
+
+OFFICIAL = "imagenet"
+
+
+def starting_from(recipe: Recipe, source: str, model: str | None) -> tuple[Recipe, Classifier]:
+    """`recipe` with the weights, network, mean and std of `source`, and the classifier itself.
+
+    The network's input has the classifier's size, unless it is changed afterwards.
+
+    Args:
+        recipe: its own options of the model stay.
+        source: a run folder, a file of weights, or "imagenet".
+        model: the network's name; None takes the run's, or the recipe's for a file.
+
+    Raises:
+        ConvscopeError: there is nothing at `source`.
+        WeightsError: it cannot be read as weights of the network.
+    """
+    found = _read(source, model or recipe.model.name)
+    preprocess = found.classifier.preprocess
+    same = model in (None, found.model.name)
+    options = {**(found.model.options if same else {}), **recipe.model.options}
+    spec = recipe.model.model_copy(update={"name": model or found.model.name, "options": options})
+    data = {
+        "mean": preprocess.mean,
+        "std": preprocess.std,
+        "fit": preprocess.fit,
+        "size": preprocess.size[0],
+    }
+    update = {
+        "model": spec,
+        "weights": found.weights,
+        "data": recipe.data.model_copy(update=data),
+    }
+    return recipe.model_copy(update=update), found.classifier
+
+
+def initial_classifier(recipe: Recipe) -> Classifier:
+    """The classifier whose weights `recipe.weights` names.
+
+    Raises:
+        ConvscopeError: it is gone, or not the one that the recipe was made with.
+    """
+    if recipe.weights is None:
+        raise ValueError("the recipe starts from random weights")
+    found = _read(recipe.weights.source, recipe.model.name)
+    if found.weights.sha256 != recipe.weights.sha256:
+        raise ConvscopeError(
+            f"{recipe.weights.source} is not what the run started from: its weights have SHA-256 "
+            f"{found.weights.sha256}, then {recipe.weights.sha256}; put them back"
+        )
+    return found.classifier
+
+
+@dataclass(frozen=True)
+class _Found:
+    classifier: Classifier
+    model: ModelSpec
+    weights: WeightsSpec
+
+
+def _read(source: str, model: str) -> _Found:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        best = best_path(path)
+        stored = load_checkpoint(best)
+        weights = WeightsSpec(source=str(path.resolve()), sha256=sha256_of_file(best))
+        return _Found(stored.classifier(str(best)), stored.model, weights)
+    if source == OFFICIAL and not path.exists():
+        imported = import_weights(official(model), model, preprocessing="imagenet")
+        return _Found(
+            imported.classifier, imported.model, WeightsSpec(source=source, sha256=imported.sha256)
+        )
+    imported = _of_file(path, model)
+    weights = WeightsSpec(source=str(path.resolve()), sha256=imported.sha256)
+    return _Found(imported.classifier, imported.model, weights)
+
+
+def _of_file(path: Path, model: str) -> Imported:
+    """The whole network, or its trunk where the file has no head, or one of another shape."""
+    try:
+        return import_weights(path, model)
+    except WeightsError as error:
+        try:
+            return import_weights(path, model, headless=True)
+        except WeightsError:
+            raise error from None

@@ -1,0 +1,69 @@
+"""torchvision's official ImageNet weights: where they are, and by which hash they are believed.
+
+The publisher vouches for a file by the first eight digits of its SHA-256, which stand in its name.
+Of two files the whole SHA-256 is known here.
+"""
+
+from pathlib import Path
+
+from convscope.base.download import Progress, cache_folder, download, sha256_of_file
+from convscope.base.errors import DataError, WeightsError
+
+_ADDRESS = "https://download.pytorch.org/models/"
+FILES = {
+    "vgg11": "vgg11-8a719046.pth",
+    "vgg13": "vgg13-19584684.pth",
+    "vgg16": "vgg16-397923af.pth",
+    "vgg19": "vgg19-dcbb9e9d.pth",
+    "vgg11-bn": "vgg11_bn-6002323d.pth",
+    "vgg13-bn": "vgg13_bn-abd245e5.pth",
+    "vgg16-bn": "vgg16_bn-6c64b313.pth",
+    "vgg19-bn": "vgg19_bn-c79401a0.pth",
+}
+_KNOWN = {
+    "vgg16": "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    "vgg16-bn": "6c64b3138f2f4fcb3bcc4cafde11619c4f440eb1631787e93a682fd88305888a",
+}
+
+
+def _silent(name: str, done: int, total: int) -> None:
+    del name, done, total
+
+
+def official(name: str, progress: Progress = _silent) -> Path:
+    """The official ImageNet weights of a network: in the cache, or downloaded to it.
+
+    Args:
+        name: of a network, as `vgg16-bn`.
+        progress: is told name, bytes had and bytes in all.
+
+    Raises:
+        WeightsError: there are none for this network; they cannot be fetched (the message says
+            where to put the file by hand); or the file there is another one.
+    """
+    if name not in FILES:
+        raise WeightsError(
+            f"there are no official ImageNet weights of {name!r}; there are some of "
+            f"{', '.join(FILES)}"
+        )
+    path = cache_folder() / "weights" / FILES[name]
+    digest = _KNOWN.get(name) or path.stem.rsplit("-", 1)[1]
+    url = _ADDRESS + path.name
+    if not path.exists():
+        try:
+            download(url, path, digest, progress)
+        except DataError as error:
+            raise WeightsError(
+                f"{error}; without a network, fetch {url} elsewhere and put it at {path}"
+            ) from None
+        return path
+    try:
+        found = sha256_of_file(path)
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
+    if not found.startswith(digest):
+        raise WeightsError(
+            f"{path} has SHA-256 {found}, expected {digest}; delete it, or put the file from {url} "
+            "there"
+        )
+    return path
