@@ -25,6 +25,8 @@ _KERAS_LEAVES = {
     "kernel": "weight", "weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias",
     "moving_mean": "running_mean", "moving_variance": "running_var",
 }  # fmt: skip
+# The official VGG files are older than these names: block1_conv1/block1_conv1_W_1:0.
+_KERAS_1 = re.compile(r".*_([Wb])(_\d+)?")
 # Keras' batch norm adds 1e-3 to the variance, torch's 1e-5: the rest is put into the variance.
 _EPSILON = 1e-3 - 1e-5
 
@@ -261,6 +263,8 @@ def _keras_layers(declared: Mapping[str, Declared]) -> list[dict[str, str]] | No
             layer, part = "/".join(path[:-2]), leaf
         elif leaf in _KERAS_LEAVES:
             layer, part = "/".join(path[:-1]), _KERAS_LEAVES[leaf]
+        elif old := _KERAS_1.fullmatch(leaf):
+            layer, part = "/".join(path[:-1]), {"W": "weight", "b": "bias"}[old[1]]
         else:
             return None
         found.setdefault(layer, {})[part] = source

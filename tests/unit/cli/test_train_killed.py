@@ -90,7 +90,7 @@ def test_stopped_by_a_signal(tmp_path, whole, workers, number):
             taken, _ = survival.seconds_of(process.wait, 60)
             late.append(taken)
 
-    attempts = until_finished(run, stop, *EPOCHS, *WORKERS[workers], kills=5 if KILLS else 2)
+    attempts = until_finished(run, stop, *EPOCHS, *WORKERS[workers], kills=10 if KILLS else 2)
     survival.assert_little_repeated(attempts)
     print(f"{len(late)} stops, the longest took {max(late, default=0):.1f} s")
     assert max(late, default=0) < 20

@@ -1,5 +1,6 @@
 """Names and layouts of others, and what does not fit."""
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -169,6 +170,34 @@ def test_keras_arrays_are_turned_and_the_first_dense_layer_is_put_in_order(tmp_p
     for name, value in found.state_dict().items():
         torch.testing.assert_close(value, state[name], rtol=0, atol=1e-7)
     assert import_weights(tmp_path / "k.npz", NAME).preprocessing == "caffe-bgr"
+
+
+def test_the_names_of_the_official_keras_file(tmp_path):
+    """Keras 1 wrote them: a group a layer, and in it the layer's name again with W and b."""
+    theirs = module(shape=(3, 8, 8))
+    state = theirs.state_dict()
+    layers = ["block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2", "block3_conv1",
+              "block3_conv2"]  # fmt: skip
+    names = dict(zip(layers, [0, 3, 7, 10, 14, 17], strict=True))
+    with h5py.File(tmp_path / "k.h5", "w") as file:
+        file.create_group("block1_pool")
+        for layer, place in names.items():
+            kernel = state[f"features.{place}.weight"].numpy().transpose(2, 3, 1, 0)
+            file[f"{layer}/{layer}_W_1:0"] = kernel
+            file[f"{layer}/{layer}_b_1:0"] = state[f"features.{place}.bias"].numpy()
+        for layer, place in {"fc1": 0, "fc2": 3, "predictions": 6}.items():
+            file[f"{layer}/{layer}_W_1:0"] = state[f"classifier.{place}.weight"].numpy().T
+            file[f"{layer}/{layer}_b_1:0"] = state[f"classifier.{place}.bias"].numpy()
+    with pytest.raises(
+        WeightsError
+    ) as caught:  # a network with batch norm: those alone are missing
+        import_weights(tmp_path / "k.h5", NAME)
+    missing = [line for line in str(caught.value).splitlines() if "missing in the file" in line]
+    assert len(missing) == 4 * len(names) == len(str(caught.value).splitlines()) - 2
+    found = import_weights(tmp_path / "k.h5", NAME, options={"batch_norm": False})
+    assert found.preprocessing == "caffe-bgr"
+    assert not found.fit.missing
+    assert not found.fit.unexpected
 
 
 def test_layers_are_ordered_by_number():
