@@ -24,7 +24,7 @@ def load_initial(run: str | Path) -> nn.Module:
     """
     run = Path(run)
     stored, recipe = load_checkpoint(best_path(run)), read_recipe(run)
-    index, names = stored.position.stage, stored.class_names or ()
+    index = stored.position.stage
     stage = recipe.stages[index]
     if index > 0 and stage.start != "random":
         raise ConvscopeError(
@@ -37,6 +37,7 @@ def load_initial(run: str | Path) -> nn.Module:
         raise ConvscopeError(
             f"{run}: {stored.model.name} is your own network, and its code may have changed since"
         )
+    names = stored.class_names or ()
     with torch.random.fork_rng(devices=[]):
         module = initial_module(recipe, index, stored.preprocess, len(names))
     return module.eval()

@@ -188,9 +188,7 @@ def test_the_names_of_the_official_keras_file(tmp_path):
         for layer, place in {"fc1": 0, "fc2": 3, "predictions": 6}.items():
             file[f"{layer}/{layer}_W_1:0"] = state[f"classifier.{place}.weight"].numpy().T
             file[f"{layer}/{layer}_b_1:0"] = state[f"classifier.{place}.bias"].numpy()
-    with pytest.raises(
-        WeightsError
-    ) as caught:  # a network with batch norm: those alone are missing
+    with pytest.raises(WeightsError) as caught:  # the network has batch norm: the file has not
         import_weights(tmp_path / "k.h5", NAME)
     missing = [line for line in str(caught.value).splitlines() if "missing in the file" in line]
     assert len(missing) == 4 * len(names) == len(str(caught.value).splitlines()) - 2
