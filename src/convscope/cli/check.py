@@ -127,9 +127,10 @@ def _facts(found: "Check") -> list[str]:
             ),
         ]
     across, held = len(found.across()), len({pair.held_out for pair in found.near.pairs})
+    concerning = f", {_of(held, 'held-out image')} in them" if held else ""
     look_alike = (
-        f"look-alike  {_of(len(found.near.pairs), 'pair')} across splits, of "
-        f"{_of(held, 'held-out image')} (distance up to {found.near.limit:.2f})"
+        f"look-alike  {_of(len(found.near.pairs), 'pair')} across splits{concerning} "
+        f"(distance up to {found.near.limit:.2f})"
     )
     return [
         *lines,

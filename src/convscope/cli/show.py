@@ -71,6 +71,7 @@ class TerminalView:
         )  # fmt: skip
         self._task = self._bar.add_task("", total=1, note="")
         self._before: EpochEnded | None = None
+        self._resumed: Resumed | None = None
         self._printed = monotonic()
 
     def __enter__(self) -> Show:
@@ -84,7 +85,7 @@ class TerminalView:
         """Prints what `event` tells."""
         match event:
             case Resumed():
-                self._console.print(f"going on from step {event.step:,} (epoch {event.epoch + 1})")
+                self._resumed = event
             case Reading():
                 note = f"{event.done:,} of {event.total:,}"
                 self._update("reading images", event.done, event.total, note)
@@ -113,6 +114,9 @@ class TerminalView:
 
     def _stage(self, event: StageStarted) -> None:
         self._before = None
+        if (at := self._resumed) is not None:  # said once the data are found to be the same
+            self._console.print(f"going on from step {at.step:,} (epoch {at.epoch + 1})")
+            self._resumed = None
         name = (
             f" · stage {event.stage + 1} of {event.stages}: {event.name}"
             if event.stages > 1

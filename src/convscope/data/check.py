@@ -143,12 +143,13 @@ def check(dataset: Dataset, progress: Progress = lambda done, total: None) -> Ch
 
 
 def imbalance(found: Check) -> dict[str, Any] | None:
-    """The largest and the smallest class of the training split; None where there is no such split.
+    """The largest and the smallest class of the readable training images; None without any.
 
     `ratio` is None where the smallest class is empty; `share` is how often "always the largest
     class" would be right.
     """
-    train = found.counts()[:, 0]
+    labels = found.dataset.labels[(found.splits == "train") & found.looks.readable]
+    train = np.bincount(labels, minlength=len(found.dataset.class_names))
     if not train.sum():
         return None
     most, least = int(train.argmax()), int(train.argmin())
@@ -258,5 +259,5 @@ def _about_images(found: Check) -> list[str]:
             "`--set data.fit=pad` keeps whole images"
         )
     if conflicts := found.conflicts():
-        remarks.append(f"{len(conflicts):,} groups of equal images stand under different classes")
+        remarks.append(f"equal images stand under different classes: {len(conflicts):,} groups")
     return remarks

@@ -130,6 +130,8 @@ def differences(recorded: str, found: str) -> list[str]:
         _change("new", [path for path in now if path not in before]),
         _change("changed in content", [path for path in both if before[path][2] != now[path][2]]),
     ]
+    if any(lines[:2]):  # other images, other draws: what else differs follows from them
+        return [line for line in lines if line]
     for place, column in enumerate(COLUMNS[1:3]):
         lines.append(
             _change(

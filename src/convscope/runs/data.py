@@ -10,7 +10,7 @@ from convscope.base.storage import sha256_of
 from convscope.data.catalog import open_dataset
 from convscope.data.dataset import Dataset
 from convscope.data.split import SKIPPED, read_split_table
-from convscope.runs.folder import read_recipe
+from convscope.runs.folder import read_recipe, recorded_split
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,4 @@ def _same_images(dataset: Dataset, recorded: dict[str, tuple[str, str]]) -> bool
 
 
 def _recorded(run: Path) -> dict[str, tuple[str, str]]:
-    table = run / "split.csv"
-    try:
-        content = table.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {table}: {error.strerror or error}") from error
-    return read_split_table(content, str(table))
+    return read_split_table(recorded_split(run).encode(), str(run / "split.csv"))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from convscope.base.errors import ConvscopeError
-from convscope.base.storage import read_json, read_lines
+from convscope.base.storage import read_json, read_lines, sha256_of
 from convscope.nets.classifier import Classifier
 from convscope.runs.checkpoint import Stored, load_checkpoint
 from convscope.training.recipe import Recipe
@@ -93,6 +93,25 @@ def read_recipe(run: Path) -> Recipe:
             "evaluate and the like take --data"
         )
     return Recipe.parse(read_json(run / "recipe.json"), str(run / "recipe.json"))
+
+
+def recorded_split(run: Path) -> str:
+    """The run's `split.csv` as it was written.
+
+    Raises:
+        ConvscopeError: it is missing, cut off or changed.
+    """
+    table, status = run / "split.csv", read_status(run)
+    try:
+        content = table.read_bytes()
+    except OSError as error:
+        raise ConvscopeError(f"cannot read {table}: {error.strerror or error}") from error
+    if status.get("split_sha256", sha256_of(content)) != sha256_of(content):
+        raise ConvscopeError(
+            f"{table} is damaged: its SHA-256 is not the one in run.json; without it nobody can "
+            "tell which images were trained on"
+        )
+    return content.decode(errors="replace")
 
 
 def read_replay(run: Path) -> Replay:

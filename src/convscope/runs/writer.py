@@ -18,6 +18,7 @@ from convscope.base.storage import (
     make_folder,
     read_json,
     remove_leftovers,
+    sha256_of,
     write_bytes,
     write_json,
     write_text,
@@ -26,7 +27,14 @@ from convscope.data.split import differences
 from convscope.images.draw import contact_sheet
 from convscope.runs.checkpoint import save_checkpoint
 from convscope.runs.environment import changes, environment
-from convscope.runs.folder import FORMAT, last_checkpoint, read_recipe, read_replay, read_status
+from convscope.runs.folder import (
+    FORMAT,
+    last_checkpoint,
+    read_recipe,
+    read_replay,
+    read_status,
+    recorded_split,
+)
 from convscope.runs.tensorboard import Scalars
 from convscope.training.events import (
     Checkpoint,
@@ -70,6 +78,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         self._folder = folder
         self._new = recipe is not None
         self._rows: list[dict[str, Any]] = []
+        self._split = ""  # SHA-256 of split.csv
         self._scalars: Scalars | None = None
         self._lock = _claimed(folder) if self._new else _lock_of_run(folder)
         try:
@@ -94,8 +103,9 @@ class RunWriter(AbstractContextManager["RunWriter"]):
 
     def _continue(self) -> None:
         remove_leftovers(self._folder)
-        status = read_status(self._folder)["status"]
-        if status == "finished":
+        status = read_status(self._folder)
+        self._split = status.get("split_sha256", "")
+        if status["status"] == "finished":
             raise ConvscopeError(f"{self._folder} is finished; there is nothing to resume")
         self.recipe, self.replay = read_recipe(self._folder), read_replay(self._folder)
         stored = last_checkpoint(self._folder)
@@ -106,8 +116,11 @@ class RunWriter(AbstractContextManager["RunWriter"]):
                 f"{listing(stored.recipe.differences(self.recipe))}\n"
                 "put it back, or train anew with these settings"
             )
-        made = self._folder / "environment.json"
-        self.careful = changes(read_json(made), environment()) if made.exists() else []
+        try:
+            made = read_json(self._folder / "environment.json")
+        except ConvscopeError:
+            made = {}
+        self.careful = changes(made, environment()) if made else ["environment.json is unreadable"]
 
     def __enter__(self) -> "RunWriter":
         return self
@@ -161,7 +174,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
     def _prepared(self, event: Prepared) -> None:
         table = self._folder / "split.csv"
         if self.resume is not None:
-            recorded = table.read_bytes().decode(errors="replace")
+            recorded = recorded_split(self._folder)
             if recorded != event.split_table:
                 raise ConvscopeError(
                     f"the data are not those that {self._folder} was trained on:\n"
@@ -170,6 +183,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
                 )
             self._status("running")
             return
+        self._split = sha256_of(event.split_table.encode())
         self._status("running")
         self._write_recipe(event.recipe)
         write_json(self._folder / "environment.json", environment())
@@ -221,12 +235,16 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         )  # fmt: skip
 
     def _status(self, status: str, **more: Any) -> None:
+        if self._split:
+            more["split_sha256"] = self._split
         write_json(self._folder / "run.json", {"format": FORMAT, "status": status, **more})
 
 
 def _claimed(folder: Path) -> IO[str]:
     """The lock of a folder for a new run, which is made; it may hold what a killed one left."""
-    if folder.exists() and (not folder.is_dir() or not _holds_nothing(folder)):
+    if folder.exists() and not folder.is_dir():
+        raise ConvscopeError(f"{folder} is a file; choose another --out")
+    if folder.exists() and not _holds_nothing(folder):
         raise ConvscopeError(
             f"{folder} exists already; choose another --out, "
             f"or continue it with: convscope train --resume {folder}"
