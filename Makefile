@@ -23,10 +23,10 @@ demo: .venv/runtime
 
 test: check
 	@$(BIN)/python tools/get-corpora
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 quick: .venv/dev
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 check: .venv/dev
 	$(BIN)/ruff check .

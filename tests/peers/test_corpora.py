@@ -75,7 +75,8 @@ def test_the_command_says_something_of_every_file(tmp_path):
     files = [file for name in LEAST for file in images(name)]
     command = Path(sys.executable).with_name("convscope")
     run = tmp_path / "run"
-    train = ["train", "digits", "--epochs", "1", "--set", "model.options.head=[16]"]
+    small = ["--set", "model.options.head=[16]", "--set", "model.options.widths=[4,4,8]"]
+    train = ["train", "digits", "--epochs", "1", *small]
     subprocess.run([command, *train, "--out", run], check=True, capture_output=True)
     done = subprocess.run(
         [command, "predict", run, "-", "--format", "csv"],

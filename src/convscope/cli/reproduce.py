@@ -25,16 +25,18 @@ def reproduce(
 
     A second run that was stopped is continued; one that is finished is only compared.
     """
-    from convscope.base.storage import read_json
     from convscope.cli.show import TerminalView
     from convscope.cli.train import run_in
-    from convscope.runs.environment import changes, environment
+    from convscope.runs.environment import changes_since
     from convscope.runs.folder import read_recipe, read_replay, read_status
     from convscope.runs.reproduce import compared
 
     if read_status(run)["status"] != "finished":
         raise ConvscopeError(f"{run} is not finished; end it with: convscope train --resume {run}")
+    run = run.resolve()
     recipe, folder = read_recipe(run), out or run.with_name(f"{run.name}-reproduced")
+    if folder.resolve() == run:
+        raise ConvscopeError(f"--out {out} is the run itself; choose another folder")
     view = nullcontext(lambda event: None) if as_json else TerminalView()
     if not (folder / "run.json").exists():
         run_in(folder, recipe, replay=read_replay(run), view=view)
@@ -43,7 +45,7 @@ def reproduce(
     elif read_status(folder)["status"] != "finished":
         run_in(folder, None, view=view)
     parts = compared(run, folder)
-    differing = changes(read_json(run / "environment.json"), environment())
+    differing = changes_since(run / "environment.json")
     if as_json:
         rows = [{"part": p.part, "run": p.first, "again": p.second, "same": p.same} for p in parts]
         print(json.dumps({"run": str(folder), "parts": rows, "changes": differing}))

@@ -313,7 +313,7 @@ def _dry_run(recipe: "Recipe", folder: Path, *, json_log: bool) -> None:
                 break
         else:
             return
-    picture = folder.with_name(f"{folder.name}.dry-run.png")
+    picture = folder.resolve().with_name(f"{folder.name}.dry-run.png")
     write_bytes(picture, sample_picture(event))
     if not json_log:
         from convscope.cli.cards import dry_run_card

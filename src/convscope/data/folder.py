@@ -50,6 +50,7 @@ def read_folder(root: Path, name: str) -> Dataset:
             raise DataError(f"{twin} and {folder} mean the same split; keep one of them")
     if "train" not in found:
         _refuse_lost_train(root, folders, found)
+        _refuse_mixed_splits(folders)
         entries, classes, ignored = _classes(root, "")
     else:
         others = [f.name for f in folders if f not in found.values()]
@@ -186,11 +187,28 @@ def _refuse_lost_train(root: Path, folders: Sequence[Path], found: dict[str, Pat
         )
 
 
+def _refuse_mixed_splits(folders: Sequence[Path]) -> None:
+    """Stray images beside the class folders must not make classes of the splits.
+
+    Raises:
+        DataError: all folders have the names of splits, and one holds folders and images.
+    """
+    if not all(folder.name.lower() in SPLIT_FOLDERS for folder in folders):
+        return  # a class of trains, beside one of buses
+    for folder in folders:
+        if folder.name.lower() in SPLIT_FOLDERS and _folders(folder) and not _is_split(folder):
+            raise DataError(
+                f"{folder} has the name of a split and holds folders and images; put each image "
+                f"into the folder of its class, or rename {folder} where it is a class"
+            )
+
+
 def _is_split(folder: Path) -> bool:
     if folder.name.lower() not in SPLIT_FOLDERS or not _folders(folder):
         return False
     with os.scandir(folder) as entries:
-        return not any(Path(entry.name).suffix.lower() in SUFFIXES for entry in entries)
+        names = [entry.name for entry in entries if not _hidden(entry.name)]
+    return not any(Path(name).suffix.lower() in SUFFIXES for name in names)
 
 
 def _folders(root: Path) -> list[Path]:

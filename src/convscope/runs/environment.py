@@ -12,6 +12,8 @@ import torch
 
 from convscope import __version__
 from convscope.base.device import num_cpus
+from convscope.base.errors import ConvscopeError
+from convscope.base.storage import read_json
 
 _LIBRARIES = ("torch", "numpy", "pillow", "simplejpeg", "safetensors", "scikit-learn")
 
@@ -41,6 +43,17 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     libraries = before.get("libraries", {}), now.get("libraries", {})
     pairs += [(name, libraries[0].get(name), libraries[1].get(name)) for name in _LIBRARIES]
     return [f"{name}: {now} instead of {then}" for name, then, now in pairs if then != now]
+
+
+def changes_since(path: Path) -> list[str]:
+    """`changes` from the environment that `path` (`environment.json`) tells of to this one's."""
+    try:
+        before = read_json(path)
+    except ConvscopeError:
+        before = None
+    if not isinstance(before, dict) or not isinstance(before.get("libraries"), dict):
+        return [f"{path} cannot be read: what the run was made with is not known"]
+    return changes(before, environment())
 
 
 def _commit() -> str | None:

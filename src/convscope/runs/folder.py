@@ -74,6 +74,8 @@ def read_status(run: Path) -> dict[str, Any]:
         what = "is no run folder (it has no run.json)" if run.is_dir() else "does not exist"
         raise ConvscopeError(f"{run} {what}; give a folder that `convscope train` wrote")
     status = read_json(run / "run.json")
+    if not isinstance(status, dict) or not isinstance(status.get("status"), str):
+        raise ConvscopeError(f"{run / 'run.json'} is damaged: it does not tell the run's status")
     if status.get("format") != FORMAT:
         raise ConvscopeError(
             f"{run} has format {status.get('format')}; this version of convscope reads {FORMAT}"

@@ -54,6 +54,7 @@ class Imported:
         format: of the file, for people.
         preprocessing: a name of `weights.views.VIEWS`.
         assumed: whether that was not given but is what such files usually need.
+        named: whether class names were given; else they are numbers.
         flipped: whether the first convolution was turned from BGR to RGB.
         fit: which tensors fit.
         notes: what else was done.
@@ -66,6 +67,7 @@ class Imported:
     format: str
     preprocessing: str
     assumed: bool
+    named: bool
     flipped: bool
     fit: Fit
     notes: tuple[str, ...]
@@ -81,6 +83,7 @@ class Imported:
             "headless": names is None,
             "input": [self.classifier.preprocess.channels, *self.classifier.preprocess.size],
             "classes": None if names is None else len(names),
+            "classes_named": self.named,
             "preprocessing": self.preprocessing,
             "preprocessing_assumed": self.assumed,
             "first_convolution_turned_to_rgb": self.flipped,
@@ -147,7 +150,8 @@ def import_weights(
     return Imported(
         classifier=Classifier(model, channels_last(module).eval(), preprocess, names),
         model=spec, source=path, sha256=digest, format=form, preprocessing=chosen,
-        assumed=preprocessing is None, flipped=view.bgr, fit=found, notes=notes,
+        assumed=preprocessing is None, named=classes is not None, flipped=view.bgr, fit=found,
+        notes=notes,
     )  # fmt: skip
 
 
@@ -163,7 +167,7 @@ def _described(
     """The file in the network's names; input shape and number of classes, as the file has them."""
     own = find(spec.name).input_shape
     module = _built(spec, 1000, own, on_meta=True)
-    translation = translate(foreign.declared, module)
+    translation = translate(foreign, module)
     convolutions = layers(module, nn.Conv2d)
     first = translation.takes.get(f"{convolutions[0]}.weight") if convolutions else None
     channels = first.shape[1] if first is not None and len(first.shape) == 4 else own[0]
@@ -176,7 +180,7 @@ def _described(
     if headless:
         shape = (channels, own[1], own[2])
         trunk = _built(spec, None, shape, on_meta=True)
-        return translate(foreign.declared, trunk), shape, None
+        return translate(foreign, trunk), shape, None
     side = translation.maps_side(module)
     pools = sum(isinstance(part, nn.MaxPool2d | nn.AvgPool2d) for part in module.modules())
     known = side is not None and spec.name in NETWORKS and side << pools <= 4096
@@ -209,6 +213,7 @@ def write_imported(folder: Path, imported: Imported) -> None:
     Raises:
         ConvscopeError: `folder` holds something already, or cannot be written.
     """
+    folder = folder.resolve()
     check_free(folder)
     room = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:

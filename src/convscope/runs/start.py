@@ -1,15 +1,17 @@
 """What a run starts from: the weights of another run, of a file, or torchvision's official ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convscope.base.download import sha256_of_file
 from convscope.base.errors import ConvscopeError, WeightsError
+from convscope.base.storage import read_json
 from convscope.nets.classifier import Classifier
 from convscope.runs.checkpoint import load_checkpoint
 from convscope.runs.folder import best_path
 from convscope.runs.imported import Imported, import_weights
 from convscope.training.recipe import ModelSpec, Recipe, WeightsSpec
+from convscope.training.transfer import ALL_BUT_LAST
 from convscope.weights.official import official
 
 OFFICIAL = "imagenet"
@@ -33,6 +35,8 @@ def starting_from(recipe: Recipe, source: str, model: str | None) -> tuple[Recip
     preprocess = found.classifier.preprocess
     same = model in (None, found.model.name)
     options = {**(found.model.options if same else {}), **recipe.model.options}
+    if ALL_BUT_LAST in recipe.freeze and (model or found.model.name).startswith("vgg"):
+        options["head"] = []  # one dense layer to train, instead of the last of three
     spec = recipe.model.model_copy(update={"name": model or found.model.name, "options": options})
     data = {
         "mean": preprocess.mean,
@@ -78,15 +82,21 @@ def _read(source: str, model: str) -> _Found:
         best = best_path(path)
         stored = load_checkpoint(best)
         weights = WeightsSpec(source=str(path.resolve()), sha256=sha256_of_file(best))
-        return _Found(stored.classifier(str(best)), stored.model, weights)
+        about = path / "import.json"
+        named = not about.exists() or read_json(about).get("classes_named", False)
+        return _Found(_known(stored.classifier(str(best)), named=named), stored.model, weights)
     if source == OFFICIAL and not path.exists():
         imported = import_weights(official(model), model, preprocessing="imagenet")
-        return _Found(
-            imported.classifier, imported.model, WeightsSpec(source=source, sha256=imported.sha256)
-        )
+        weights = WeightsSpec(source=source, sha256=imported.sha256)
+        return _Found(_known(imported.classifier, named=False), imported.model, weights)
     imported = _of_file(path, model)
     weights = WeightsSpec(source=str(path.resolve()), sha256=imported.sha256)
-    return _Found(imported.classifier, imported.model, weights)
+    return _Found(_known(imported.classifier, named=False), imported.model, weights)
+
+
+def _known(classifier: Classifier, *, named: bool) -> Classifier:
+    """Class names that only number the rows of a head must not meet classes called 0, 1, 2."""
+    return classifier if named else replace(classifier, class_names=None)
 
 
 def _of_file(path: Path, model: str) -> Imported:

@@ -16,7 +16,6 @@ from convscope.base.storage import (
     append_line,
     lock,
     make_folder,
-    read_json,
     remove_leftovers,
     sha256_of,
     write_bytes,
@@ -26,7 +25,7 @@ from convscope.base.storage import (
 from convscope.data.split import differences
 from convscope.images.draw import contact_sheet
 from convscope.runs.checkpoint import save_checkpoint
-from convscope.runs.environment import changes, environment
+from convscope.runs.environment import changes_since, environment
 from convscope.runs.folder import (
     FORMAT,
     last_checkpoint,
@@ -80,6 +79,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         self._rows: list[dict[str, Any]] = []
         self._split = ""  # SHA-256 of split.csv
         self._scalars: Scalars | None = None
+        self._was_there = folder.exists()
         self._lock = _claimed(folder) if self._new else _lock_of_run(folder)
         try:
             if recipe is not None:
@@ -95,6 +95,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
 
     def _begin(self) -> None:
         self._write_recipe(self.recipe)
+        (self._folder / "plan.jsonl").unlink(missing_ok=True)
         for step, total in self.replay.plans:
             append_line(self._folder / "plan.jsonl", json.dumps({"step": step, "total": total}))
         if self.replay.ended is not None:
@@ -116,11 +117,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
                 f"{listing(stored.recipe.differences(self.recipe))}\n"
                 "put it back, or train anew with these settings"
             )
-        try:
-            made = read_json(self._folder / "environment.json")
-        except ConvscopeError:
-            made = {}
-        self.careful = changes(made, environment()) if made else ["environment.json is unreadable"]
+        self.careful = changes_since(self._folder / "environment.json")
 
     def __enter__(self) -> "RunWriter":
         return self
@@ -134,6 +131,8 @@ class RunWriter(AbstractContextManager["RunWriter"]):
                 if self._new and not list((self._folder / "checkpoints").glob("*.safetensors")):
                     # Nothing was trained: a folder that cannot be used is in the way.
                     shutil.rmtree(self._folder, ignore_errors=True)
+                    if self._was_there:
+                        make_folder(self._folder)
                 elif kind is not None:
                     with contextlib.suppress(ConvscopeError):
                         stopped = kind is not None and not issubclass(kind, Exception)
@@ -222,8 +221,8 @@ class RunWriter(AbstractContextManager["RunWriter"]):
             save_checkpoint(checkpoints / "best.safetensors", event, weights_only=True)
             preprocess = event.classifier.preprocess.model_dump(mode="json")
             write_json(self._folder / "preprocess.json", preprocess)
-        # Last: a crash before this repeats the steps since the checkpoint before, and writes the
-        # same best weights again.
+        # Last: a crash before this repeats the steps since the checkpoint before, and a run by
+        # epochs writes the same best weights again.
         save_checkpoint(checkpoints / "last.safetensors", event, weights_only=False)
 
     def _finished(self, event: Finished) -> None:
@@ -254,8 +253,9 @@ def _claimed(folder: Path) -> IO[str]:
 
 
 def _holds_nothing(folder: Path) -> bool:
-    early = {LOCK, "recipe.json", "plan.jsonl"}
-    return all(p.name in early or p.suffix == ".tmp" for p in folder.iterdir())
+    early, there = {LOCK, "recipe.json", "plan.jsonl"}, {p.name for p in folder.iterdir()}
+    ours = all(name in early or name.endswith(".tmp") for name in there)
+    return not there or (LOCK in there and ours)
 
 
 def _lock_of_run(folder: Path) -> IO[str]:

@@ -91,10 +91,8 @@ def linear_probe(source: str, model: str | None = None) -> Recipe:
     Source: Alain & Bengio 2016, "Understanding intermediate layers using linear classifier probes".
     """
     recipe = finetune(source, model)
-    options = {"head": []} if recipe.model.name.startswith("vgg") else {}
     update = {
         "name": "linear-probe",
-        "model": recipe.model.model_copy(update={"options": options}),
         "optim": Optim(name="adamw", learning_rate=1e-3, weight_decay=0.01),
         "freeze": (ALL_BUT_LAST,),
     }

@@ -1,6 +1,7 @@
 """ZIP files of strangers: how members are found without unpacking anything."""
 
 import io
+import lzma
 import struct
 import zipfile
 import zlib
@@ -12,6 +13,9 @@ from convscope.weights.foreign import DAMAGED, MOST_TENSORS, UnacceptableError, 
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _LARGEST_READ = 4 << 20
+
+# What zipfile and the decompressors raise on damaged members.
+UNPACKING = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,6 @@ def beginning(archive: zipfile.ZipFile, info: zipfile.ZipInfo, length: int) -> b
     try:
         with archive.open(info) as member:
             return member.read(length)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
+    except (*UNPACKING, ValueError, RuntimeError) as error:
         name = printable(info.filename)
         raise UnacceptableError(f"{name} in it cannot be unpacked ({error})", DAMAGED) from None

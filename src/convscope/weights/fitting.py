@@ -102,10 +102,11 @@ def layers(module: nn.Module, kind: type[nn.Module]) -> list[str]:
     return [name for name, part in module.named_modules() if isinstance(part, kind)]
 
 
-def translate(declared: Mapping[str, Declared], module: nn.Module) -> Translation:
+def translate(foreign: Foreign, module: nn.Module) -> Translation:
     """The tensors of a file in the names and layouts of `module`."""
-    own = set(module.state_dict())
-    if own & declared.keys() or any(_timm(name) is not None for name in declared):
+    own, declared = set(module.state_dict()), foreign.declared
+    known = own & declared.keys() or any(_timm(name) is not None for name in declared)
+    if known or foreign.format.startswith(("torch", "safetensors")):
         return _from_torch(declared, module)
     return _from_keras(declared, module) or _from_torch(declared, module)
 
@@ -247,7 +248,9 @@ def _from_keras(declared: Mapping[str, Declared], module: nn.Module) -> Translat
                 )
                 takes[name] = Take(source, shape, change, kind is nn.Linear)
     turned = any(take.change is not _same for take in takes.values())
-    notes = ["Keras' layouts were turned into torch's"] if turned else []
+    notes = ["layers were taken in the order of their names and numbers"]
+    if turned:
+        notes.append("Keras' layouts were turned into torch's")
     if any(take.change is _with_epsilon for take in takes.values()):
         notes.append("0.00099 was added to each variance: Keras' batch norm has epsilon 0.001")
     return Translation("keras", takes, tuple(notes))

@@ -3,7 +3,6 @@
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
@@ -16,7 +15,7 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
-from convscope.weights.archive import beginning
+from convscope.weights.archive import UNPACKING, beginning
 from convscope.weights.foreign import (
     DAMAGED,
     MOST_TENSORS,
@@ -64,7 +63,7 @@ def read_npz(archive: zipfile.ZipFile, named: Mapping[str, zipfile.ZipInfo]) -> 
                 while done < len(view) and (part := member.read(min(1 << 22, len(view) - done))):
                     view[done : done + len(part)] = np.frombuffer(part, np.uint8)
                     done += len(part)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        except UNPACKING as error:
             raise UnacceptableError(
                 f"{printable(name)} cannot be read ({error})", DAMAGED
             ) from None

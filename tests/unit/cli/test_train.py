@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import signal
 import subprocess
 import time
 
@@ -60,49 +59,6 @@ def test_an_existing_run_is_not_overwritten(convscope, trained):
     assert done.returncode == 2
     assert "exists already" in done.stderr
     assert (trained / "run.json").read_text() == before
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_and_resumed(tmp_path, convscope, number):
-    run = tmp_path / "run"
-    command = [COMMAND, "train", "digits", "--epochs", "12", "--out", run, *QUICK, "--json-log"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as job:
-        for line in job.stdout:
-            if json.loads(line)["event"] == "epoch":
-                break
-        job.send_signal(number)
-        rest, message = job.communicate(timeout=30)
-    assert job.returncode == 128 + number
-    assert f"continue with: convscope train --resume {run}" in message
-    step = json.loads(rest.splitlines()[-1])["step"]
-    done = convscope("train", "--resume", run, "--json-log")
-    events = lines(done)
-    assert done.returncode == 0, done.stderr
-    assert events[0]["event"] == "resumed"
-    assert events[0]["step"] == step > 0
-    assert events[-1]["event"] == "finished"
-    rows = table(run / "metrics.csv")
-    assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
-    again = convscope("train", "--resume", run)
-    assert again.returncode == 2
-    assert "is finished; there is nothing to resume" in again.stderr
-
-
-def test_changed_images_are_refused_on_resume(tmp_path, convscope):
-    data = class_folders(tmp_path / "data", ["cat", "dog"], 12)
-    run = tmp_path / "run"
-    command = [COMMAND, "train", data, "--epochs", "500", "--out", run, *QUICK, "--json-log"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as job:
-        while '"epoch"' not in job.stdout.readline():
-            pass
-        job.send_signal(signal.SIGINT)
-        job.communicate(timeout=30)
-    Image.new("RGB", (32, 32), "red").save(data / "cat" / "0.png")
-    done = convscope("train", "--resume", run)
-    assert done.returncode == 2
-    assert "1 changed in content (cat/0.png)" in done.stderr
 
 
 def test_dry_run_shows_everything_and_writes_only_the_picture(tmp_path, convscope):

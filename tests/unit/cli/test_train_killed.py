@@ -100,7 +100,7 @@ def test_stopped_by_a_signal(tmp_path, whole, workers, number):
 
 
 def test_a_time_budget_is_replayed(tmp_path):
-    options = ("--time", "12s", "--set", "save_seconds=2")
+    options = ("--time", "8s", "--set", "save_seconds=1")
     run, again = tmp_path / "run", tmp_path / "again"
 
     def stop(process, count):

@@ -195,6 +195,9 @@ def test_a_run_is_reproduced_and_a_changed_one_is_not(stopped, convscope, tmp_pa
     assert done.returncode == 2
     assert "is not finished" in done.stderr
     assert convscope("train", "--resume", run).returncode == 0
+    again = convscope("train", "--resume", run)
+    assert again.returncode == 2
+    assert "is finished; there is nothing to resume" in again.stderr
     done = convscope("reproduce", run, "--json")
     assert done.returncode == 0, done.stderr
     assert all(part["same"] for part in json.loads(done.stdout)["parts"])
@@ -205,3 +208,54 @@ def test_a_run_is_reproduced_and_a_changed_one_is_not(stopped, convscope, tmp_pa
     assert "figures of every epoch" in done.stdout
     assert "differs" in done.stdout
     assert "not reproduced" in done.stdout
+
+
+def test_a_folder_with_files_of_ones_own_is_left_alone(stopped, convscope, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "recipe.json").write_text("{}")
+    done = convscope("train", stopped[0], "--epochs", 1, "--out", mine)
+    assert done.returncode == 2
+    assert "exists already" in done.stderr
+    assert (mine / "recipe.json").read_text() == "{}"
+    (tmp_path / "empty").mkdir()
+    done = convscope("train", stopped[0], "--freeze", "none", "--out", tmp_path / "empty")
+    assert done.returncode == 2
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_run_is_not_compared_with_itself(stopped, convscope, tmp_path):
+    run = shutil.copytree(stopped[1], tmp_path / "run")
+    write_json(run / "run.json", {"format": 1, "status": "finished"})
+    done = convscope("reproduce", run, "--out", run)
+    assert done.returncode == 2
+    assert "is the run itself" in done.stderr
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"format": 1}', '{"format": 1, "status": 3}'])
+def test_a_damaged_status_is_told(stopped, convscope, tmp_path, content):
+    run = shutil.copytree(stopped[1], tmp_path / "run")
+    (run / "run.json").write_text(content)
+    for command in (("train", "--resume", run), ("evaluate", run), ("reproduce", run)):
+        done = convscope(*command)
+        assert done.returncode == 2
+        assert "run.json is damaged" in done.stderr
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", ""])
+def test_a_damaged_environment_is_told_and_no_obstacle(stopped, convscope, tmp_path, content):
+    run = shutil.copytree(stopped[1], tmp_path / "run")
+    (run / "environment.json").write_text(content)
+    done = convscope("train", "--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert "environment.json cannot be read" in done.stderr
+
+
+def test_a_cut_split_table_is_noticed(stopped, convscope, tmp_path):
+    run = shutil.copytree(stopped[1], tmp_path / "run")
+    lines = (run / "split.csv").read_text().splitlines(keepends=True)
+    (run / "split.csv").write_text("".join(lines[:20]))
+    for command in (("train", "--resume", run), ("evaluate", run)):
+        done = convscope(*command)
+        assert done.returncode == 2
+        assert "split.csv is damaged" in done.stderr or "no finished epoch" in done.stderr

@@ -137,3 +137,39 @@ def test_the_official_weights_offline_say_where_to_put_them(tmp_path, convscope,
     place = tmp_path / "cache" / "weights" / "vgg16-397923af.pth"
     assert f"put it at {place}" in done.stderr
     assert "https://download.pytorch.org/models/vgg16-397923af.pth" in done.stderr
+
+
+def test_numbers_for_names_meet_no_classes_called_by_numbers(tmp_path, convscope):
+    """An import without class names numbers its classes; 0 and 1 of the data are others."""
+    network = build_module("vgg11", num_classes=3, input_shape=(3, 32, 32), head=[4], init="he")
+    path = tmp_path / "w.safetensors"
+    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, path)
+    done = convscope(
+        "import", path, "--model", "vgg11", "--set", "head=[4]", "--out", tmp_path / "imported"
+    )
+    assert done.returncode == 0, done.stderr
+    data = colours(tmp_path / "data", ["green", "red"], count=6)
+    (data / "green").rename(data / "0")
+    (data / "red").rename(data / "1")
+    done = convscope(
+        "train", data, "--weights", tmp_path / "imported", *QUICK, "--epochs", 1,
+        "--set", "optim.learning_rate=1e-30", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "classes kept by name" not in done.stdout
+    assert not weights(tmp_path / "run", "last")["classifier.3.weight"].abs().gt(1e-20).any()
+
+
+def test_a_linear_probe_of_another_family(tmp_path, convscope):
+    data = colours(tmp_path / "data", ["green", "red"])
+    small = ("--set", "model.options.hidden=[4]")
+    done = convscope(
+        "train", data, "--model", "mlp", *small, *QUICK, "--epochs", 1, "--out", tmp_path / "mlp"
+    )
+    assert done.returncode == 0, done.stderr
+    done = convscope(
+        "train", data, "--weights", tmp_path / "mlp", "--recipe", "linear-probe", *QUICK,
+        "--epochs", 1, "--out", tmp_path / "probe",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "parameters are frozen" in done.stdout

@@ -312,3 +312,18 @@ def test_an_odd_split_is_right_by_name_or_refused_with_the_difference(odd, tmp_p
     ]
     assert shifted == []
     assert set(dataset.class_names) == {unicodedata.normalize("NFC", n) for n in visible.values()}
+
+
+@pytest.mark.parametrize("stray", ["preview.png", "sub.JPG"])
+def test_a_stray_image_makes_no_class_of_a_split(image_files, stray):
+    root = image_files(*(f"{s}/{c}/1.png" for s in ("train", "val") for c in ("cat", "dog")))
+    for split in ("train", "val"):
+        (root / split / stray).write_bytes(b"x")
+    with pytest.raises(DataError, match="has the name of a split and holds folders and images"):
+        read_folder(root, "pets")
+
+
+def test_hidden_files_beside_class_folders_are_passed_over(image_files):
+    root = image_files(*(f"{s}/{c}/1.png" for s in ("train", "val") for c in ("cat", "dog")))
+    (root / "train" / "._1.jpg").write_bytes(b"x")
+    assert read_folder(root, "pets").class_names == ("cat", "dog")

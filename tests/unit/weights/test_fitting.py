@@ -220,3 +220,9 @@ def test_grey_networks_take_grey_images(saved):
     assert import_weights(path, NAME).classifier.preprocess.mean == (0.5,)
     with pytest.raises(ConvscopeError, match="minus-one-to-one or unit"):
         import_weights(path, NAME, preprocessing="imagenet")
+
+
+def test_torch_names_with_a_strange_prefix_are_not_taken_for_keras(saved):
+    path = saved({f"backbone.{key}": value for key, value in module().state_dict().items()})
+    with pytest.raises(WeightsError, match=r"features.0.weight: missing in the file"):
+        import_weights(path, NAME)
