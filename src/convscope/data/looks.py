@@ -26,6 +26,7 @@ from convscope.images.files import FORMATS
 Progress = Callable[[int, int], None]
 _VERSION = "convscope looks 1"
 _AHEAD = 512
+_DIGEST = 64  # the cache begins with the SHA-256 of the rest: numpy's reader may raise anything
 _COLUMNS = ("digests", "sizes", "kinds", "hashes", "thumbnails")
 
 
@@ -90,7 +91,8 @@ def look_at(dataset: Dataset, progress: Progress = lambda done, total: None) -> 
             progress(count - len(missing) + place + 1, count)
     if memory is not None and len(missing) > len(looks.bad):
         with contextlib.suppress(ConvscopeError):  # a cache that cannot be written is none
-            write_bytes(memory, _packed(dataset, stamps, looks))
+            content = _packed(dataset, stamps, looks)
+            write_bytes(memory, sha256_of(content).encode(), content)
     return Looks(**{name: getattr(looks, name) for name in (*_COLUMNS, "bad")},
                  remembered=count - len(missing))  # fmt: skip
 
@@ -100,7 +102,7 @@ def cache_file(dataset: Dataset) -> Path | None:
     if not isinstance(dataset.source, FileSource):
         return None
     root = os.fsencode(dataset.source.root.resolve())
-    return cache_folder() / "checks" / f"{hashlib.sha256(root).hexdigest()[:32]}.npz"
+    return cache_folder() / "checks" / f"{hashlib.sha256(root).hexdigest()[:32]}.looks"
 
 
 def _blank(count: int, channels: int) -> Looks:
@@ -153,10 +155,14 @@ def _recall(memory: Path, dataset: Dataset, stamps: np.ndarray, looks: Looks) ->
     """
     known = np.zeros(len(dataset), dtype=bool)
     try:
-        with memory.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            kept = {name: stored[name] for name in ("version", "paths", "stamps", *_COLUMNS)}
-    except Exception:  # noqa: BLE001 (numpy's reader raises a dozen kinds on damaged files)
+        content = memory.read_bytes()
+    except OSError:
         return known
+    digest, content = content[:_DIGEST], content[_DIGEST:]
+    if sha256_of(content).encode() != digest:
+        return known
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        kept = {name: stored[name] for name in ("version", "paths", "stamps", *_COLUMNS)}
     count = len(kept["paths"])
     fits = str(kept["version"]) == _version(dataset) and kept["stamps"].shape == (count, 2)
     for name in _COLUMNS:

@@ -103,10 +103,13 @@ def test_a_time_budget_is_replayed(tmp_path):
     options = ("--time", "8s", "--set", "save_seconds=1")
     run, again = tmp_path / "run", tmp_path / "again"
 
+    struck = []
+
     def stop(process, count):
-        strike(process, run, count)
+        struck.append(strike(process, run, count))
 
     until_finished(run, stop, *options, kills=8 if KILLS else 2)
+    assert any(struck)
     replay = read_replay(run)
     assert replay.ended is not None
     assert len({step for step, _ in replay.plans}) == len(replay.plans)
