@@ -6,7 +6,6 @@ Exit codes: 0 done; 1 `reproduce` found a difference; 2 wrong input (a message, 
 
 import io
 import logging
-import signal
 import sys
 import warnings
 from typing import Annotated
@@ -67,17 +66,8 @@ def _options(
     del version
 
 
-def _leave(number: int, frame: object) -> None:
-    """Ctrl-C and SIGTERM: what is open is closed in order, and no traceback is shown."""
-    del frame
-    sys.stderr.write("convscope: stopped\n")
-    sys.exit(128 + number)
-
-
 def main() -> None:
     """Runs the command line and exits with its code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
     # Pillow warns of oddities in files; what cannot be read is an error with the file's name.
     warnings.filterwarnings("ignore", module="PIL")
     logging.getLogger("PIL").addHandler(logging.NullHandler())

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 Edit = Callable[[Tensor], Tensor]
+Watch = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,12 @@ def run(
     *,
     edits: Mapping[int, Edit] | None = None,
     release: Sequence[Sequence[int]] | None = None,
+    watch: Watch | None = None,
 ) -> list[Any]:
     """Fills in the values of `steps`, in place; `release` says which to let go after each step."""
     for number, step in enumerate(steps):
+        if watch:
+            watch(number, len(steps))
         value = execute(step, values)
         if edits and step.slot in edits:
             value = edits[step.slot](value)

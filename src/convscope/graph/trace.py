@@ -13,7 +13,7 @@ from convscope.base.tensors import Images, Targets
 from convscope.graph.graph import Graph, Node, suggestions
 from convscope.graph.html import trace_html
 from convscope.graph.kinds import Kind
-from convscope.graph.program import Edit, releases, run
+from convscope.graph.program import Edit, Watch, releases, run
 
 SOFTMAX, CROSS_ENTROPY = "softmax", "cross_entropy"
 
@@ -82,6 +82,8 @@ def trace(
     *,
     keep: Collection[str] | None = None,
     edits: Mapping[str, Tensor] | None = None,
+    gradients: bool = True,
+    watch: Watch | None = None,
 ) -> Trace:
     """One pass of the images through the graph, recorded; bit-equal to the module's own forward.
 
@@ -97,6 +99,9 @@ def trace(
         edits: for a node's name a mask that its output is multiplied with, of the node's output
             shape or one that broadcasts to it, with or without the batch axis: 0 or False switches
             a unit off, 1 or True leaves it as it is. Later nodes see the masked output.
+        gradients: False leaves them out although there are targets, and takes the time of a plain
+            pass: for `cross_entropy` alone.
+        watch: called before each step with (steps done, all steps); what it raises ends the pass.
 
     Raises:
         ConvscopeError: images, targets, names or masks that do not fit; a graph on the meta device.
@@ -114,14 +119,14 @@ def trace(
     else:
         release = releases(graph.steps, slots | {output_slot, logits_slot})
     multiply = {graph.node_slots[name]: _times(mask) for name, mask in masks.items()}
-    with torch.set_grad_enabled(targets is not None):
-        start = images.requires_grad_() if targets is not None else images
+    with torch.set_grad_enabled(gradients and targets is not None):
+        start = images.requires_grad_() if torch.is_grad_enabled() else images
         values: list[Any] = [None] * graph.num_slots
         for name, tensor in graph.tensors.items():
-            # Detached: no gradient is asked of them. Without targets none is, and it costs time.
-            values[graph.tensor_slots[name]] = tensor if targets is None else tensor.detach()
+            # Detached: no gradient is asked of them. Without gradients none is, and it costs time.
+            values[graph.tensor_slots[name]] = tensor.detach() if start.requires_grad else tensor
         values[0] = multiply[0](start) if 0 in multiply else start
-        run(graph.steps, values, edits=multiply, release=release)
+        run(graph.steps, values, edits=multiply, release=release, watch=watch)
         logits = values[logits_slot]
         outputs = {name: values[graph.node_slots[name]] for name in wanted}
         gradients = _gradients(graph, logits, targets, outputs)
@@ -137,17 +142,38 @@ def trace(
     )
 
 
+def aimed(trace: Trace, targets: Targets | None) -> Trace:
+    """The same pass with other targets: the records are shared, `cross_entropy` is another.
+
+    Nothing runs again, and records have no gradients.
+
+    Raises:
+        ConvscopeError: targets that do not fit.
+    """
+    _, targets = checked(trace.graph, trace.images, targets)
+    names = {node.name for node in trace.graph.nodes}
+    layers = tuple(
+        LayerRecord(record.node, record.output)
+        for record in trace.layers
+        if record.node.name in names
+    )
+    appended = _appended(trace.graph, trace.logits, targets)
+    return Trace(
+        trace.graph, trace.images, trace.logits, targets, layers + appended, trace.edits
+    )
+
+
 def _gradients(
     graph: Graph, logits: Tensor, targets: Tensor | None, outputs: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    if targets is None:
+    if targets is None or not logits.requires_grad:
         return {}
     names = [
         name
         for name, output in outputs.items()
         if output.requires_grad and (name != graph.output or graph.output == graph.logits)
     ]
-    if not logits.requires_grad or not names:
+    if not names:
         return {}
     chosen = logits.gather(1, targets[:, None]).sum()
     found = torch.autograd.grad(
