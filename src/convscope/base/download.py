@@ -17,6 +17,11 @@ Progress = Callable[[str, int, int], None]
 _CHUNK = 1 << 18
 
 
+def silent(name: str, done: int, total: int) -> None:
+    """The progress that nobody is told."""
+    del name, done, total
+
+
 def cache_folder() -> Path:
     """`$CONVSCOPE_CACHE`, or `convscope` in `$XDG_CACHE_HOME` or `~/.cache`."""
     own = os.environ.get("CONVSCOPE_CACHE")

@@ -1,6 +1,7 @@
 """Files that are whole or absent: write, flush, fsync, rename, fsync of the folder."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -25,6 +26,8 @@ def write_bytes(path: Path, *parts: bytes | bytearray | memoryview) -> None:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
+            if os.fstat(file.fileno()).st_size != sum(map(len, parts)):
+                raise OSError(errno.EIO, "not all bytes arrived on the disk")
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -136,8 +139,10 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConvscopeError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ConvscopeError(f"{path} is damaged: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConvscopeError(
+            f"{path} is damaged, it is no JSON ({error}); put back a copy of it"
+        ) from None
 
 
 def sha256_of(content: bytes | memoryview) -> str:

@@ -93,7 +93,11 @@ def _explain(error: ValidationError, cls: type[BaseModel]) -> str:
             message = item["msg"].removeprefix("Value error, ")
             parts.append(f"{where}: {message}" if where else message)
         elif item["type"] == "model_type":
-            parts.append(f"{where or cls.__name__}: a group of settings; give the ones inside it")
+            parts.append(
+                f"{where}: a group of settings; give the ones inside it"
+                if where
+                else "a table of settings is expected"
+            )
         else:
             given = reprlib.repr(item["input"])
             parts.append(f"{where or cls.__name__}: {item['msg']}, got {given}")

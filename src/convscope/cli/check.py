@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convscope.base.errors import ConvscopeError
-
 if TYPE_CHECKING:
     from convscope.data.check import Check
     from convscope.data.dataset import Dataset
@@ -27,18 +25,13 @@ def check(
     """Look at every image of DATA: counts, unreadable files, sizes, duplicates across splits."""
     from convscope.base.storage import write_bytes, write_json
     from convscope.cli.sheets import checked_folder
-    from convscope.data.catalog import open_dataset
+    from convscope.data.catalog import check_outside, open_dataset
     from convscope.report.check import check_sheet
 
     dataset = open_dataset(data)
     name = re.sub(r"[^\w.-]+", "-", dataset.name).strip(".-") or "data"
     folder = checked_folder(out or Path("checks", name))
-    root = Path(data).expanduser()
-    if root.is_dir() and folder.resolve().is_relative_to(root.resolve()):
-        raise ConvscopeError(
-            f"{folder} is inside the data folder {data}, where nothing is written; "
-            "choose another --out"
-        )
+    check_outside(folder, data)
     found = _checked(dataset)
     write_bytes(folder / "check.png", check_sheet(found))
     result = found.as_json()

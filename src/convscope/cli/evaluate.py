@@ -55,6 +55,11 @@ def evaluate(
         sys.stderr.write(
             f"convscope: careful: {same.changed:,} images have changed since the run was trained\n"
         )
+    if same.relabelled:
+        sys.stderr.write(
+            f"convscope: careful: {same.relabelled:,} of the {evaluation.n:,} images stood under "
+            "another class when the run was trained; what it learned of them is no longer so\n"
+        )
     if as_json:
         print(json.dumps(evaluation.as_json(), allow_nan=False))
     else:

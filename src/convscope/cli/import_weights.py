@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -62,20 +62,11 @@ def import_weights(
 
 
 def _official(model: str) -> Path:
-    from rich.console import Console
-    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
-
+    from convscope.cli.train import download_bar
     from convscope.weights.official import official
 
-    errors = Console(stderr=True)
-    columns: tuple[Any, ...] = (
-        *Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn()
-    )  # fmt: skip
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("downloading", total=None)
-        return official(
-            model, lambda name, done, total: bar.update(task, completed=done, total=total)
-        )
+    with download_bar() as show:
+        return official(model, show)
 
 
 def _print(found: "Imported", out: Path) -> None:

@@ -27,6 +27,7 @@ def reproduce(
     """
     from convscope.cli.show import TerminalView
     from convscope.cli.train import run_in
+    from convscope.data.catalog import check_outside
     from convscope.runs.environment import changes_since
     from convscope.runs.folder import read_recipe, read_replay, read_status
     from convscope.runs.reproduce import compared
@@ -39,6 +40,7 @@ def reproduce(
         raise ConvscopeError(f"--out {out} is the run itself; choose another folder")
     view = nullcontext(lambda event: None) if as_json else TerminalView()
     if not (folder / "run.json").exists():
+        check_outside(folder, recipe.data.source)
         run_in(folder, recipe, replay=read_replay(run), view=view)
     elif read_recipe(folder) != recipe:
         raise ConvscopeError(f"{folder} is another run; choose another --out")

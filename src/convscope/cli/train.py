@@ -14,6 +14,7 @@ import typer
 from convscope.base.errors import ConvscopeError
 
 if TYPE_CHECKING:
+    from convscope.base.download import Progress as Shown
     from convscope.nets.classifier import Classifier
     from convscope.training.events import Event
     from convscope.training.recipe import Recipe
@@ -119,33 +120,22 @@ def train(
     chosen, initial = _recipe(recipe, data, model, weights)
     chosen = chosen.with_settings(changes)
     folder = out or _new_folder(data, chosen.model.name)
-    _outside(folder, data)
+    _check_outside(folder, data)
     if dry_run:
-        _dry_run(chosen, folder, json_log=json_log)
+        _dry_run(chosen, folder, initial, json_log=json_log)
     else:
         _run(folder, chosen, initial, json_log=json_log)
 
 
 def _fetched(data: str) -> str:
     """The name of the data, downloaded where need be; `demo` is settled to what can be had."""
-    from rich.console import Console
-    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
-
-    from convscope.data.catalog import DATASETS, fetch
+    from convscope.data.catalog import DATASETS, fetch, unpack
 
     name = "fashion-mnist" if data == "demo" else data
-    if name not in DATASETS or Path(data).expanduser().exists():
-        return data
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(f"downloading {name}", total=None)
-            bar.update(tasks[name], completed=done, total=total)
-
+    with download_bar() as show:
+        if name not in DATASETS or Path(data).expanduser().exists():
+            unpack(data, show)
+            return data
         try:
             fetch(name, show)
         except ConvscopeError as error:
@@ -156,13 +146,35 @@ def _fetched(data: str) -> str:
     return name
 
 
-def _outside(folder: Path, data: str) -> None:
-    root = Path(data).expanduser()
-    if root.is_dir() and folder.resolve().is_relative_to(root.resolve()):
-        raise ConvscopeError(
-            f"{folder} is inside the data folder {data}, where nothing is written; "
-            "choose another --out"
-        )
+@contextmanager
+def download_bar() -> Iterator["Shown"]:
+    """What to tell name, bytes had and bytes in all: a bar each on a terminal, once bytes come."""
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
+    errors = Console(stderr=True)
+    columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
+    bar = Progress(*columns, console=errors, disable=not errors.is_terminal)
+    tasks: dict[str, Any] = {}
+
+    def show(name: str, done: int, total: int) -> None:
+        if not tasks:
+            bar.start()
+        if name not in tasks:
+            tasks[name] = bar.add_task(name, total=None)
+        bar.update(tasks[name], completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        if tasks:
+            bar.stop()
+
+
+def _check_outside(folder: Path, data: str) -> None:
+    from convscope.data.catalog import check_outside
+
+    check_outside(folder, data)
 
 
 def _new_folder(data: str, model: str) -> Path:
@@ -225,7 +237,8 @@ def _recipe(
         return recipe, None
     from convscope.runs.start import starting_from
 
-    return starting_from(recipe, weights, model)
+    with download_bar() as show:
+        return starting_from(recipe, weights, model, show)
 
 
 def _only_resume(*others: object) -> None:
@@ -275,6 +288,8 @@ def run_in(
     ):
         if writer.careful:
             sys.stderr.write(_careful(writer.careful))
+        if writer.lost:
+            sys.stderr.write(f"convscope: careful: {writer.lost}\n")
         if writer.recipe.weights is not None and writer.resume is None and initial is None:
             initial = initial_classifier(writer.recipe)
         start = Start(writer.resume, writer.replay, initial)
@@ -300,14 +315,17 @@ def _stopped_message(folder: Path) -> str:
     return "convscope: stopped before the first step; nothing was trained\n"
 
 
-def _dry_run(recipe: "Recipe", folder: Path, *, json_log: bool) -> None:
+def _dry_run(
+    recipe: "Recipe", folder: Path, initial: "Classifier | None", *, json_log: bool
+) -> None:
     from convscope.base.storage import write_bytes
     from convscope.runs.writer import sample_picture
     from convscope.training.events import Prepared
     from convscope.training.loop import train as run_training
+    from convscope.training.work import Start
 
     with _view(folder, json_log) as show:
-        for event in run_training(recipe):
+        for event in run_training(recipe, start=Start(initial=initial)):
             show(event)
             if isinstance(event, Prepared):
                 break

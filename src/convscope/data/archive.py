@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from convscope.base.download import Progress, silent
 from convscope.base.errors import DataError
 from convscope.base.storage import make_folder
 
@@ -40,7 +41,7 @@ RATIO = 200  # photos hardly shrink, drawings and masks some fifty times
 
 _CHUNK = 1 << 20
 _LARGEST_READ = 1 << 24  # a tar's extended header is read at once, whatever size it claims
-_OPENERS: dict[bytes, Callable[[Path, str], Any]] = {
+_OPENERS: dict[bytes, Callable[[IO[bytes], str], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
@@ -71,11 +72,12 @@ def is_archive(path: Path) -> bool:
     return start.startswith((b"PK\x03\x04", b"PK\x05\x06", *_OPENERS)) or _is_tar(start)
 
 
-def extracted(archive: Path, cache: Path) -> Path:
+def extracted(archive: Path, cache: Path, progress: Progress = silent) -> Path:
     """The folder in `cache` that holds what `archive` holds; extracted the first time.
 
     The folder is named by the archive's SHA-256, so a changed archive is another folder. Hidden
     files and `__MACOSX` are left out. A process that finds another one extracting waits for it.
+    `progress` is told the archive's name, and the bytes of it that were gone through and all.
 
     Raises:
         DataError: naming archive, member and reason (the table above), or no room on the disk.
@@ -98,7 +100,7 @@ def extracted(archive: Path, cache: Path) -> Path:
             room = cache / f".{digest}.part"
             room.mkdir()
             try:
-                _extract(archive, room)
+                _extract(archive, room, progress)
                 os.sync()  # one for all files; a rename must not reach the disk before them
                 room.replace(target)
             finally:
@@ -120,12 +122,15 @@ class _Member:
     open: Callable[[], IO[bytes] | None]
 
 
-def _extract(archive: Path, room: Path) -> None:
+def _extract(archive: Path, room: Path, progress: Progress) -> None:
     limit = min(MAX_BYTES, SPARE + RATIO * archive.stat().st_size)
     with open(archive, "rb") as file:
         is_zip = file.read(2) == b"PK"
     try:
-        members = _zip_members(archive, room, limit) if is_zip else _tar_members(archive, limit)
+        if is_zip:
+            members = _zip_members(archive, room, limit, progress)
+        else:
+            members = _tar_members(archive, limit, progress)
         _write_all(archive, room, members, limit)
     except (*_DAMAGED, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
@@ -149,12 +154,14 @@ def _write_all(archive: Path, room: Path, members: Iterator[_Member], limit: int
             raise _refusal(archive, member.name, f"is {member.refused}")
         folder = name if member.is_folder else name.rpartition("/")[0]
         if folder not in made:
-            (room / folder).mkdir(parents=True, exist_ok=True)
+            _make(archive, member.name, room, folder)
             made.add(folder)
         if member.is_folder:
             continue
         if name in files:
             raise _refusal(archive, member.name, "is there twice")
+        if (room / name).is_dir():
+            raise _refusal(archive, member.name, "is both a file and a folder")
         files.add(name)
         source = member.open()
         if source is None:
@@ -167,6 +174,13 @@ def _write_all(archive: Path, room: Path, members: Iterator[_Member], limit: int
                 target.write(chunk)
     if not files:
         raise DataError(f"{archive} holds no files")
+
+
+def _make(archive: Path, member: str, room: Path, folder: str) -> None:
+    try:
+        (room / folder).mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise _refusal(archive, member, "needs a folder where a file is") from None
 
 
 def _safe_name(archive: Path, name: str) -> str:
@@ -201,7 +215,7 @@ def _too_large(archive: Path, limit: int) -> DataError:
     )
 
 
-def _zip_members(archive: Path, room: Path, limit: int) -> Iterator[_Member]:
+def _zip_members(archive: Path, room: Path, limit: int, progress: Progress) -> Iterator[_Member]:
     with zipfile.ZipFile(archive) as file:
         entries = file.infolist()
         promised = sum(entry.file_size for entry in entries)
@@ -214,6 +228,7 @@ def _zip_members(archive: Path, room: Path, limit: int) -> Iterator[_Member]:
                 f"{free / 1e9:,.1f} GB are free; make room, or set CONVSCOPE_CACHE to a folder on "
                 "a larger disk"
             )
+        done = 0
         for entry in entries:
             kind = stat.S_IFMT(entry.external_attr >> 16)
             refused = None
@@ -230,13 +245,13 @@ def _zip_members(archive: Path, room: Path, limit: int) -> Iterator[_Member]:
                 entry.orig_filename, entry.file_size, entry.is_dir(), refused,
                 lambda entry=entry: file.open(entry),
             )  # fmt: skip
+            done += entry.file_size
+            progress(archive.name, done, promised)
 
 
-def _tar_members(archive: Path, limit: int) -> Iterator[_Member]:
-    with open(archive, "rb") as file:
-        start = file.read(6)
-    opener = next((how for magic, how in _OPENERS.items() if start.startswith(magic)), Path.open)
-    with opener(archive, "rb") as file:
+def _tar_members(archive: Path, limit: int, progress: Progress) -> Iterator[_Member]:
+    size = archive.stat().st_size
+    with open(archive, "rb") as raw, _decompressed(raw) as file:
         stream: Any = _Metered(file, archive, limit)
         try:
             tar = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115 (closed below)
@@ -257,10 +272,18 @@ def _tar_members(archive: Path, limit: int) -> Iterator[_Member]:
                     entry.name, entry.size, entry.isdir(), refused,
                     lambda entry=entry: tar.extractfile(entry),
                 )  # fmt: skip
+                progress(archive.name, raw.tell(), size)
             if any(stream.last) or len(stream.last) != tarfile.BLOCKSIZE:
                 raise tarfile.ReadError("the end is missing")
             while stream.read(_CHUNK):  # to the checksum at the end
                 pass
+
+
+def _decompressed(raw: IO[bytes]) -> Any:
+    start = raw.read(6)
+    raw.seek(0)
+    opener = next((how for magic, how in _OPENERS.items() if start.startswith(magic)), None)
+    return opener(raw, "rb") if opener else raw
 
 
 class _Metered:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.base.download import Progress, cache_folder, download, extract
+from convscope.base.download import Progress, cache_folder, download, extract, silent
 from convscope.base.errors import DataError
 from convscope.data import archive, manifest
 from convscope.data.archive import extracted, is_archive
@@ -116,7 +116,28 @@ def open_dataset(where: str) -> Dataset:
     return _known(where).read(fetch(where))
 
 
-def fetch(name: str, progress: Progress = lambda name, done, total: None) -> Path:
+def check_outside(folder: Path, data: str) -> None:
+    """Sees to it that nothing is written among a user's images.
+
+    Raises:
+        DataError: `folder` is in the data folder, or beside or below an image that a table lists.
+    """
+    path = Path(data).expanduser()
+    if path.is_dir():
+        held = {path.resolve()}
+    elif path.is_file() and path.suffix.lower() in manifest.ENDINGS:
+        listed = read_manifest(path, path.stem)
+        held = {(path.parent / image).resolve().parent for image in listed.paths}
+    else:
+        return
+    if held & {folder.resolve(), *folder.resolve().parents}:
+        raise DataError(
+            f"{folder} is inside the data folder {data}, where nothing is written; "
+            "choose another --out"
+        )
+
+
+def fetch(name: str, progress: Progress = silent) -> Path:
     """The folder of a known data set: in the cache, the system's, or downloaded to the cache.
 
     Raises:
@@ -136,6 +157,17 @@ def fetch(name: str, progress: Progress = lambda name, done, total: None) -> Pat
         if entry.unpacked:
             extract(target, root)
     return root
+
+
+def unpack(where: str, progress: Progress) -> None:
+    """Extracts the archive that `where` may be, so that `open_dataset` need not.
+
+    Raises:
+        DataError: naming the archive and what is wrong with it.
+    """
+    path = Path(where).expanduser()
+    if path.is_file() and path.suffix.lower() not in manifest.ENDINGS and is_archive(path):
+        extracted(path, cache_folder() / "archives", progress)
 
 
 def _known(name: str) -> KnownDataset:
@@ -167,7 +199,7 @@ def _read_file(path: Path) -> Dataset:
     try:
         return _read(root, path.name[: len(path.name) - len(ending)])
     except DataError as error:
-        raise DataError(f"{path}, extracted to {root}: {error}") from error
+        raise DataError(str(error).replace(str(root), str(path))) from error
 
 
 def _data_root(folder: Path) -> Path:

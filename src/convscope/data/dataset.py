@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from convscope.base.errors import DataError
+from convscope.base.errors import DataError, UnreadableImageError
 from convscope.base.tensors import Pixels
 from convscope.images.files import decode_image, read_content, to_channels
 
@@ -98,14 +98,23 @@ class Dataset:
 
 @dataclass(frozen=True)
 class FileSource:
-    """Image files under one folder."""
+    """Image files under one folder.
+
+    `misnamed` are those of the paths that stand for a name that cannot be written down as it is:
+    they count as unreadable.
+    """
 
     root: Path
     paths: tuple[str, ...]
+    misnamed: frozenset[str] = frozenset()
 
     def content(self, index: int) -> bytes:
         """The file's bytes."""
-        return read_content(self.root / self.paths[index])
+        path = self.root / self.paths[index]
+        if self.paths[index] in self.misnamed:
+            reason = "control characters or bytes that are not UTF-8 in the name; rename it"
+            raise UnreadableImageError(str(path), reason)
+        return read_content(path)
 
     def decode(self, content: bytes, index: int, channels: int) -> Pixels:
         """The file's pixels."""

@@ -23,6 +23,8 @@ SPLIT_FOLDERS = {
     "testing": "test",
 }
 
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
 # Cyrillic and Greek letters that print as Latin ones.
 _LIKE_LETTERS = str.maketrans(
     "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0458\u0455\u04bb\u03bf\u03b1\u03bd\u03c1\u03b9\u0442\u043a\u043c",
@@ -66,14 +68,15 @@ def read_folder(root: Path, name: str) -> Dataset:
             f"such as {root}/cat/1.jpg"
         )
     place = {class_name: i for i, class_name in enumerate(classes)}
-    paths = tuple(file.relative_to(root).as_posix() for file, _, _ in entries)
+    names = [file.relative_to(root).as_posix() for file, _, _ in entries]
+    paths = tuple(map(_shown, names))
     return Dataset(
         name=name,
         class_names=tuple(classes),
         paths=paths,
         labels=np.array([place[class_name] for _, class_name, _ in entries], dtype=np.int64),
         splits=np.array([split for _, _, split in entries], dtype="<U5"),
-        source=FileSource(root, paths),
+        source=FileSource(root, paths, frozenset(paths) - frozenset(names)),
         channels=3,
         ignored=ignored,
     )
@@ -144,6 +147,9 @@ def _classes(root: Path, split: str) -> tuple[list[Labelled], list[str], int]:
                 f"{root} has two folders named {name}: {twin.name!a} and {folder.name!a} are "
                 "written the same; put their images into one of them"
             )
+        if _UNPRINTABLE.search(str(folder)):
+            reason = "control characters or bytes that are not UTF-8 in the name"
+            raise DataError(f"{str(folder)!r}: {reason}; rename it")
         files = list(_files(folder))
         images = [file for file in files if file.suffix.lower() in SUFFIXES]
         ignored += len(files) - len(images)
@@ -225,11 +231,13 @@ def _files(folder: Path) -> Iterator[Path]:
         for name in sorted(files):
             if not _hidden(name):
                 path = Path(where, name)
-                if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", str(path)):
-                    reason = "control characters or bytes that are not UTF-8 in the name"
-                    raise DataError(f"{str(path)!r}: {reason}; rename it")
                 if path.is_file() or not path.exists():  # a pipe may never end; a broken link shows
                     yield path
+
+
+def _shown(path: str) -> str:
+    """A path that can be printed and stored: odd characters by their codes."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], path)
 
 
 def _hidden(name: str) -> bool:

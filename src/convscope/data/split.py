@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -103,8 +104,16 @@ def split_table(dataset: Dataset, splits: np.ndarray, hashes: Sequence[str]) -> 
     return text.getvalue()
 
 
-def read_split_table(content: bytes, where: str) -> dict[str, tuple[str, str]]:
-    """Split and SHA-256 of each path in a run's `split.csv`.
+class Recorded(NamedTuple):
+    """What a split table says of an image."""
+
+    label: str
+    split: str
+    sha256: str
+
+
+def read_split_table(content: bytes, where: str) -> dict[str, Recorded]:
+    """What a run's `split.csv` says of each path.
 
     Raises:
         DataError: `where` is not such a table.
@@ -115,7 +124,7 @@ def read_split_table(content: bytes, where: str) -> dict[str, tuple[str, str]]:
     unknown = {row[2] for row in rows[1:]} - {*SPLITS, SKIPPED}
     if unknown:
         raise DataError(f"{where} has unknown splits: {', '.join(sorted(unknown))}")
-    return {path: (split, digest) for path, _, split, digest in rows[1:]}
+    return {path: Recorded(*record) for path, *record in rows[1:]}
 
 
 def differences(recorded: str, found: str) -> list[str]:

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from convscope.base.errors import UnreadableImageError
 from convscope.data.check import Check
 from convscope.images.files import to_channels
-from convscope.report.page import FAINT, INK, SMALL, TINY, font, page, shortened
+from convscope.report.page import FAINT, INK, MARGIN, SMALL, TINY, font, page, shortened
 from convscope.report.sheets import png
 
 _WIDTH, _GAP, _HEAD = 910, 52, 34
@@ -47,12 +47,13 @@ def check_sheet(found: Check) -> bytes:
         (2 * _WIDTH + _GAP, max(left, right)), title=f"{found.dataset.name} · check", notes=notes,
         ends=None,
     )  # fmt: skip
-    _draw_classes(picture, pen, found, (x, y))
+    ends = [_draw_classes(picture, pen, found, (x, y))]
     x += _WIDTH + _GAP
     y = _draw_sizes(pen, found, (x, y))
     y = _draw_bad(pen, found, (x, y))
-    _draw_pairs(picture, pen, found, pairs, (x, y))
-    return png(picture)
+    ends.append(_draw_pairs(picture, pen, found, pairs, (x, y)))
+    # The page was made for the most that its parts may take: what none took is cut off.
+    return png(picture.crop((0, 0, picture.width, min(picture.height, max(ends) + MARGIN))))
 
 
 def _pairs(found: Check) -> list[tuple[int, int, float]]:
@@ -75,7 +76,7 @@ def _heading(pen: ImageDraw.ImageDraw, text: str, place: tuple[int, int]) -> int
 
 def _draw_classes(
     picture: Image.Image, pen: ImageDraw.ImageDraw, found: Check, place: tuple[int, int]
-) -> None:
+) -> int:
     names, counts, plain, small = (
         found.dataset.class_names,
         found.counts(),
@@ -101,6 +102,7 @@ def _draw_classes(
         for column, image in enumerate(chosen.tolist()):
             _paste(picture, found, image, (left + _NAME + column * (_TILE + 6), top), _TILE)
         top += _TILE + 6
+    return top
 
 
 def _sizes_height() -> int:
@@ -161,7 +163,7 @@ def _draw_pairs(
     found: Check,
     pairs: list[tuple[int, int, float]],
     place: tuple[int, int],
-) -> None:
+) -> int:
     left, top = place[0], _heading(pen, "the same, or nearly, in two splits", place)
     small, width = font(TINY + 1), _WIDTH // 3
     if not pairs:
@@ -179,6 +181,7 @@ def _draw_pairs(
             colour = _LOST if row == 0 and conflict else INK
             pen.text((x, y + _PAIR_TILE + 3 + 16 * row), shortened(line, width - 14, small), colour,
                      small)  # fmt: skip
+    return top + (_PAIR_TILE + 62) * -(-len(pairs) // 3) if pairs else top + 24
 
 
 def _paste(

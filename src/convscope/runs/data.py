@@ -9,7 +9,7 @@ from convscope.base.errors import DataError
 from convscope.base.storage import sha256_of
 from convscope.data.catalog import open_dataset
 from convscope.data.dataset import Dataset
-from convscope.data.split import SKIPPED, read_split_table
+from convscope.data.split import SKIPPED, Recorded, read_split_table
 from convscope.runs.folder import read_recipe, recorded_split
 
 
@@ -18,11 +18,13 @@ class Overlap:
     """How images under evaluation relate to a run's `split.csv`.
 
     `trained_on`: images whose content was among the training images; `changed`: images whose path
-    the run knows, with other content.
+    the run knows, with other content; `relabelled`: images whose content the run knows, under
+    other classes.
     """
 
     trained_on: int
     changed: int
+    relabelled: int
 
 
 def run_dataset(run: Path, data: str | None = None) -> Dataset:
@@ -38,7 +40,8 @@ def run_dataset(run: Path, data: str | None = None) -> Dataset:
     recorded = _recorded(run)
     if data is not None and not _same_images(dataset, recorded):
         return dataset
-    splits = np.array([recorded.get(path, ("", ""))[0] for path in dataset.paths], dtype="<U7")
+    places = [recorded[path].split if path in recorded else "" for path in dataset.paths]
+    splits = np.array(places, dtype="<U7")
     if not (splits != "").any():
         raise DataError(f"{run / 'split.csv'} lists none of the images of {dataset.name}")
     return replace(dataset, splits=splits).only(np.flatnonzero(splits != SKIPPED))
@@ -47,24 +50,29 @@ def run_dataset(run: Path, data: str | None = None) -> Dataset:
 def overlap(run: Path, dataset: Dataset, indices: np.ndarray) -> Overlap:
     """Compares the content of the images `indices` with what the run saw."""
     recorded = _recorded(run)
-    trained = {digest for split, digest in recorded.values() if split == "train"}
-    seen = changed = 0
+    trained = {record.sha256 for record in recorded.values() if record.split == "train"}
+    labels: dict[str, set[str]] = {}
+    for record in recorded.values():
+        labels.setdefault(record.sha256, set()).add(record.label)
+    seen = changed = relabelled = 0
     for index in indices.tolist():
         digest = sha256_of(dataset.source.content(index))
         path = dataset.paths[index]
         seen += digest in trained
-        changed += path in recorded and recorded[path][1] != digest
-    return Overlap(seen, changed)
+        changed += path in recorded and recorded[path].sha256 != digest
+        label = dataset.class_names[dataset.labels[index]]
+        relabelled += label not in labels.get(digest, (label,))
+    return Overlap(seen, changed, relabelled)
 
 
-def _same_images(dataset: Dataset, recorded: dict[str, tuple[str, str]]) -> bool:
+def _same_images(dataset: Dataset, recorded: dict[str, Recorded]) -> bool:
     if not all(path in recorded for path in dataset.paths):
         return False
     return all(
-        recorded[path][1] == sha256_of(dataset.source.content(index))
+        recorded[path].sha256 == sha256_of(dataset.source.content(index))
         for index, path in enumerate(dataset.paths)
     )
 
 
-def _recorded(run: Path) -> dict[str, tuple[str, str]]:
+def _recorded(run: Path) -> dict[str, Recorded]:
     return read_split_table(recorded_split(run).encode(), str(run / "split.csv"))

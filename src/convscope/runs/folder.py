@@ -75,7 +75,10 @@ def read_status(run: Path) -> dict[str, Any]:
         raise ConvscopeError(f"{run} {what}; give a folder that `convscope train` wrote")
     status = read_json(run / "run.json")
     if not isinstance(status, dict) or not isinstance(status.get("status"), str):
-        raise ConvscopeError(f"{run / 'run.json'} is damaged: it does not tell the run's status")
+        raise ConvscopeError(
+            f"{run / 'run.json'} is damaged, it does not tell the run's status; "
+            "put back a copy of it"
+        )
     if status.get("format") != FORMAT:
         raise ConvscopeError(
             f"{run} has format {status.get('format')}; this version of convscope reads {FORMAT}"
@@ -94,7 +97,13 @@ def read_recipe(run: Path) -> Recipe:
             f"{run} holds imported weights: no recipe, and no data of its own; "
             "evaluate and the like take --data"
         )
-    return Recipe.parse(read_json(run / "recipe.json"), str(run / "recipe.json"))
+    path = run / "recipe.json"
+    try:
+        return Recipe.parse(read_json(path), "it is no recipe")
+    except ConvscopeError as error:
+        if str(path) in str(error):
+            raise
+        raise ConvscopeError(f"{path} is damaged, {error}; put back a copy of it") from None
 
 
 def recorded_split(run: Path) -> str:
@@ -111,7 +120,7 @@ def recorded_split(run: Path) -> str:
     if status.get("split_sha256", sha256_of(content)) != sha256_of(content):
         raise ConvscopeError(
             f"{table} is damaged: its SHA-256 is not the one in run.json; without it nobody can "
-            "tell which images were trained on"
+            "tell which images were trained on; put back a copy of it"
         )
     return content.decode(errors="replace")
 
@@ -131,8 +140,10 @@ def read_replay(run: Path) -> Replay:
                 ended = int(entry["ended"])
             else:
                 plans.append((int(entry["step"]), int(entry["total"])))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConvscopeError(f"{path} is damaged: {error}") from None
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        raise ConvscopeError(
+            f"{path} is damaged, a line of it is no plan of a time budget; put back a copy of it"
+        ) from None
     return Replay(tuple(plans), ended)
 
 

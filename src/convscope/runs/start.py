@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from convscope.base.download import sha256_of_file
+from convscope.base.download import Progress, sha256_of_file, silent
 from convscope.base.errors import ConvscopeError, WeightsError
 from convscope.base.storage import read_json
 from convscope.nets.classifier import Classifier
@@ -17,7 +17,9 @@ from convscope.weights.official import official
 OFFICIAL = "imagenet"
 
 
-def starting_from(recipe: Recipe, source: str, model: str | None) -> tuple[Recipe, Classifier]:
+def starting_from(
+    recipe: Recipe, source: str, model: str | None, progress: Progress = silent
+) -> tuple[Recipe, Classifier]:
     """`recipe` with the weights, network, mean and std of `source`, and the classifier itself.
 
     The network's input has the classifier's size, unless it is changed afterwards.
@@ -26,12 +28,13 @@ def starting_from(recipe: Recipe, source: str, model: str | None) -> tuple[Recip
         recipe: its own options of the model stay.
         source: a run folder, a file of weights, or "imagenet".
         model: the network's name; None takes the run's, or the recipe's for a file.
+        progress: of the download of official weights.
 
     Raises:
         ConvscopeError: there is nothing at `source`.
         WeightsError: it cannot be read as weights of the network.
     """
-    found = _read(source, model or recipe.model.name)
+    found = _read(source, model or recipe.model.name, progress)
     preprocess = found.classifier.preprocess
     same = model in (None, found.model.name)
     options = {**(found.model.options if same else {}), **recipe.model.options}
@@ -76,7 +79,7 @@ class _Found:
     weights: WeightsSpec
 
 
-def _read(source: str, model: str) -> _Found:
+def _read(source: str, model: str, progress: Progress = silent) -> _Found:
     path = Path(source).expanduser()
     if path.is_dir():
         best = best_path(path)
@@ -86,7 +89,7 @@ def _read(source: str, model: str) -> _Found:
         named = not about.exists() or read_json(about).get("classes_named", False)
         return _Found(_known(stored.classifier(str(best)), named=named), stored.model, weights)
     if source == OFFICIAL and not path.exists():
-        imported = import_weights(official(model), model, preprocessing="imagenet")
+        imported = import_weights(official(model, progress), model, preprocessing="imagenet")
         weights = WeightsSpec(source=source, sha256=imported.sha256)
         return _Found(_known(imported.classifier, named=False), imported.model, weights)
     imported = _of_file(path, model)

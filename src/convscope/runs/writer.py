@@ -24,7 +24,7 @@ from convscope.base.storage import (
 )
 from convscope.data.split import differences
 from convscope.images.draw import contact_sheet
-from convscope.runs.checkpoint import save_checkpoint
+from convscope.runs.checkpoint import Stored, load_checkpoint, save_checkpoint
 from convscope.runs.environment import changes_since, environment
 from convscope.runs.folder import (
     FORMAT,
@@ -49,7 +49,7 @@ from convscope.training.events import (
 )
 from convscope.training.recipe import Recipe
 from convscope.training.schedule import Replay
-from convscope.training.state import State
+from convscope.training.state import Position, State
 
 _SHOWN = 24
 
@@ -62,6 +62,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         resume: the state to go on from; None at the beginning.
         replay: the plans of a time budget to follow again.
         careful: what is not as it was when the run began, so that its last bits may differ.
+        lost: which figures of the run to continue are gone; "" where all are there.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         self._split = ""  # SHA-256 of split.csv
         self._scalars: Scalars | None = None
         self._was_there = folder.exists()
+        self.lost = ""
         self._lock = _claimed(folder) if self._new else _lock_of_run(folder)
         try:
             if recipe is not None:
@@ -118,6 +120,22 @@ class RunWriter(AbstractContextManager["RunWriter"]):
                 "put it back, or train anew with these settings"
             )
         self.careful = changes_since(self._folder / "environment.json")
+        if stored is not None:
+            self._rows = _rows_until(self._folder / "metrics.csv", stored.position)
+            self.lost = _lost(self._folder / "metrics.csv", self._rows, stored.position)
+            self._bring_best_up_to(stored)
+
+    def _bring_best_up_to(self, last: Stored) -> None:
+        """A process that was killed between two files may have left the best weights behind."""
+        path, at = self._folder / "checkpoints" / "best.safetensors", last.position
+        if not at.epoch or at.batch or at.best_epoch != at.epoch:
+            return  # the last weights are not the best ones
+        with contextlib.suppress(ConvscopeError):
+            best = load_checkpoint(path).position
+            if (best.stage, best.epoch, best.step) == (at.stage, at.epoch, at.step):
+                return
+        classifier = last.classifier(str(self._folder / "checkpoints" / "last.safetensors"))
+        self._best(Checkpoint(last.state(), classifier, last.recipe, last.model, best=True))
 
     def __enter__(self) -> "RunWriter":
         return self
@@ -146,7 +164,6 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         """
         match event:
             case Resumed():
-                self._rows = _rows_until(self._folder / "metrics.csv", event.stage, event.epoch)
                 self._write_rows()
             case Prepared():
                 self._prepared(event)
@@ -216,14 +233,18 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         write_text(self._folder / "metrics.csv", text.getvalue())
 
     def _checkpoint(self, event: Checkpoint) -> None:
-        checkpoints = self._folder / "checkpoints"
+        path = self._folder / "checkpoints" / "last.safetensors"
+        save_checkpoint(path, event, weights_only=False)
+        # Last: after a crash in between the best weights are written from the other file. The other
+        # way round, a time budget that is planned anew might never come to that epoch again.
         if event.best:
-            save_checkpoint(checkpoints / "best.safetensors", event, weights_only=True)
-            preprocess = event.classifier.preprocess.model_dump(mode="json")
-            write_json(self._folder / "preprocess.json", preprocess)
-        # Last: a crash before this repeats the steps since the checkpoint before, and a run by
-        # epochs writes the same best weights again.
-        save_checkpoint(checkpoints / "last.safetensors", event, weights_only=False)
+            self._best(event)
+
+    def _best(self, event: Checkpoint) -> None:
+        path = self._folder / "checkpoints" / "best.safetensors"
+        save_checkpoint(path, event, weights_only=True)
+        preprocess = event.classifier.preprocess.model_dump(mode="json")
+        write_json(self._folder / "preprocess.json", preprocess)
 
     def _finished(self, event: Finished) -> None:
         if self.recipe.time_budget is not None and self.replay.ended is None:
@@ -273,12 +294,28 @@ def sample_picture(event: Prepared) -> bytes:
     return content.getvalue()
 
 
-def _rows_until(path: Path, stage: int, epochs: int) -> list[dict[str, Any]]:
-    """The rows of a `metrics.csv` for epochs that a checkpoint knows to have ended."""
+def _rows_until(path: Path, position: Position) -> list[dict[str, Any]]:
+    """The whole rows of a `metrics.csv` for epochs that a checkpoint knows to have ended."""
     if not path.exists():
         return []
-    rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode(errors="replace"))))
+    text = path.read_bytes().decode(errors="replace")
+    rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
+    until = position.stage, position.epoch
     try:
-        return [row for row in rows if (int(row["stage"]), int(row["epoch"])) <= (stage, epochs)]
+        return [row for row in rows if (int(row["stage"]), int(row["epoch"])) <= until]
     except (KeyError, TypeError, ValueError):
         raise ConvscopeError(f"{path} is damaged; delete it to go on without its epochs") from None
+
+
+def _lost(path: Path, rows: list[dict[str, Any]], position: Position) -> str:
+    """What a `metrics.csv` lacks of the epochs before a checkpoint; "" where it has them all."""
+    known = {(int(row["stage"]), int(row["epoch"])) for row in rows}
+    expected = [(position.stage, epoch) for epoch in range(1, position.epoch + 1)]
+    gone = sum(place not in known for place in expected)
+    gone += len(set(range(position.stage)) - {stage for stage, _ in known})
+    if not gone:
+        return ""
+    return (
+        f"{path} lacks at least {gone:,} of the epochs that the run has behind it; their figures "
+        "are lost, the weights are whole"
+    )

@@ -58,7 +58,7 @@ def train(
     if start.resume is not None:
         position = start.resume.position
         yield Resumed(position.step, position.epoch, position.stage)
-    prepared = yield from prepare(recipe, stop)
+    prepared = yield from prepare(recipe, stop, None if start.resume else start.initial)
     if prepared is None:
         yield Interrupted(0 if start.resume is None else start.resume.position.step)
         return

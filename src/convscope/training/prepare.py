@@ -18,10 +18,11 @@ from convscope.data.loader import Batches, Scan, fits_in_memory, scan
 from convscope.data.split import SKIPPED, assign_splits, check_splits, split_table, thinned
 from convscope.images.preprocess import Preprocess
 from convscope.nets.catalog import NETWORKS, build_module, find
+from convscope.nets.classifier import Classifier
 from convscope.training.events import Event, Prepared, Reading
 from convscope.training.recipe import DataSpec, Recipe
 from convscope.training.stages import start_from
-from convscope.training.transfer import freeze
+from convscope.training.transfer import freeze, take
 
 _STATISTICS_IMAGES = 20_000
 _SAMPLE = 32
@@ -79,9 +80,11 @@ class Setup:
 
 
 def prepare(
-    recipe: Recipe, stop: Callable[[], bool]
+    recipe: Recipe, stop: Callable[[], bool], initial: Classifier | None = None
 ) -> Generator[Event, None, tuple[Setup, Prepared] | None]:
     """Opens, splits and reads the data; returns None where `stop()` turned true meanwhile.
+
+    `initial` is the classifier whose weights the first stage starts from, if any.
 
     Raises:
         ConvscopeError: for data that cannot be trained on, or a recipe that does not fit it.
@@ -89,7 +92,7 @@ def prepare(
     began = perf_counter()
     dataset = open_dataset(recipe.data.source)
     device = default_device()
-    recipe = resolved(recipe, dataset, device)
+    recipe = resolved(recipe, dataset, device, initial)
     splits = assign_splits(dataset, recipe.seed, recipe.data.val, recipe.data.test)
     wanted = np.isin(splits, ("train", "val"))
     plain = _plain_preprocess(recipe.data, dataset)
@@ -130,12 +133,14 @@ def _without_bad(
     return kept
 
 
-def resolved(recipe: Recipe, dataset: Dataset, device: torch.device) -> Recipe:
+def resolved(
+    recipe: Recipe, dataset: Dataset, device: torch.device, initial: Classifier | None = None
+) -> Recipe:
     """The recipe with everything that was left to the data filled in, and its networks tried out.
 
     Raises:
         ConvscopeError: for a single class, sizes that do not fit, or networks that cannot be built
-            or started from one another.
+            or started from one another or from `initial`.
     """
     if len(dataset.class_names) < 2:
         raise DataError(
@@ -167,11 +172,16 @@ def resolved(recipe: Recipe, dataset: Dataset, device: torch.device) -> Recipe:
             "precision": precision,
         }
     )
-    _rehearse(recipe, (channels, size, size), len(dataset.class_names))
+    _rehearse(recipe, (channels, size, size), dataset.class_names, initial)
     return recipe
 
 
-def _rehearse(recipe: Recipe, shape: tuple[int, int, int], num_classes: int) -> None:
+def _rehearse(
+    recipe: Recipe,
+    shape: tuple[int, int, int],
+    class_names: tuple[str, ...],
+    initial: Classifier | None,
+) -> None:
     """Builds the networks of all stages without memory: what cannot work fails before reading."""
     previous = None
     for index, stage in enumerate(recipe.stages):
@@ -181,11 +191,13 @@ def _rehearse(recipe: Recipe, shape: tuple[int, int, int], num_classes: int) -> 
             continue
         with torch.device("meta"):
             module = build_module(
-                model.name, num_classes=num_classes, input_shape=shape, init=model.init,
+                model.name, num_classes=len(class_names), input_shape=shape, init=model.init,
                 **model.options,
             )  # fmt: skip
         if previous is not None:
             start_from(stage.start, module, previous)
+        elif initial is not None and index == 0:
+            take(module, initial, class_names)
         freeze(module, recipe.freeze)
         previous = module
 

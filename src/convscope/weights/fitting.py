@@ -1,8 +1,9 @@
 """Foreign names to the network's, foreign layouts to torch's, and what does not fit.
 
 torchvision's names are ours. timm keeps the dense layers of VGG as convolutions under other names.
-Keras has layers of kernel and bias, in order; kernels are (rows, columns, in, out) and the first
-dense layer reads its maps as (row, column, channel).
+Keras has layers of kernel and bias, in the file's order where it tells one, else by name and
+number; kernels are (rows, columns, in, out) and the first dense layer reads its maps as (row,
+column, channel).
 """
 
 import re
@@ -108,7 +109,8 @@ def translate(foreign: Foreign, module: nn.Module) -> Translation:
     known = own & declared.keys() or any(_timm(name) is not None for name in declared)
     if known or foreign.format.startswith(("torch", "safetensors")):
         return _from_torch(declared, module)
-    return _from_keras(declared, module) or _from_torch(declared, module)
+    keras = _from_keras(declared, module, in_order=foreign.in_order)
+    return keras or _from_torch(declared, module)
 
 
 def fit(translation: Translation, declared: Mapping[str, Declared], module: nn.Module) -> Fit:
@@ -223,9 +225,11 @@ def _same(values: Tensor) -> Tensor:
 # Keras' layout
 
 
-def _from_keras(declared: Mapping[str, Declared], module: nn.Module) -> Translation | None:
+def _from_keras(
+    declared: Mapping[str, Declared], module: nn.Module, *, in_order: bool
+) -> Translation | None:
     """None where the names are not Keras'."""
-    grouped = _keras_layers(declared)
+    grouped = _keras_layers(declared, in_order=in_order)
     if grouped is None:
         return None
     kinds: dict[type[nn.Module], list[dict[str, str]]] = {
@@ -248,7 +252,8 @@ def _from_keras(declared: Mapping[str, Declared], module: nn.Module) -> Translat
                 )
                 takes[name] = Take(source, shape, change, kind is nn.Linear)
     turned = any(take.change is not _same for take in takes.values())
-    notes = ["layers were taken in the order of their names and numbers"]
+    order = "that the file lists them in" if in_order else "of their names and numbers"
+    notes = [f"layers were taken in the order {order}"]
     if turned:
         notes.append("Keras' layouts were turned into torch's")
     if any(take.change is _with_epsilon for take in takes.values()):
@@ -256,8 +261,10 @@ def _from_keras(declared: Mapping[str, Declared], module: nn.Module) -> Translat
     return Translation("keras", takes, tuple(notes))
 
 
-def _keras_layers(declared: Mapping[str, Declared]) -> list[dict[str, str]] | None:
-    """Each layer's tensors by torch's word for them, layers in order of name and number."""
+def _keras_layers(
+    declared: Mapping[str, Declared], *, in_order: bool
+) -> list[dict[str, str]] | None:
+    """Each layer's tensors by torch's word for them: as declared, or by name and number."""
     found: dict[str, dict[str, str]] = {}
     for source in declared:
         path = re.split(r"[/.]", source.removesuffix(":0"))
@@ -279,7 +286,7 @@ def _keras_layers(declared: Mapping[str, Declared]) -> list[dict[str, str]] | No
         if set(parts) - {str(i) for i in range(len(words))}:
             return None
         found[layer] = {words[int(part)]: source for part, source in parts.items()}
-    return [found[layer] for layer in sorted(found, key=_by_number)]
+    return [found[layer] for layer in (found if in_order else sorted(found, key=_by_number))]
 
 
 def _by_number(name: str) -> list[str | int]:

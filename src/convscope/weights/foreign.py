@@ -39,6 +39,7 @@ class Foreign:
         declared: shape and type of every tensor, in the file's order.
         read: gives the values of one of them; its memory is that tensor's own.
         notes: what was done on the way, one sentence each.
+        in_order: whether `declared` stands in the order of the network's layers, as the file tells.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Foreign:
     declared: Mapping[str, Declared]
     read: Callable[[str], Tensor]
     notes: tuple[str, ...] = ()
+    in_order: bool = False
 
 
 def refusal(path: Path, reason: str, remedy: str) -> WeightsError:

@@ -25,7 +25,7 @@ from convscope.weights.foreign import (
     printable,
 )
 
-Contents = tuple[Mapping[str, Declared], Callable[[str], Tensor], tuple[str, ...]]
+Contents = tuple[Mapping[str, Declared], Callable[[str], Tensor], tuple[str, ...], bool]
 _DEPTH = 16
 _SMALL = 1 << 20
 _REWRITE = "nothing was read from elsewhere; save it again with Keras, or repack it with h5repack"
@@ -57,9 +57,11 @@ def open_hdf5(file: BinaryIO, span: Span) -> Iterator[Contents]:
 def _contents(opened: h5py.File) -> Contents:
     try:
         datasets = dict(_datasets(opened))
+        order = {name: place for place, name in enumerate(_order(opened))}
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UnacceptableError(f"HDF5 cannot read it ({_short(error)})", DAMAGED) from None
-    kept = {n: d for n, d in datasets.items() if not set(_STATE) & set(n.split("/"))}
+    names = sorted(datasets, key=lambda name: order.get(name, len(order)))
+    kept = {n: datasets[n] for n in names if not set(_STATE) & set(n.split("/"))}
     notes = ()
     if len(kept) < len(datasets):
         notes = (f"{len(datasets) - len(kept)} values of its training were left out",)
@@ -76,7 +78,8 @@ def _contents(opened: h5py.File) -> Contents:
             ) from None
         return torch.from_numpy(values)
 
-    return {name: _declared(name, d) for name, d in kept.items()}, read, notes
+    declared = {name: _declared(name, d) for name, d in kept.items()}
+    return declared, read, notes, order.keys() >= kept.keys()
 
 
 def _datasets(opened: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
@@ -103,6 +106,33 @@ def _datasets(opened: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
             else:
                 _check(full, found)
                 yield full, found
+
+
+def _order(opened: h5py.File) -> Iterator[str]:
+    """The paths of the weights, layer by layer, as Keras' older format lists them; else nothing."""
+    top = "model_weights/" if "model_weights" in opened else ""
+    group: Any = opened[top] if top else opened
+    for layer in _names(group, "layer_names"):
+        if layer in group:
+            for weight in _names(group[layer], "weight_names"):
+                yield f"{top}{layer}/{weight}"
+
+
+def _names(group: Any, attribute: str) -> list[str]:
+    """A list of names beside a group; long ones Keras writes in parts: `layer_names0`, ..."""
+    parts = [attribute] if attribute in group.attrs else []
+    while f"{attribute}{len(parts)}" in group.attrs and attribute not in parts:
+        parts.append(f"{attribute}{len(parts)}")
+    names: list[str] = []
+    for part in parts:
+        about = group.attrs.get_id(part)
+        count = prod(about.shape)
+        if count > MOST_TENSORS or (count and about.get_storage_size() > _SMALL):
+            return []  # of no values, HDF5 does not tell the size
+        found = np.ravel(group.attrs[part]).tolist()
+        plain = (n if isinstance(n, bytes) else str(n).encode(errors="replace") for n in found)
+        names += [name.decode(errors="replace") for name in plain]
+    return names
 
 
 def _member(group: h5py.Group, name: str, full: str) -> h5py.Group | h5py.Dataset:

@@ -195,3 +195,30 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path):
         (tmp_path / name).write_text("")
     storage.remove_leftovers(tmp_path)
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["kept.tmp"]
+
+
+def test_bytes_that_a_disk_swallows_are_missed(tmp_path, monkeypatch):
+    """A write that says more than it did leaves the old file."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    class Swallows(io.FileIO):
+        def write(self, content):
+            super().write(bytes(content)[:-1])
+            return len(content)
+
+    monkeypatch.setattr(storage, "open", Swallows, raising=False)
+    with pytest.raises(ConvscopeError, match=f"cannot write {path}: .*not all bytes arrived"):
+        storage.write_bytes(path, b"new content")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_what_is_no_json_names_the_file_and_the_remedy(tmp_path, content):
+    path = tmp_path / "some.json"
+    path.write_bytes(content)
+    with pytest.raises(
+        ConvscopeError, match=f"{path} is damaged, it is no JSON .*; put back a copy"
+    ):
+        storage.read_json(path)

@@ -86,7 +86,7 @@ def test_parse_names_every_wrong_key_and_the_file():
 
 @pytest.mark.parametrize("data", [None, 3, [], "text"])
 def test_parse_of_what_is_no_object(data):
-    with pytest.raises(ConvscopeError, match=r"recipe\.json: Outer: "):
+    with pytest.raises(ConvscopeError, match=r"recipe\.json: a table of settings"):
         Outer.parse(data, "recipe.json")
 
 

@@ -91,3 +91,47 @@ def test_a_folder_in_which_nothing_can_be_read_still_gives_a_picture(convscope, 
     assert done.returncode == 3, done.stderr
     assert "note: bad: too few images to hold any out" in done.stdout
     assert (tmp_path / "checks" / "bad" / "check.png").exists()
+
+
+def test_nothing_is_written_beside_the_images_of_a_table(convscope, pets, tmp_path):
+    table = tmp_path / "lists" / "labels.csv"
+    table.parent.mkdir()
+    rows = [f"../pets/train/{name}/{i}.png,{name}" for name in ("cat", "dog") for i in range(6)]
+    table.write_text("path,label\n" + "\n".join(rows) + "\n")
+    inside = pets / "train" / "cat" / "out"
+    for command in ("check", "train"):
+        done = convscope(command, table, "--out", inside)
+        assert done.returncode == 2
+        assert f"{inside} is inside the data folder" in done.stderr
+        assert not inside.exists()
+    done = convscope("check", table, "--out", table.parent / "out")
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_bad_name_is_listed_and_can_be_left_out(convscope, pets, tmp_path):
+    (pets / "train" / "cat" / "0.png").rename(pets / "train" / "cat" / "a\nb.png")
+    done = convscope("check", pets, cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert "  train/cat/a\\nb.png: control characters" in done.stdout
+    command = ("train", pets, "--epochs", 1, "--batch", 4, "--model", "mlp")
+    done = convscope(*command, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "1 of 24 files in pets cannot be read:" in done.stderr
+    assert "a\\nb.png: control characters" in done.stderr
+    done = convscope(*command, "--skip-bad", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "train/cat/a\\nb.png,cat,skipped," in (tmp_path / "run" / "split.csv").read_text()
+
+
+def test_an_archive_of_one_class_is_named_itself(convscope, pets, tmp_path):
+    import zipfile
+
+    path = tmp_path / "one.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for i in range(3):
+            file.write(pets / "train" / "cat" / f"{i}.png", f"{i}.png")
+    for command in ("check", "train"):
+        done = convscope(command, path, "--out", tmp_path / "out")
+        assert done.returncode == 2
+        assert f"{path} has no class folders" in done.stderr
+        assert f"such as {path}/cat/1.jpg" in done.stderr

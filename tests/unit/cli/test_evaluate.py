@@ -94,3 +94,43 @@ def test_damaged_weights_are_refused(convscope, trained, tmp_path):
     done = convscope("evaluate", run)
     assert done.returncode == 2
     assert "best.safetensors is damaged" in done.stderr
+
+
+def test_images_that_changed_their_class_are_noticed(convscope, tmp_path):
+    from .test_train import class_folders
+
+    data = class_folders(tmp_path / "data", ["a", "b"], 20)
+    table = tmp_path / "data" / "labels.csv"
+    rows = [f"{name}/{i}.png,{name}" for name in ("a", "b") for i in range(20)]
+    table.write_text("path,label\n" + "\n".join(rows) + "\n")
+    run = tmp_path / "run"
+    done = convscope("train", table, "--epochs", 1, "--out", run, "--model", "mlp")
+    assert done.returncode == 0, done.stderr
+    assert "another class" not in convscope("evaluate", run, "--split", "all").stderr
+    rows[3:5] = ["a/3.png,b", "a/4.png,b"]
+    table.write_text("path,label\n" + "\n".join(rows) + "\n")
+    done = convscope("evaluate", run, "--split", "all")
+    assert "2 of the 40 images stood under another class when the run was trained" in done.stderr
+    (data / "a" / "7.png").rename(data / "b" / "x.png")
+    done = convscope("evaluate", run, "--data", data)
+    assert "1 of the 40 images stood under another class" in done.stderr
+
+
+def test_junk_in_a_runs_files_names_the_file_and_the_remedy(convscope, trained, images, tmp_path):
+    run = tmp_path / "copy"
+    shutil.copytree(trained, run)
+    image = next(images.iterdir())
+    for name, commands in (
+        ("recipe.json", [("evaluate", run)]),
+        ("run.json", [("evaluate", run), ("predict", run, image)]),
+        ("split.csv", [("evaluate", run)]),
+    ):
+        kept = (run / name).read_bytes()
+        for junk in (b"", b"[]", b"3", b"{}", b"\xff\x00", b"[" * 100_000, kept[: len(kept) // 2]):
+            (run / name).write_bytes(junk)
+            for command in commands:
+                done = convscope(*command)
+                assert done.returncode == 2
+                assert f"{run / name} is damaged" in done.stderr, done.stderr
+                assert "put back a copy of it" in done.stderr
+        (run / name).write_bytes(kept)

@@ -1,14 +1,18 @@
 """What a run may meet when it is continued: changed data, a changed recipe, damage, other code."""
 
+import contextlib
 import json
 import re
 import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from convscope.base.storage import read_json, write_json
+from convscope.runs import writer as writer_module
+from convscope.runs.checkpoint import load_checkpoint, save_checkpoint
 from convscope.runs.writer import RunWriter
 from convscope.training.catalog import scratch
 from convscope.training.events import Stepped
@@ -259,3 +263,58 @@ def test_a_cut_split_table_is_noticed(stopped, convscope, tmp_path):
         done = convscope(*command)
         assert done.returncode == 2
         assert "split.csv is damaged" in done.stderr or "no finished epoch" in done.stderr
+
+
+@pytest.mark.parametrize("left", [None, 0, 1, -30])
+def test_lost_figures_are_told(convscope, tmp_path, left):
+    data = class_folders(tmp_path / "data")
+    recipe = scratch(str(data)).with_settings(SETTINGS)
+    run = stopped_run(tmp_path / "run", recipe, steps=8)  # two epochs of three steps, and two
+    whole = (run / "metrics.csv").read_text()
+    assert whole.count("\n") == 3
+    if left is None:
+        (run / "metrics.csv").unlink()
+    else:
+        lines = whole.splitlines(keepends=True)
+        (run / "metrics.csv").write_text(whole[:left] if left < 0 else "".join(lines[: left + 1]))
+    done = convscope("train", "--resume", run)
+    assert done.returncode == 0, done.stderr
+    gone = {None: 2, 0: 2, 1: 1, -30: 1}[left]
+    assert f"{run / 'metrics.csv'} lacks at least {gone} of the epochs" in done.stderr
+    assert (run / "metrics.csv").read_text().count("\n") == 4 - gone
+
+
+def test_whole_figures_are_not_told_of(stopped, convscope, tmp_path):
+    run = shutil.copytree(stopped[1], tmp_path / "run")
+    assert "metrics.csv" not in convscope("train", "--resume", run).stderr
+
+
+@pytest.mark.parametrize("saves", [1, 2, 3, 4])
+def test_wherever_a_run_is_killed_its_best_weights_are_of_an_epoch_it_knows(
+    tmp_path, monkeypatch, saves
+):
+    class Killed(BaseException):
+        pass
+
+    done = []
+
+    def save(path, checkpoint, *, weights_only):
+        save_checkpoint(path, checkpoint, weights_only=weights_only)
+        done.append(path.name)
+        if len(done) == saves:
+            raise Killed
+
+    settings = {"epochs": 2, "batch_size": 32, "precision": "float32"}
+    recipe = scratch("digits", "mlp").with_settings(settings)
+    monkeypatch.setattr(writer_module, "save_checkpoint", save)
+    with contextlib.suppress(Killed), RunWriter(tmp_path / "run", recipe) as writer:
+        for event in train(writer.recipe):
+            writer.write(event)
+    assert len(done) == saves
+    with RunWriter(tmp_path / "run"):
+        best, last = (load_checkpoint(tmp_path / "run" / "checkpoints" / f"{name}.safetensors")
+                      for name in ("best", "last"))  # fmt: skip
+    assert best.position.epoch == last.position.best_epoch == (saves + 1) // 2
+    if last.position.epoch == last.position.best_epoch:
+        weights = last.state().weights()
+        assert all(torch.equal(v, weights[k]) for k, v in best.state().weights().items())

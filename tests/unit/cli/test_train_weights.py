@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from convscope import load
+from convscope.base.errors import DataError
 from convscope.base.storage import read_json
 from convscope.nets.catalog import build_module
 from convscope.runs.checkpoint import load_checkpoint
@@ -173,3 +175,43 @@ def test_a_linear_probe_of_another_family(tmp_path, convscope):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "parameters are frozen" in done.stdout
+
+
+def test_weights_that_do_not_fit_are_refused_before_images_are_read(tmp_path, convscope, source):
+    data = colours(tmp_path / "data", ["green", "red"])
+    (data / "red" / "0.png").write_bytes(b"would be told after reading")
+    for more in ((), ("--dry-run",)):
+        done = convscope(
+            "train", data, "--weights", source, "--model", "vgg11", *more, "--json-log", *QUICK,
+            "--out", tmp_path / "run",
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert "do not fit the network" in done.stderr
+        assert "features.1.weight" in done.stderr
+        assert done.stdout == ""
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_download_of_official_weights_is_shown(tmp_path, convscope, monkeypatch):
+    from convscope.cli import train
+    from convscope.weights import official
+
+    told = []
+
+    @contextmanager
+    def bar():
+        yield lambda *progress: told.append(progress)
+
+    def download(url, target, sha256, progress):
+        progress(target.name, 1, 2)
+        raise DataError("cut off")
+
+    monkeypatch.setattr(train, "download_bar", bar)
+    monkeypatch.setattr(official, "download", download)
+    data = colours(tmp_path / "data", ["green", "red"])
+    monkeypatch.setenv("CONVSCOPE_CACHE", str(tmp_path / "cache"))
+    out = ("--out", tmp_path / "run")
+    assert convscope("train", data, "--weights", "imagenet", *out).returncode == 2
+    assert told == [("vgg16-397923af.pth", 1, 2)]
+    assert convscope("import", "imagenet", "--model", "vgg11", *out).returncode == 2
+    assert told[1:] == [("vgg11-8a719046.pth", 1, 2)]

@@ -169,9 +169,14 @@ def test_two_members_of_one_name_are_refused(tmp_path, cache, twin):
     assert f"{twin!r} is there twice" in refusal(tmp_path / "a.zip", cache)
 
 
-def test_a_name_that_is_file_and_folder_is_refused(tmp_path, cache):
-    path = tar_of(tmp_path / "a.tar", {"cat": b"1", "cat/1.png": b"2"})
-    assert "cannot extract" in refusal(path, cache)
+@pytest.mark.parametrize("names", [("cat", "cat/1.png"), ("cat/1.png", "cat"), ("a", "a/b/1.png")])
+@pytest.mark.parametrize("make", [zip_of, tar_of])
+def test_a_name_that_is_file_and_folder_is_refused_by_its_own_name(tmp_path, cache, make, names):
+    path = make(tmp_path / "a.archive", dict.fromkeys(names, b"1"))
+    told = refusal(path, cache)
+    assert f"member {names[1]!r}" in told
+    assert "folder" in told
+    assert str(cache) not in told
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.999])
@@ -331,3 +336,20 @@ def test_a_second_process_waits_for_the_first(tmp_path, cache, monkeypatch):
     assert tree(extracted(path, cache)) == FILES
     process.join()
     assert process.exitcode == 0
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
+def test_progress_is_told_up_to_the_end(tmp_path, cache, name):
+    files = {f"cat/{i}.png": os.urandom(3000) for i in range(50)}
+    make = {"a.zip": zip_of, "a.tar": tar_of}.get(name) or (lambda p, f: tar_of(p, f, "w:gz"))
+    told = []
+    path = make(tmp_path / name, files)
+    extracted(path, cache, lambda *progress: told.append(progress))
+    assert len(told) >= len(files)
+    assert {(who, total) for who, _, total in told} == {(name, told[0][2])}
+    done = [done for _, done, _ in told]
+    assert done == sorted(done)
+    assert 0.9 * told[0][2] < done[-1] <= told[0][2]
+    told.clear()
+    extracted(path, cache, lambda *progress: told.append(progress))
+    assert told == []

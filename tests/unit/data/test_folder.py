@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.base.errors import DataError
+from convscope.base.errors import DataError, UnreadableImageError
+from convscope.data.check import check
 from convscope.data.folder import SPLIT_FOLDERS, read_folder
 
 
@@ -327,3 +328,25 @@ def test_hidden_files_beside_class_folders_are_passed_over(image_files):
     root = image_files(*(f"{s}/{c}/1.png" for s in ("train", "val") for c in ("cat", "dog")))
     (root / "train" / "._1.jpg").write_bytes(b"x")
     assert read_folder(root, "pets").class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("name", ["a\nb.png", "\x1b[2J.png", "\udcff.png", "deep\n/1.png"])
+def test_a_file_that_cannot_be_named_is_a_bad_file(image_files, name):
+    root = image_files("cat/1.png", "dog/1.png", f"cat/{name}")
+    dataset = read_folder(root, "data")
+    shown = next(path for path in dataset.paths if "\\" in path)
+    assert shown.isprintable()
+    assert shown.encode()
+    index = dataset.paths.index(shown)
+    with pytest.raises(UnreadableImageError, match="in the name; rename it"):
+        dataset.image(index, 3)
+    found = check(dataset)
+    assert list(found.bad) == [index]
+    assert "rename it" in found.bad[index]
+    kept = dataset.only(np.flatnonzero(np.arange(len(dataset)) != index))
+    assert all(kept.image(i, 3).size for i in range(len(kept)))
+
+
+def test_a_class_that_cannot_be_named_is_refused(image_files):
+    with pytest.raises(DataError, match=r"cat\\n2': control characters .* rename it"):
+        read_folder(image_files("cat\n2/1.png", "dog/1.png"), "data")

@@ -135,12 +135,13 @@ def test_a_table_has_a_row_with_the_hash_of_every_image(dataset):
     assert rows[3] == ["002.png", "b", "test", "0" * 63 + "2"]
 
 
-def test_a_table_gives_splits_and_hashes_back(dataset):
+def test_a_table_gives_labels_splits_and_hashes_back(dataset):
     data = dataset([0, 1] * 10)
     splits = assign_splits(data, 3, None, None)
     found = read_split_table(table_of(data, splits).encode(), "split.csv")
-    assert [found[path][0] for path in data.paths] == splits.tolist()
-    assert found[data.paths[2]][1] == "0" * 63 + "2"
+    assert [found[path].split for path in data.paths] == splits.tolist()
+    assert [found[path].label for path in data.paths] == ["a", "b"] * 10
+    assert found[data.paths[2]].sha256 == "0" * 63 + "2"
 
 
 @pytest.mark.parametrize("text", ["", "path,split\n", "a,b,c,d\n1,2,3,4\n", "\n"])

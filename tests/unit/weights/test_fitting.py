@@ -226,3 +226,61 @@ def test_torch_names_with_a_strange_prefix_are_not_taken_for_keras(saved):
     path = saved({f"backbone.{key}": value for key, value in module().state_dict().items()})
     with pytest.raises(WeightsError, match=r"features.0.weight: missing in the file"):
         import_weights(path, NAME)
+
+
+def keras_file(path, theirs, convolutions, dense, attributes=None, top="model_weights"):
+    """`theirs` as Keras' older format has it: groups by name, their order in attributes."""
+    state = theirs.state_dict()
+    layers = [name.removesuffix(".weight") for name in state if name.endswith(".weight")]
+    with h5py.File(path, "w") as file:
+        group = file.create_group(top) if top else file
+        for name, layer in zip([*convolutions, *dense], layers, strict=True):
+            kernel = state[f"{layer}.weight"].numpy()
+            turned = kernel.transpose(2, 3, 1, 0) if kernel.ndim == 4 else kernel.T
+            group[f"{name}/net/{name}/kernel:0"] = turned
+            group[f"{name}/net/{name}/bias:0"] = state[f"{layer}.bias"].numpy()
+            weights = [f"net/{name}/kernel:0".encode(), f"net/{name}/bias:0".encode()]
+            group[name].attrs["weight_names"] = weights
+        group.create_group("pool").attrs["weight_names"] = np.zeros(0)
+        order = [*convolutions, "pool", *dense]
+        for key, value in (attributes or {"layer_names": [n.encode() for n in order]}).items():
+            group.attrs[key] = value
+
+
+def plain_network():
+    """All convolutions have one shape, so that only their order tells them apart."""
+    return build_module(
+        NAME, num_classes=4, input_shape=(3, 8, 8), widths=[3, 3, 3], head=[3, 3],
+        batch_norm=False,
+    ).eval()  # fmt: skip
+
+
+PLAIN = {"widths": [3, 3, 3], "head": [3, 3], "batch_norm": False}
+ODD = ["stem", "second", "alpha", "zeta", "middle", "beta"]
+
+
+@pytest.mark.parametrize("top", ["model_weights", ""])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_layers_of_odd_names_are_taken_in_the_files_own_order(tmp_path, top, parts):
+    theirs, dense = plain_network(), ["last_but_two", "last_but_one", "first"]
+    names = [n.encode() for n in [*ODD, "pool", *dense]]
+    cut = [names[i * len(names) // parts : (i + 1) * len(names) // parts] for i in range(parts)]
+    attributes = {f"layer_names{i}": part for i, part in enumerate(cut)}
+    if parts == 1:
+        attributes = {"layer_names": names}
+    keras_file(tmp_path / "k.h5", theirs, ODD, dense, attributes, top)
+    found = import_weights(tmp_path / "k.h5", NAME, preprocessing="unit", options=PLAIN)
+    assert same(found.classifier.module, theirs)
+    assert any("that the file lists them in" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("names", [[b"stem", b"none"], 3.5, np.zeros(20_000, "u1"), b"\xff"])
+def test_an_order_that_is_none_is_passed_over(tmp_path, names):
+    theirs = plain_network()
+    straight, dense = [f"conv_{i}" for i in range(6)], [f"dense_{i}" for i in range(3)]
+    keras_file(tmp_path / "k.h5", theirs, straight, dense, {"layer_names": 0})
+    with h5py.File(tmp_path / "k.h5", "a") as file:
+        file["model_weights"].attrs["layer_names"] = names
+    found = import_weights(tmp_path / "k.h5", NAME, preprocessing="unit", options=PLAIN)
+    assert same(found.classifier.module, theirs)
+    assert any("of their names and numbers" in note for note in found.notes)
