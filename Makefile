@@ -8,36 +8,45 @@ CPU ?= 1
 CPU_TORCH := https://download.pytorch.org/whl/cpu
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: demo test quick check fix bench docs wheel clean help
+STATIC := src/convscope/server/static/index.html
+PAGE := $(shell find web -path web/node_modules -prune -o -type f -print)
+
+.PHONY: demo test quick check fix web bench docs wheel clean help
 
 help:
 	@echo "make demo    train, evaluate and use two classifiers on Fashion-MNIST (about 5 minutes)"
 	@echo "make test    check, then all tests        make quick   tests without the slow ones"
 	@echo "make check   style, types, layers, sizes  make fix     mend style"
+	@echo "make web     the explorer's page, built into the package (needs Node.js)"
 	@echo "make bench   benchmarks against peers     make docs    the documentation, into site/"
 	@echo "make wheel   build the wheel and try it in an empty environment"
 
-demo: .venv/runtime
+demo: .venv/runtime $(STATIC)
 	@tools/get-fashion-mnist
 	@tools/demo
 
-test: check
+test: check $(STATIC)
 	@$(BIN)/python tools/get-corpora
+	@tools/get-chromium
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-quick: .venv/dev
+quick: .venv/dev $(STATIC)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
-check: .venv/dev
+check: .venv/dev web/node_modules/.package-lock.json
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sizes.py
+	@tools/check-page
 
 fix: .venv/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	cd web && npm run --silent format
+
+web: $(STATIC)
 
 bench: .venv/dev
 	@tools/get-fashion-mnist
@@ -47,11 +56,21 @@ docs: .venv/docs
 	$(BIN)/typer convscope.cli.app utils docs --name convscope --output docs/reference/cli.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-wheel: .venv/dev
+wheel: .venv/dev $(STATIC)
 	PYTHON=$(PYTHON) TORCH="$(TORCH)" CPU_TORCH=$(CPU_TORCH) tools/try-wheel
 
 clean:
-	rm -rf .venv .peers build dist site
+	rm -rf .venv .peers build dist site web/node_modules $(dir $(STATIC))
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	@command -v npm >/dev/null || { \
+	  echo "the explorer's page is built with Node.js 20 or newer; on Debian: apt-get install npm" >&2; exit 2; }
+	cd web && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(STATIC): web/node_modules/.package-lock.json $(PAGE)
+	cd web && npm run --silent build -- --logLevel warn
+	@touch $@
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from convscope.nets.catalog import build_model as build_model
     from convscope.nets.classifier import Classifier as Classifier
     from convscope.runs.folder import load as load
+    from convscope.server.serve import explore as explore
     from convscope.training.loop import train as train
     from convscope.training.recipe import Recipe as Recipe
 
@@ -37,6 +38,7 @@ _HOMES = {
     "capture": "convscope.graph.capture",
     "convolve": "convscope.images.kernels",
     "evaluate": "convscope.evaluation.evaluate",
+    "explore": "convscope.server.serve",
     "load": "convscope.runs.folder",
     "open_dataset": "convscope.data.catalog",
     "output_size": "convscope.images.kernels",
@@ -55,6 +57,7 @@ __all__ = [
     "capture",
     "convolve",
     "evaluate",
+    "explore",
     "load",
     "open_dataset",
     "output_size",

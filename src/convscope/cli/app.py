@@ -18,6 +18,7 @@ from convscope.cli.activations import activations
 from convscope.cli.arithmetic import arithmetic
 from convscope.cli.check import check
 from convscope.cli.evaluate import evaluate
+from convscope.cli.explore import explore
 from convscope.cli.filters import filters
 from convscope.cli.import_weights import import_weights
 from convscope.cli.kernel import kernel
@@ -39,6 +40,7 @@ app.command()(check)
 app.command()(train)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(explore)
 app.command()(arithmetic)
 app.command()(receptive_field)
 app.command()(kernel)

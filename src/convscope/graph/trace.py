@@ -129,10 +129,10 @@ def trace(
         run(graph.steps, values, edits=multiply, release=release, watch=watch)
         logits = values[logits_slot]
         outputs = {name: values[graph.node_slots[name]] for name in wanted}
-        gradients = _gradients(graph, logits, targets, outputs)
+        found = _gradients(graph, logits, targets, outputs)
     layers = tuple(
         LayerRecord(
-            graph[name], output.detach() if output.requires_grad else output, gradients.get(name)
+            graph[name], output.detach() if output.requires_grad else output, found.get(name)
         )
         for name, output in outputs.items()
     )
@@ -158,9 +158,7 @@ def aimed(trace: Trace, targets: Targets | None) -> Trace:
         if record.node.name in names
     )
     appended = _appended(trace.graph, trace.logits, targets)
-    return Trace(
-        trace.graph, trace.images, trace.logits, targets, layers + appended, trace.edits
-    )
+    return Trace(trace.graph, trace.images, trace.logits, targets, layers + appended, trace.edits)
 
 
 def _gradients(
@@ -182,30 +180,31 @@ def _gradients(
     return dict(zip(names, found, strict=True))
 
 
-def _appended(graph: Graph, logits: Tensor, targets: Tensor | None) -> tuple[LayerRecord, ...]:
-    """The records of softmax and cross-entropy, which no module computes while it classifies."""
-    if logits.ndim != 2:
+def appended_nodes(graph: Graph) -> tuple[Node, ...]:
+    """The nodes that a trace with targets appends: `softmax` where there is none, `cross_entropy`.
+
+    No module computes them while it classifies. None for a trunk.
+    """
+    classes = graph[graph.logits].output_shape
+    if len(classes) != 1:
         return ()
-    classes = (logits.shape[1],)
-    softmax = Node(
-        SOFTMAX, Kind.SOFTMAX, SOFTMAX, "", (graph.logits,), {}, {"dim": 1}, (classes,), classes
-    )
-    loss = Node(
-        CROSS_ENTROPY,
-        Kind.CROSS_ENTROPY,
-        CROSS_ENTROPY,
-        "",
-        (graph.logits,),
-        {},
-        {},
-        (classes,),
-        (),
-    )
+
+    def node(name: str, kind: Kind, settings: dict[str, Any], shape: tuple[int, ...]) -> Node:
+        return Node(name, kind, name, "", (graph.logits,), {}, settings, (classes,), shape)
+
+    softmax = node(SOFTMAX, Kind.SOFTMAX, {"dim": 1}, classes)
+    loss = node(CROSS_ENTROPY, Kind.CROSS_ENTROPY, {}, ())
+    return (softmax, loss) if graph.logits == graph.output else (loss,)
+
+
+def _appended(graph: Graph, logits: Tensor, targets: Tensor | None) -> tuple[LayerRecord, ...]:
+    """The records of `appended_nodes`; of cross-entropy only with targets."""
     records = []
-    if graph.logits == graph.output:
-        records.append(LayerRecord(softmax, torch.softmax(logits, 1)))
-    if targets is not None:
-        records.append(LayerRecord(loss, F.cross_entropy(logits, targets, reduction="none")))
+    for node in appended_nodes(graph):
+        if node.kind is Kind.SOFTMAX:
+            records.append(LayerRecord(node, torch.softmax(logits, 1)))
+        elif targets is not None:
+            records.append(LayerRecord(node, F.cross_entropy(logits, targets, reduction="none")))
     return tuple(records)
 
 

@@ -4,6 +4,7 @@ Knows numbers and arrays alone: no networks, no files, no pictures.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Literal
 
@@ -154,6 +155,85 @@ def convolve(
             below = padded[row * gaps[0] :: steps[0], column * gaps[1] :: steps[1]]
             result += np.multiply(below[:rows, :columns], weight, out=product)
     return result
+
+
+def size_formula(
+    size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1
+) -> str:
+    """`output_size` with its numbers put in, without the result.
+
+    >>> size_formula(6, kernel=3)
+    'floor((6 + 2·0 - 1·(3 - 1) - 1) / 1) + 1'
+    """
+    return f"floor(({size} + 2·{padding} - {dilation}·({kernel} - 1) - 1) / {stride}) + 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One number of a filtered picture, worked out.
+
+    Attributes:
+        rows: (kernel rows,) of the image, negative or beyond its end in the padding.
+        columns: (kernel columns,) of the image, likewise.
+        pixels: what stands there, (kernel rows, kernel columns).
+        products: pixels x kernel.
+        outside: which of them are padding.
+        sum: of the products, row by row.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    pixels: np.ndarray
+    products: np.ndarray
+    outside: np.ndarray
+    sum: float
+
+
+def cell(
+    image: Numbers,
+    kernel: Numbers,
+    at: Sequence[int],
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+    border: str = "zero",
+) -> Cell:
+    """How `convolve` comes to the number at a place (row, column) of its output.
+
+    Args:
+        image: (height, width), finite numbers.
+        kernel: (rows, columns), laid on the image as it is.
+        at: the place, within the output.
+        stride: as of `convolve`, for both axes; so are the others.
+        padding: pixels added on each side.
+        dilation: pixels from one kernel entry to the next.
+        border: what stands in the padding.
+
+    Raises:
+        ConvscopeError: as `convolve`, or for a place outside of the output.
+
+    >>> cell(EXAMPLE, KERNELS["sobel-left"], (0, 0)).products.tolist()
+    [[20.0, 0.0, -11.0], [38.0, 0.0, -40.0], [21.0, 0.0, -25.0]]
+    """
+    pixels = _numbers("image", image, (2,), "(height, width)")
+    weights = _numbers("kernel", kernel, (2,), "(rows, columns)")
+    _choice("border", border, tuple(_BORDERS))
+    places = []
+    for axis, name in enumerate(("row", "column")):
+        count = output_size(pixels.shape[axis], weights.shape[axis], stride, padding, dilation)
+        if not 0 <= at[axis] < count:
+            raise ConvscopeError(f"at: {name} {at[axis]} must be in 0..{count - 1}")
+        places.append(at[axis] * stride - padding + dilation * np.arange(weights.shape[axis]))
+    padded = _padded(pixels, (padding, padding), border)
+    below = padded[np.ix_(places[0] + padding, places[1] + padding)]
+    inside = [
+        (place >= 0) & (place < side) for place, side in zip(places, pixels.shape, strict=True)
+    ]
+    products = below * weights
+    total = 0.0
+    for product in products.ravel().tolist():  # in the order of `convolve`
+        total += product
+    return Cell(places[0], places[1], below, products, ~np.logical_and.outer(*inside), total)
 
 
 def _travel(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:

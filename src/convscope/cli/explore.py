@@ -1,0 +1,99 @@
+"""`convscope explore`: a network in the browser, from a probability down to a dot product."""
+
+import gc
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convscope.base.errors import ConvscopeError
+from convscope.cli.predict import image_paths
+from convscope.cli.sheets import Source, stem, warn_untrained
+from convscope.cli.source import classifier_of, is_run
+
+if TYPE_CHECKING:
+    from convscope.data.dataset import Dataset
+
+
+def explore(
+    source: Source,
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(help="Images to look at: files, folders, globs.", show_default=False),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Labelled images to choose from; by default the run's own.")
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Begin with images of this split; by default test.", show_default=False),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    host: Annotated[
+        str, typer.Option(help="Where to listen; another lets other machines reach the page.")
+    ] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """Open a page to explore a network, down to the dot product behind every number."""
+    from convscope.base.device import default_device
+    from convscope.server.serve import explore as serve
+    from convscope.server.serve import is_loopback
+
+    files = list(image_paths(images or []))
+    if images and not files:
+        raise ConvscopeError(f"no images in {', '.join(images)}")
+    classifier = classifier_of(source).to(default_device())
+    warn_untrained(source)
+    stop = threading.Event()
+    explored = serve(
+        classifier,
+        files,
+        _data(source, data),
+        port,
+        browser=False,
+        host=host,
+        split=split,
+        title=stem(source),
+        trained=is_run(source),
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    if not is_loopback(host):
+        sys.stderr.write(
+            f"convscope: careful: other machines can reach {host}; whoever has the address below "
+            "sees these images, and it travels unencrypted\n"
+        )
+    # What is loaded by now stays: without it a search for cyclic garbage takes 150 ms, not 0.
+    gc.collect()
+    gc.freeze()
+    print(explored.url, flush=True)
+    sys.stderr.write("convscope: open this address in a browser; Ctrl-C ends it\n")
+    if browser:
+        import webbrowser
+
+        webbrowser.open(explored.url)
+    stop.wait()
+    explored.close()
+    # Without Python's tidying up: that takes seconds on a busy machine, and waits for a step of the
+    # network that is still running.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _data(source: str, data: str | None) -> "Dataset | str | None":
+    """The data set to choose images from: what was asked for, else the run's own if it is there."""
+    from convscope.runs.data import run_dataset
+
+    if not is_run(source):
+        return data
+    try:
+        return run_dataset(Path(source), data)
+    except ConvscopeError as error:
+        if data is not None:
+            raise
+        sys.stderr.write(f"convscope: without the run's data: {error}\n")
+        return None

@@ -1,0 +1,93 @@
+"""A convolution's map taken apart: what each of its input channels adds to it."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from convscope.base.errors import ConvscopeError
+from convscope.graph.graph import Graph, Node
+from convscope.graph.kinds import Kind
+from convscope.graph.trace import Trace
+
+
+def kernels(graph: Graph, node_name: str, channel: int, inputs: Sequence[int]) -> Tensor:
+    """The kernels that a convolution's filter lays on some input channels, (n, rows, columns).
+
+    Args:
+        graph: from `capture`.
+        node_name: a convolution.
+        channel: which of its filters, so which channel of its output.
+        inputs: input channels, counted from 0 within the filter's group.
+
+    Raises:
+        ConvscopeError: for another kind of node, or a channel that there is not.
+    """
+    weight = _weight(graph, node_name)
+    _check("channel", [channel], len(weight))
+    _check("inputs", inputs, weight.shape[1])
+    return weight[channel, list(inputs)]
+
+
+def parts(
+    trace: Trace, node_name: str, channel: int, inputs: Sequence[int], image: int = 0
+) -> Tensor:
+    """Some input channels' own convolutions with their kernels of a filter, (n, height, width).
+
+    Those of all input channels of the filter's group and the bias add up to the recorded map, up to
+    rounding.
+
+    Args:
+        trace: with the record of the node's input.
+        node_name: a convolution.
+        channel: which channel of its output.
+        inputs: input channels, counted from 0 within the filter's group.
+        image: which image of the batch.
+
+    Raises:
+        ConvscopeError: for another kind of node, or a channel that there is not.
+
+    >>> from convscope import capture
+    >>> from convscope import trace as record
+    >>> layer = torch.nn.Conv2d(2, 1, 3, bias=False)
+    >>> _ = torch.nn.init.ones_(layer.weight)
+    >>> images = torch.arange(18.0).reshape(1, 2, 3, 3)
+    >>> parts(record(capture(layer, images), images), "convolution", 0, [0, 1]).flatten().tolist()
+    [36.0, 117.0]
+    """
+    weights = kernels(trace.graph, node_name, channel, inputs)
+    node = trace.graph[node_name]
+    weight = _weight(trace.graph, node_name)
+    group = channel // (len(weight) // node.settings["groups"])
+    first = group * weight.shape[1]
+    maps = trace[node.inputs[0]].output[image, [first + number for number in inputs]]
+    stride, dilation = node.pair("stride"), node.pair("dilation")
+    border: list[int] = []
+    for axis in (1, 0):  # as `F.pad` wants them; "same" pads an even kernel's end by one more
+        before = node.pair("padding")[axis]
+        reach = dilation[axis] * (weights.shape[1 + axis] - 1) + 1
+        room = (node.output_shape[1 + axis] - 1) * stride[axis] + reach
+        border += [before, room - before - maps.shape[1 + axis]]
+    with torch.no_grad():
+        padded = F.pad(maps[None], border)
+        return F.conv2d(
+            padded, weights[:, None], stride=stride, dilation=dilation, groups=len(weights)
+        )[0]
+
+
+def _weight(graph: Graph, node_name: str) -> Tensor:
+    node: Node = graph[node_name]
+    weight = graph.parameter(node, "weight")
+    if node.kind is not Kind.CONVOLUTION or weight is None:
+        raise ConvscopeError(
+            f"{node_name} is no convolution ({node.operation!r}): it has no kernels"
+        )
+    return weight
+
+
+def _check(name: str, numbers: Sequence[int], count: int) -> None:
+    wrong = [number for number in numbers if not 0 <= number < count]
+    if wrong or not numbers:
+        given = f"there is no {wrong[0]}" if wrong else "none was given"
+        raise ConvscopeError(f"{name}: {given}; give whole numbers in 0..{count - 1}")

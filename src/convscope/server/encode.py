@@ -1,0 +1,292 @@
+"""The core's values as wire models and bytes; computes nothing."""
+
+import io
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from convscope import __version__
+from convscope.base.tensors import Pixels
+from convscope.graph.blocks import HEAD, blocks
+from convscope.graph.channels import Channels, channels, spread
+from convscope.graph.geometry import ReceptiveField
+from convscope.graph.graph import INPUT, Node
+from convscope.graph.kinds import Kind
+from convscope.graph.ledger import Ledger, Terms
+from convscope.graph.trace import Trace
+from convscope.server import wire
+from convscope.server.gallery import MAX_UPLOAD, Images
+from convscope.server.problem import shown
+from convscope.server.subject import Off, Subject
+
+_STRONGEST = 8
+# Their outputs are probabilities and a loss: another unit than activations.
+_OTHER_UNITS = (Kind.SOFTMAX, Kind.CROSS_ENTROPY)
+
+
+def subject_of(subject: Subject, images: Images) -> wire.Subject:
+    """What is explored, and the data beside it."""
+    shape = subject.graph.input_shape
+    totals = subject.table.totals
+    return wire.Subject(
+        title=shown(subject.title),
+        network=subject.classifier.name,
+        trained=subject.trained,
+        version=__version__,
+        weights=subject.weights,
+        input=(shape[0], shape[1], shape[2]),
+        classes=[shown(name) for name in subject.classes],
+        parameters=totals.parameters,
+        multiply_adds=totals.macs,
+        logits=subject.graph.logits,
+        output=subject.graph.output,
+        layers=_layers(subject),
+        splits=images.splits,
+        data=images.data,
+        first=images.first,
+        upload_bytes=MAX_UPLOAD,
+    )
+
+
+def _layers(subject: Subject) -> list[wire.Layer]:
+    stages = {INPUT: INPUT, **blocks(subject.graph)}
+    rows = {layer.name: layer for layer in subject.table.layers}
+    return [
+        wire.Layer(
+            name=node.name,
+            kind=str(node.kind),
+            operation=node.operation,
+            stage=stages.get(node.name, HEAD),
+            inputs=list(node.inputs),
+            shape=list(node.output_shape),
+            parameters=rows[node.name].parameters if node.name in rows else 0,
+            multiply_adds=rows[node.name].macs if node.name in rows else 0,
+            field=_field(subject.fields.get(node.name)),
+            formula=node.kind is not Kind.OTHER,
+        )
+        for node in subject.nodes
+    ]
+
+
+def _field(field: ReceptiveField | None) -> wire.Field | None:
+    if field is None:
+        return None
+    return wire.Field(
+        size=field.size, stride=field.stride, padding=field.padding, exact=field.exact
+    )
+
+
+def layer_detail(subject: Subject, name: str) -> wire.LayerDetail:
+    """Settings and parameters of a layer, and what its rows and columns see.
+
+    Raises:
+        ConvscopeError: for an unknown layer.
+    """
+    node = subject.node(name)
+    field = subject.fields.get(name)
+    parameters = []
+    for role, tensor_name in node.parameters.items():
+        values = subject.graph.parameter(node, role)
+        if isinstance(values, Tensor) and values.numel():
+            parameters.append(_parameter(role, tensor_name, values))
+    return wire.LayerDetail(
+        layer=name,
+        settings={key: _plain(value) for key, value in node.settings.items()},
+        parameters=parameters,
+        rows=None if field is None else [(a, b) for a, b in field.rows.tolist()],
+        columns=None if field is None else [(a, b) for a, b in field.columns.tolist()],
+    )
+
+
+def _parameter(role: str, name: str, values: Tensor) -> wire.Parameter:
+    found = spread(values)
+    return wire.Parameter(role=role, name=name, shape=list(values.shape), **vars(found))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool | int | float | str) or value is None:
+        return value
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else str(value)
+
+
+def pass_of(
+    subject: Subject, trace: Trace, picture: wire.Picture, off: Off, seconds: float
+) -> wire.Pass:
+    """What one pass gave, layer by layer."""
+    layers, low, high = [], [], []
+    for record in trace.layers:
+        if record.node.name not in subject:
+            continue
+        found = channels(record.output[0])
+        layers.append(_layer_pass(record.node, found))
+        if record.node.kind not in _OTHER_UNITS:
+            low.append(found.low)
+            high.append(found.high)
+    named = subject.probabilities
+    probabilities = [] if named is None else trace[named].output[0].double().tolist()
+    target = None if trace.targets is None else int(trace.targets[0])
+    return wire.Pass(
+        image=picture.image,
+        picture=picture,
+        off=[*off],
+        target=target,
+        logits=[] if named is None else trace.logits[0].double().tolist(),
+        probabilities=probabilities,
+        predicted=None if named is None else int(trace.logits[0].argmax()),
+        cross_entropy=float(trace["cross_entropy"].output[0]) if target is not None else None,
+        low=min(filter(np.isfinite, low), default=None),
+        high=max(filter(np.isfinite, high), default=None),
+        seconds=seconds,
+        layers=layers,
+    )
+
+
+def _layer_pass(node: Node, found: Channels) -> wire.LayerPass:
+    return wire.LayerPass(
+        layer=node.name,
+        low=found.low,
+        high=found.high,
+        mean=found.mean,
+        dead=found.dead,
+        strongest=[
+            wire.Strong(channel=i, mean=float(found.means[i]), high=float(found.highs[i]))
+            for i in found.strongest(_STRONGEST)
+        ],
+    )
+
+
+def layer_values(trace: Trace, layer: str) -> wire.LayerValues:
+    """Mean and range of each channel of a layer."""
+    found = channels(trace[layer].output[0])
+    return wire.LayerValues(
+        layer=layer,
+        means=found.means.tolist(),
+        lows=found.lows.tolist(),
+        highs=found.highs.tolist(),
+    )
+
+
+def as_maps(output: Tensor) -> Tensor:
+    """A record's output without the batch axis as maps (channels, height, width), a view."""
+    if output.ndim == 3:
+        return output
+    if output.ndim < 2:
+        return output.reshape(-1, 1, 1)
+    return output.reshape(len(output), -1, output.shape[-1])
+
+
+def map_bytes(maps: Tensor) -> tuple[bytes, str]:
+    """Maps (n, height, width) as float32, little-endian, row by row; and their shape as text."""
+    values = maps.detach().float().cpu().contiguous().numpy().astype("<f4", copy=False)
+    return values.tobytes(), ",".join(map(str, values.shape))
+
+
+def number_of(ledger: Ledger, limit: int) -> wire.Number:
+    """A ledger as columns; of kinds other than convolutions the `limit` largest terms."""
+    whole = ledger.window is not None
+    columns = _columns(ledger)
+    count = sum(len(terms) for terms in columns)
+    chosen = [np.arange(len(terms)) for terms in columns]
+    if not whole and (ledger.weighted or ledger.kind in _OTHER_UNITS or count > limit):
+        chosen = _largest(ledger, columns, limit)
+    listed = sum(map(len, chosen))
+    sums = ledger.channels
+    window = ledger.window
+    return wire.Number(
+        layer=ledger.layer,
+        kind=str(ledger.kind),
+        index=list(ledger.index),
+        formula=ledger.formula,
+        weighted=ledger.weighted,
+        window=None if window is None else (window[0], window[1], window[2]),
+        first_channel=sums[0].channel if sums else 0,
+        channel_sums=[channel.sum for channel in sums],
+        sources=[
+            _source(terms, places) for terms, places in zip(columns, chosen, strict=True)
+            if len(places)
+        ],
+        rest=wire.Rest(count=count - listed, sum=_left(ledger, columns, chosen)),
+        bias=ledger.bias,
+        details={name: float(value) for name, value in ledger.details.items()},
+        sum=ledger.sum,
+        value=ledger.value,
+        difference=ledger.difference,
+        scale=ledger.scale,
+        error=ledger.error,
+        agrees=ledger.agrees,
+    )  # fmt: skip
+
+
+def _columns(ledger: Ledger) -> list[Terms]:
+    """The terms by input node, in the order in which the nodes first come."""
+    if isinstance(ledger.terms, Terms):
+        return [ledger.terms]
+    found = []
+    for node in dict.fromkeys(term.node for term in ledger.terms):
+        terms = [term for term in ledger.terms if term.node == node]
+        found.append(
+            Terms(
+                node,
+                np.array([term.index for term in terms], dtype=np.int64),
+                np.array([term.weight for term in terms]),
+                np.array([term.value for term in terms]),
+                np.array([term.padding for term in terms]),
+            )
+        )
+    return found
+
+
+def _largest(ledger: Ledger, columns: Sequence[Terms], limit: int) -> list[np.ndarray]:
+    """For each source the places of the terms to list, the largest first.
+
+    Of softmax and cross-entropy these are the largest exponentials, and always the number's own.
+    """
+    sizes = [_sizes(ledger, terms) for terms in columns]
+    together = np.concatenate(sizes) if sizes else np.zeros(0)
+    order = np.argsort(-together, kind="stable")
+    best = order[:limit]
+    if ledger.kind in _OTHER_UNITS:
+        target = ledger.details.get("target")
+        own = ledger.index if target is None else (int(target),)
+        places = np.flatnonzero((columns[0].indices == own).all(axis=1))
+        best = np.concatenate([best, np.setdiff1d(places, best)])
+    starts = np.cumsum([0, *map(len, sizes)])
+    return [best[(best >= a) & (best < b)] - a for a, b in pairwise(starts)]
+
+
+def _left(ledger: Ledger, columns: Sequence[Terms], chosen: Sequence[np.ndarray]) -> float | None:
+    """The sum of what is not listed."""
+    if not ledger.weighted and ledger.kind not in _OTHER_UNITS:
+        return None
+    return sum(
+        float(np.delete(terms.products if ledger.weighted else terms.weights, places).sum())
+        for terms, places in zip(columns, chosen, strict=True)
+    )
+
+
+def _sizes(ledger: Ledger, terms: Terms) -> np.ndarray:
+    return np.abs(terms.weights if ledger.kind in _OTHER_UNITS else terms.products)
+
+
+def _source(terms: Terms, places: np.ndarray) -> wire.Source:
+    # Without validation: of VGG-16's last convolutions there are 4,608.
+    return wire.Source.model_construct(
+        node=terms.node,
+        index=terms.indices[places].tolist(),
+        weight=terms.weights[places].tolist(),
+        value=terms.values[places].tolist(),
+        product=terms.products[places].tolist(),
+        padding=terms.padding[places].tolist(),
+    )
+
+
+def png(pixels: Pixels) -> bytes:
+    """A picture (height, width, 1 or 3) as PNG."""
+    content = io.BytesIO()
+    flat = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+    Image.fromarray(np.ascontiguousarray(flat)).save(content, "png", compress_level=1)
+    return content.getvalue()

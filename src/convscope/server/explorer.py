@@ -1,0 +1,193 @@
+"""What the routes ask for: images, passes and predictions of one subject."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+import numpy as np
+import torch
+
+from convscope.base.errors import UnreadableImageError
+from convscope.base.tensors import Pixels
+from convscope.graph.program import Watch
+from convscope.graph.trace import Trace, aimed
+from convscope.images.files import to_channels
+from convscope.images.preprocess import resized
+from convscope.server.gallery import Images
+from convscope.server.problem import RefusedError
+from convscope.server.store import Kept, Pending, Store
+from convscope.server.subject import Off, Subject
+from convscope.server.wire import LayerDetail, Prediction
+
+# Multiply-adds of one batch of predictions: about a third of a second, so that a pass asked for in
+# the meantime does not wait long.
+_BATCH = 20_000_000_000
+_LARGEST_BATCH = 64
+_MAX_OFF = 1_000
+_MAX_PREDICTIONS = 200_000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which pass of which image: with what switched off, for which class."""
+
+    image: str
+    target: int | None
+    off: Off
+
+
+@dataclass(eq=False)
+class Explorer:
+    """A subject with the images that it can be shown, and what has been computed so far."""
+
+    subject: Subject
+    images: Images
+    store: Store
+    details: dict[str, LayerDetail] = field(default_factory=dict)
+    # A handful of bytes an image.
+    predictions: dict[str, Prediction] = field(default_factory=dict)
+    _limiters: dict[str, anyio.CapacityLimiter] = field(default_factory=dict)
+    _grey: tuple[str, np.ndarray] | None = None
+
+    async def away(self, work: Callable[[], T], kind: str = "light") -> T:
+        """Runs `work` off the event loop; "heavy" work, such as decoding, two at a time."""
+        if kind not in self._limiters:
+            self._limiters[kind] = anyio.CapacityLimiter(2 if kind == "heavy" else 4)
+        return await anyio.to_thread.run_sync(work, limiter=self._limiters[kind])
+
+    def asked(self, image: str, target: int | None, off: str | None) -> Asked:
+        """What a request asks for, checked.
+
+        Raises:
+            RefusedError: there is no such image, class or unit.
+        """
+        self.images.picture(image)
+        if target is not None and not 0 <= target < len(self.subject.classes):
+            last = len(self.subject.classes) - 1
+            raise RefusedError(
+                422, f"target: classes are 0 to {last}" if last >= 0 else "no classes"
+            )
+        units = _units(off)
+        self.subject.masks(units)
+        return Asked(image, target, units)
+
+    async def kept(self, asked: Asked, begun: Callable[[Pending], None] | None = None) -> Kept:
+        """The pass as the store has it, without the target."""
+
+        def make(watch: Watch) -> Trace:
+            watch(0, 0)
+            image = self.subject.images([self.read(asked.image)])
+            return self.subject.run(image, asked.off, watch)
+
+        return await self.store.get((asked.image, asked.off), make, begun)
+
+    async def trace(self, asked: Asked) -> Trace:
+        """The pass, with its target: the one asked for, else the label, else the prediction."""
+        kept = await self.kept(asked)
+        return self.with_target(kept.trace, asked)
+
+    def with_target(self, trace: Trace, asked: Asked) -> Trace:
+        """A pass for a class: the one asked for, else the label, else the one predicted."""
+        if self.subject.probabilities is None:
+            return trace
+        target = asked.target
+        if target is None:
+            target = self.images.picture(asked.image).label
+        if target is None:
+            target = int(trace.logits[0].argmax())
+        return aimed(trace, torch.tensor([target]))
+
+    def read(self, image: str) -> Pixels:
+        """An image with as many channels as the network sees."""
+        return self.images.pixels(image, self.subject.classifier.preprocess.channels)
+
+    def seen(self, image: str) -> Pixels:
+        """An image as the network sees it, before normalisation."""
+        preprocess = self.subject.classifier.preprocess
+        return preprocess.centre(preprocess.canvas(self.read(image)))
+
+    def grey(self, image: str) -> np.ndarray:
+        """An image as the network sees it, in grey, (height, width) float64; the last is kept."""
+        last = self._grey
+        if last is None or last[0] != image:
+            last = image, to_channels(self.seen(image), 1)[:, :, 0].astype(np.float64)
+            self._grey = last
+        return last[1]
+
+    def small(self, image: str, channels: int, longest: int) -> Pixels:
+        """An image with its longer side at most so long, in colour or grey."""
+        pixels = self.images.pixels(image, channels)
+        height, width = pixels.shape[:2]
+        scale = longest / max(height, width)
+        if scale >= 1:
+            return pixels
+        return resized(pixels, (max(1, round(height * scale)), max(1, round(width * scale))))
+
+    async def predict(
+        self, images: Sequence[str], wanted: Callable[[], Awaitable[bool]]
+    ) -> list[Prediction]:
+        """What the network says of images, in their order; stops early when it is not wanted."""
+        if self.subject.probabilities is None:
+            raise RefusedError(422, "a trunk has no classes to predict")
+        for image in images:
+            self.images.picture(image)
+        known = {image: self.predictions[image] for image in images if image in self.predictions}
+        missing = [image for image in dict.fromkeys(images) if image not in known]
+        each = max(1, self.subject.table.totals.macs)
+        size = max(1, min(_LARGEST_BATCH, _BATCH // each))
+        for start in range(0, len(missing), size):
+            if not await wanted():
+                raise RefusedError(422, "no longer asked for")
+            group = missing[start : start + size]
+            found = await anyio.to_thread.run_sync(self._predicted, group, limiter=self.store.turn)
+            known |= {one.image: one for one in found}
+        if len(self.predictions) > _MAX_PREDICTIONS:
+            self.predictions.clear()
+        self.predictions.update(known)
+        return [known[image] for image in images]
+
+    def _predicted(self, images: Sequence[str]) -> list[Prediction]:
+        readable: dict[str, torch.Tensor] = {}
+        found = []
+        for image in images:
+            try:
+                readable[image] = self.subject.images([self.read(image)])
+            except UnreadableImageError as error:
+                reason = error.reason or "unreadable"
+                found.append(_prediction(image, None, reason))
+        if readable:
+            batch = torch.cat(list(readable.values()))
+            for image, row in zip(readable, self.subject.probabilities_of(batch), strict=True):
+                found.append(_prediction(image, row, None))
+        return found
+
+
+def _prediction(image: str, row: torch.Tensor | None, error: str | None) -> Prediction:
+    if row is None:
+        return Prediction(image=image, predicted=None, probability=None, error=error)
+    best = int(row.argmax())
+    return Prediction(image=image, predicted=best, probability=float(row[best]), error=None)
+
+
+def _units(text: str | None) -> Off:
+    """`[["layer", unit], ...]` as text, sorted, each once.
+
+    Raises:
+        RefusedError: it is something else.
+    """
+    try:
+        given = json.loads(text) if text else []
+        units = {(str(layer), int(unit)) for layer, unit in given}
+        fits = all(type(layer) is str and type(unit) is int for layer, unit in given)
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        fits, units = False, set()
+    if not fits or len(units) > _MAX_OFF:
+        raise RefusedError(
+            422, f'off: give JSON as [["layer", unit], ...], at most {_MAX_OFF} units'
+        )
+    return tuple(sorted(units))

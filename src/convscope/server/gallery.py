@@ -1,0 +1,205 @@
+"""The images that can be opened: the data set's, the files that were given, those that are dropped.
+
+Nothing else on the disk can be read. An image is named by what it is: `data-12`, `file-3`,
+`drop-HEX`.
+"""
+
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from convscope.base.errors import DataError
+from convscope.base.storage import sha256_of
+from convscope.base.tensors import Pixels
+from convscope.data.dataset import SPLITS, Dataset
+from convscope.images.files import decode_image, read_image
+from convscope.server.problem import RefusedError, shown
+from convscope.server.wire import Gallery, Picture, Split
+
+MAX_UPLOAD = 64_000_000
+MAX_DROPPED = 256_000_000  # bytes of all dropped files together
+FILES = ""
+_ALL = "all"  # a data set that says nothing of splits
+_NAME = re.compile(r"(data|file)-(0|[1-9][0-9]{0,8})")
+_DROPPED = re.compile(r"drop-([0-9a-f]{32})")
+_BEGIN_WITH = ("test", "val", "train")
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A file that was dropped on the page."""
+
+    name: str
+    content: bytes
+
+
+class Images:
+    """All images that can be opened; thread-safe but for `drop`, which one thread calls."""
+
+    def __init__(
+        self,
+        dataset: Dataset | None = None,
+        files: Sequence[str] = (),
+        *,
+        labelled: bool = True,
+        begin_with: str | None = None,
+        max_dropped: int = MAX_DROPPED,
+    ) -> None:
+        self._dataset = dataset
+        self._files = tuple(files)
+        self._names = _short_names(self._files)
+        self._labelled = labelled
+        self._places: dict[str, np.ndarray] = {}
+        self._dropped: OrderedDict[str, Dropped] = OrderedDict()
+        self._max_dropped = max_dropped
+        if dataset is not None:
+            names = np.array([name or _ALL for name in dataset.splits.tolist()])
+            known = sorted(set(names.tolist()), key=lambda name: (name not in SPLITS, name))
+            self._places = {name: np.flatnonzero(names == name) for name in known}
+        self._begin_with = self._first_split(begin_with)
+
+    @property
+    def data(self) -> str:
+        """What the data set is called; "" without one."""
+        return shown(self._dataset.name) if self._dataset is not None else ""
+
+    @property
+    def splits(self) -> list[Split]:
+        """The splits with how many images they have; the files that were given come first."""
+        files = [Split(name=FILES, images=len(self._files))] if self._files else []
+        places = self._places.items()
+        return files + [Split(name=name, images=len(found)) for name, found in places]
+
+    @property
+    def first(self) -> str | None:
+        """The image to begin with: the first file, else the first of the data set's test images."""
+        if self._files:
+            return "file-0"
+        if self._begin_with is None:
+            return None
+        return f"data-{self._places[self._begin_with][0]}"
+
+    def picture(self, image: str) -> Picture:
+        """What is known of an image without reading it.
+
+        Raises:
+            RefusedError: there is no such image.
+        """
+        if found := _DROPPED.fullmatch(image):
+            dropped = self._drop(found[1])
+            return Picture(image=image, name=dropped.name, split=FILES, label=None)
+        kind, number = self._found(image)
+        if kind == "file":
+            return Picture(image=image, name=self._names[number], split=FILES, label=None)
+        assert self._dataset is not None
+        return Picture(
+            image=image,
+            name=shown(self._dataset.paths[number]),
+            split=str(self._dataset.splits[number]) or _ALL,
+            label=int(self._dataset.labels[number]) if self._labelled else None,
+        )
+
+    def pixels(self, image: str, channels: int) -> Pixels:
+        """An image, decoded.
+
+        Raises:
+            RefusedError: there is no such image.
+            UnreadableImageError: it cannot be decoded.
+        """
+        if found := _DROPPED.fullmatch(image):
+            dropped = self._drop(found[1])
+            return decode_image(dropped.content, channels, name=dropped.name)
+        kind, number = self._found(image)
+        if kind == "file":
+            return read_image(Path(self._files[number]), channels)
+        assert self._dataset is not None
+        return self._dataset.image(number, channels)
+
+    def stretch(self, split: str | None, label: int | None, offset: int, limit: int) -> Gallery:
+        """Some images of a split, of a class where one is asked for.
+
+        Raises:
+            RefusedError: there is no such split.
+        """
+        names = [one.name for one in self.splits]
+        split = (names[0] if names else FILES) if split is None else split
+        if split == FILES:
+            images = [] if label is not None else list(self._unlabelled())
+        elif split in self._places:
+            assert self._dataset is not None
+            places = self._places[split]
+            if label is not None:
+                fits = self._dataset.labels[places] == label
+                places = places[fits] if self._labelled else places[:0]
+            images = [f"data-{place}" for place in places[offset : offset + limit].tolist()]
+            pictures = [self.picture(image) for image in images]
+            return Gallery(total=len(places), offset=offset, pictures=pictures)
+        else:
+            raise RefusedError(404, f"there is no split of that name; there are {', '.join(names)}")
+        pictures = [self.picture(image) for image in images[offset : offset + limit]]
+        return Gallery(total=len(images), offset=offset, pictures=pictures)
+
+    def checked(self, name: str, content: bytes) -> Dropped:
+        """A file that was dropped, if it is an image.
+
+        Raises:
+            UnreadableImageError: it is none, is damaged, or has too many pixels.
+        """
+        name = shown(name) or "dropped image"
+        decode_image(content, 3, name=name)
+        return Dropped(name, content)
+
+    def drop(self, dropped: Dropped) -> str:
+        """Keeps a file that was dropped; the oldest are let go when they are too many bytes."""
+        key = sha256_of(dropped.content)[:32]
+        self._dropped.pop(key, None)
+        self._dropped[key] = dropped
+        while len(self._dropped) > 1 and self.dropped_bytes > self._max_dropped:
+            self._dropped.popitem(last=False)
+        return f"drop-{key}"
+
+    @property
+    def dropped_bytes(self) -> int:
+        """Bytes of all files that were dropped and are kept."""
+        return sum(len(dropped.content) for dropped in self._dropped.values())
+
+    def _unlabelled(self) -> Iterator[str]:
+        yield from (f"file-{number}" for number in range(len(self._files)))
+        yield from (f"drop-{key}" for key in list(self._dropped))
+
+    def _drop(self, key: str) -> Dropped:
+        dropped = self._dropped.get(key)
+        if dropped is None:
+            raise RefusedError(404, "this dropped image is no longer here; drop it again")
+        return dropped
+
+    def _found(self, image: str) -> tuple[str, int]:
+        match = _NAME.fullmatch(image)
+        count = 0
+        if match:
+            files = match[1] == "file"
+            count = len(self._files) if files else len(self._dataset or ())
+        if not match or int(match[2]) >= count:
+            raise RefusedError(404, "there is no image of that name")
+        return match[1], int(match[2])
+
+    def _first_split(self, asked: str | None) -> str | None:
+        if asked is not None and asked not in self._places:
+            there = ", ".join(self._places) or "none"
+            raise DataError(f"--split {asked}: the data set has no such split; there are {there}")
+        order = [asked] if asked else [*_BEGIN_WITH, *self._places]
+        return next((name for name in order if name in self._places), None)
+
+
+def _short_names(files: Sequence[str]) -> list[str]:
+    """The files' names, with as many of their folders as tell them apart."""
+    if not files:
+        return []
+    paths = [Path(os.path.abspath(file)) for file in files]  # noqa: PTH100 (links stay links)
+    common = Path(os.path.commonpath([path.parent for path in paths]))
+    return [shown(str(path.relative_to(common))) for path in paths]

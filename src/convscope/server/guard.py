@@ -1,0 +1,276 @@
+"""Who is let in: a pure ASGI layer around the app. Nothing behind it runs for a request it refuses.
+
+| check                                   | refused with |
+|-----------------------------------------|--------------|
+| GET, HEAD or POST                       | 405          |
+| Host is an address that is listened at  | 403          |
+| Origin, if sent, is that very address   | 403          |
+| Sec-Fetch-Site is not another site      | 403          |
+| the query is not too long               | 414          |
+| the cookie holds the token              | 403          |
+| the body is not too large               | 413          |
+
+The token arrives once, in the opening address, and becomes a cookie that no script and no other
+site can use. A foreign page that has its name point to this machine (DNS rebinding) is told apart
+by Host.
+"""
+
+import asyncio
+import hmac
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from html import escape
+from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from convscope.server.gallery import MAX_UPLOAD
+from convscope.server.wire import Problem
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_QUERY = 16_384
+MAX_JSON = 1_000_000
+HEALTH = "/health"
+UPLOAD = "/api/images"
+_BODIES = 4  # read at the same time, each held in memory
+_OWN = (b"same-origin", b"none")
+
+HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+            b"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
+            b"frame-ancestors 'none'"
+        ),
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+_SHUT_OUT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>convscope</title>
+<h1>This page needs the address that convscope printed</h1>
+<p>It looks like <code>http://{host}/?token=...</code> and stands in the terminal where
+<code>convscope explore</code> was started. Open it once; after that this browser is let in until
+convscope is stopped. A new start prints a new address.</p></html>"""
+_GO_ON = """<!doctype html><html lang="en"><meta charset="utf-8"><title>convscope</title>
+<meta http-equiv="refresh" content="0;url={address}">
+<p><a href="{address}">Go on to the explorer</a></p></html>"""
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where the server listens, and what opens it.
+
+    `names` are the hosts that a browser may call it by; of any IP address where `anywhere`, as
+    when it listens on all of the machine's. An address cannot be pointed elsewhere, a name can.
+    """
+
+    port: int
+    token: str
+    names: frozenset[str]
+    anywhere: bool = False
+
+    @property
+    def cookie(self) -> str:
+        """The cookie's name; cookies are shared between a host's ports."""
+        return f"convscope-{self.port}"
+
+    def knows(self, host: bytes) -> bool:
+        """Whether `host`, as in a request, is where the server listens."""
+        text = host.decode("latin-1").lower()
+        name, separator, port = text.rpartition(":")
+        if not separator or text.endswith("]"):
+            name, port = text, "80"
+        if port != str(self.port):
+            return False
+        return name in self.names or (self.anywhere and _is_address(name.strip("[]")))
+
+    def opened_by(self, token: str) -> bool:
+        """Whether `token` is the right one, told in the same time for every wrong one."""
+        return hmac.compare_digest(token.encode(errors="replace"), self.token.encode())
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+class Guard:
+    """The app behind a door."""
+
+    def __init__(self, app: App, door: Door) -> None:
+        self._app = app
+        self._door = door
+        self._reading = asyncio.Semaphore(_BODIES)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request, or lets the app do it."""
+        if scope["type"] != "http":
+            return
+        reply = _Reply(scope, send)
+        try:
+            await self._answer(scope, receive, reply)
+        except Exception as error:  # noqa: BLE001 (of the app; it must go on)
+            frames = traceback.extract_tb(error.__traceback__)
+            place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
+            text = " ".join(str(error).split())
+            sys.stderr.write(f"convscope: bug: {type(error).__name__}: {text} ({place})\n")
+            if not reply.started:
+                await reply.problem(500, "something went wrong; convscope's terminal says what")
+
+    async def _answer(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+        method, path = scope["method"], scope["path"]
+        headers = _Headers(scope["headers"])
+        hosts = headers.all(b"host")
+        if method not in ("GET", "HEAD", "POST"):
+            return await reply.problem(405, "only GET, HEAD and POST are answered")
+        if len(hosts) != 1 or not self._door.knows(hosts[0]):
+            return await reply.problem(403, "this Host is not where convscope listens")
+        if any(
+            origin.lower() != b"http://" + hosts[0].lower() for origin in headers.all(b"origin")
+        ):
+            return await reply.problem(403, "requests of other pages are not answered")
+        if len(scope["query_string"]) > MAX_QUERY:
+            return await reply.problem(414, f"the query is longer than {MAX_QUERY:,} bytes")
+        if path == HEALTH:
+            return await self._app(scope, receive, reply.send)
+        opening = path == "/" and method != "POST"
+        foreign = any(site not in _OWN for site in headers.all(b"sec-fetch-site"))
+        if opening:
+            query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+            tokens = [value for name, value in query if name == "token"]
+            if any(map(self._door.opened_by, tokens)):
+                rest = [(name, value) for name, value in query if name != "token"]
+                return await self._let_in(reply, rest, foreign)
+        elif foreign:
+            return await reply.problem(403, "requests of other sites are not answered")
+        if not any(map(self._door.opened_by, _cookies(headers, self._door.cookie))):
+            if path.startswith("/api/"):
+                return await reply.problem(403, "open the address that convscope printed")
+            return await reply.page(403, _SHUT_OUT.format(host=escape(hosts[0].decode("latin-1"))))
+        if method != "POST":
+            return await self._app(scope, receive, reply.send)
+        limit = MAX_UPLOAD if path == UPLOAD else MAX_JSON
+        lengths = headers.all(b"content-length")
+        if any(not length.isdigit() or int(length) > limit for length in lengths):
+            return await reply.problem(413, f"more than {limit:,} bytes")
+        async with self._reading:
+            body = await _body(receive, limit)
+            if body is None:
+                return await reply.problem(413, f"more than {limit:,} bytes")
+            return await self._app(scope, _replayed(body, receive), reply.send)
+
+    async def _let_in(self, reply: "_Reply", query: list[tuple[str, str]], foreign: bool) -> None:
+        address = "/?" + urlencode(query) if query else "/"
+        cookie = f"{self._door.cookie}={self._door.token}; HttpOnly; SameSite=Strict; Path=/"
+        more = [(b"set-cookie", cookie.encode())]
+        if foreign:
+            # Of a link on another site, as a notebook's: a redirect would still be that site's
+            # and go without the cookie. What this page opens by itself is our own.
+            return await reply.page(200, _GO_ON.format(address=escape(address)), more)
+        more.append((b"location", address.encode("latin-1", "replace")))
+        return await reply.page(303, "", more)
+
+
+class _Headers:
+    def __init__(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        self._pairs = pairs
+
+    def all(self, name: bytes) -> list[bytes]:
+        """The values of all headers of that (lower-case) name."""
+        return [value for key, value in self._pairs if key.lower() == name]
+
+
+class _Reply:
+    """Sends an answer with the headers that every one has."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._send = send
+        self._private = scope["path"].startswith("/api/") or scope["path"] == HEALTH
+        self._head = scope["method"] == "HEAD"
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        """Passes on a message of the app."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = [*message.get("headers", ()), *HEADERS]
+            if self._private:
+                headers.append((b"cache-control", b"no-store"))
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+    async def problem(self, status: int, error: str) -> None:
+        """A `Problem`."""
+        content = Problem(error=error).model_dump_json().encode()
+        await self._whole(status, content, b"application/json", [])
+
+    async def page(
+        self, status: int, text: str, more: list[tuple[bytes, bytes]] | None = None
+    ) -> None:
+        """A page of plain words, kept by nobody."""
+        headers = [(b"cache-control", b"no-store"), *(more or ())]
+        await self._whole(status, text.encode(), b"text/html; charset=utf-8", headers)
+
+    async def _whole(
+        self, status: int, content: bytes, kind: bytes, more: list[tuple[bytes, bytes]]
+    ) -> None:
+        length = str(len(content)).encode()
+        headers = [(b"content-type", kind), (b"content-length", length), *more]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        body = b"" if self._head else content
+        await self.send({"type": "http.response.body", "body": body})
+
+
+def _cookies(headers: _Headers, name: str) -> list[str]:
+    found = []
+    for header in headers.all(b"cookie"):
+        try:
+            cookies = SimpleCookie(header.decode("latin-1"))
+        except CookieError:
+            continue
+        if name in cookies:
+            found.append(cookies[name].value)
+    return found
+
+
+async def _body(receive: Receive, limit: int) -> bytes | None:
+    """The whole body; None as soon as it is over the limit."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return bytes(body)
+        body += message.get("body", b"")
+        if len(body) > limit:
+            return None
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """What the app receives: the body at once, then whatever comes."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,101 @@
+"""The routes of the kernel playground: a grey picture, a kernel, and what comes out."""
+
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from convscope.base.errors import ConvscopeError
+from convscope.images import kernels
+from convscope.server import wire
+from convscope.server.answers import answer
+from convscope.server.explorer import Explorer
+from convscope.server.problem import RefusedError
+
+_MOST = 128  # for stride, padding and dilation
+_ENTRIES = 31  # rows and columns of a kernel
+
+routes = APIRouter(prefix="/api", responses={"4XX": {"model": wire.Problem}})
+Whole = Annotated[int, Query(ge=-(10**9), le=10**9)]
+
+
+@routes.get("/presets", response_model=list[wire.Preset])
+async def presets() -> Response:
+    """Known kernels."""
+    return answer(
+        [
+            wire.Preset(name=name, kernel=[list(map(float, row)) for row in kernel])
+            for name, kernel in kernels.KERNELS.items()
+        ]
+    )
+
+
+@routes.get("/output_size", response_model=wire.OutputSize)
+async def output_size(
+    size: Whole, kernel: Whole, stride: Whole = 1, padding: Whole = 0, dilation: Whole = 1
+) -> Response:
+    """One axis of a convolution or pool; what is impossible is an answer with an error."""
+    formula = kernels.size_formula(size, kernel, stride, padding, dilation)
+    try:
+        found = kernels.output_size(size, kernel, stride, padding, dilation)
+        lost = kernels.num_lost(size, kernel, stride, padding, dilation)
+    except ConvscopeError as error:
+        return answer(wire.OutputSize(size=None, lost=0, formula=formula, error=str(error)))
+    return answer(
+        wire.OutputSize(size=found, lost=lost, formula=f"{formula} = {found}", error=None)
+    )
+
+
+@routes.post("/filter", response_model=wire.Filtered)
+async def filtered(request: Request, asked: wire.Filtering) -> Response:
+    """A grey picture filtered by a kernel, and one number of it worked out."""
+    explorer: Explorer = request.app.state.explorer
+    rows = len(asked.kernel)
+    columns = {len(row) for row in asked.kernel}
+    if not 1 <= rows <= _ENTRIES or len(columns) != 1 or not 1 <= max(columns) <= _ENTRIES:
+        raise RefusedError(422, f"kernel: give 1 to {_ENTRIES} rows of the same number of entries")
+    if max(asked.stride, asked.padding, asked.dilation) > _MOST:
+        raise RefusedError(422, f"stride, padding and dilation: at most {_MOST}")
+    if asked.image is not None:
+        explorer.images.picture(asked.image)
+    return answer(await explorer.away(lambda: _filtered(explorer, asked), "heavy"))
+
+
+def _filtered(explorer: Explorer, asked: wire.Filtering) -> wire.Filtered:
+    if asked.image is None:
+        pixels = np.array(kernels.EXAMPLE, dtype=np.float64)
+    else:
+        pixels = explorer.grey(asked.image)
+    weights = np.array(asked.kernel, dtype=np.float64)
+    moves = (asked.stride, asked.padding, asked.dilation)
+    output = kernels.convolve(pixels, weights, *moves, border=asked.border)
+    axes = [(pixels.shape[axis], weights.shape[axis], *moves) for axis in (0, 1)]
+    formulas = [
+        f"{kernels.size_formula(*axis)} = {size}"
+        for axis, size in zip(axes, output.shape, strict=True)
+    ]
+    cell = None
+    if asked.at is not None:
+        cell = _cell(kernels.cell(pixels, weights, asked.at, *moves, asked.border), asked.at)
+    return wire.Filtered(
+        input=pixels.tolist() if asked.picture else [],
+        output=output.tolist() if asked.picture else [],
+        lost=(kernels.num_lost(*axes[0]), kernels.num_lost(*axes[1])),
+        formulas=(formulas[0], formulas[1]),
+        low=float(output.min()),
+        high=float(output.max()),
+        cell=cell,
+    )
+
+
+def _cell(cell: kernels.Cell, at: tuple[int, int]) -> wire.WorkedCell:
+    return wire.WorkedCell(
+        at=at,
+        rows=cell.rows.tolist(),
+        columns=cell.columns.tolist(),
+        pixels=cell.pixels.tolist(),
+        products=cell.products.tolist(),
+        outside=cell.outside.tolist(),
+        sum=cell.sum,
+    )

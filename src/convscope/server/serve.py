@@ -1,0 +1,182 @@
+"""The explorer as a running server: the address that opens it, and how it ends."""
+
+import ipaddress
+import secrets
+import socket
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import uvicorn
+
+from convscope.base.errors import ConvscopeError, DataError
+from convscope.data.catalog import open_dataset
+from convscope.data.dataset import Dataset
+from convscope.nets.classifier import Classifier
+from convscope.server.app import build
+from convscope.server.explorer import Explorer
+from convscope.server.gallery import Images
+from convscope.server.guard import Door, Guard
+from convscope.server.store import MAX_BYTES, Store
+from convscope.server.subject import subject
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_START = 30.0  # seconds until the server must listen
+_STOP = 2.5
+
+
+class Explored:
+    """A running explorer. `url` opens it in a browser; `close()` ends it."""
+
+    def __init__(self, server: uvicorn.Server, thread: threading.Thread, url: str,
+                 explorer: Explorer) -> None:  # fmt: skip
+        self.url = url
+        self._server = server
+        self._thread = thread
+        self._explorer = explorer
+
+    def close(self) -> bool:
+        """Ends the server and what it is computing; whether that is done within some seconds."""
+        self._explorer.store.close()
+        self._server.should_exit = True
+        self._thread.join(_STOP)
+        return not self._thread.is_alive()
+
+    def __enter__(self) -> "Explored":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Explored({self.url})"
+
+    def _repr_html_(self) -> str:
+        return f'<a href="{escape(self.url)}" target="_blank" rel="noopener">{escape(self.url)}</a>'
+
+
+def explore(
+    classifier: Classifier,
+    images: Sequence[str | Path] | str | Path | None = None,
+    data: Dataset | str | Path | None = None,
+    port: int = 0,
+    browser: bool = True,
+    *,
+    host: str = "127.0.0.1",
+    split: str | None = None,
+    title: str | None = None,
+    trained: bool = True,
+    max_bytes: int = MAX_BYTES,
+) -> Explored:
+    """Opens a page on which one clicks from a class probability down to a single dot product.
+
+    Returns at once; the server runs in a thread until `close()` or the end of the program. Only
+    this machine can reach it, and only a browser that has opened its address once.
+
+    Args:
+        classifier: what is explored; its weights are not changed, and must not be meanwhile.
+        images: image files to look at.
+        data: a `Dataset`, or a folder or name of one, to choose images from.
+        port: 0 takes a free one.
+        browser: opens the page in the browser.
+        host: where to listen; another than 127.0.0.1 lets other machines reach the page, with the
+            token and unencrypted.
+        split: of the data, to begin with.
+        title: what the page calls the network; by default its name.
+        trained: False says on the page that the weights are random.
+        max_bytes: of memory for recorded passes.
+
+    Raises:
+        ConvscopeError: the port is in use, the network cannot be captured, the data not read.
+    """
+    listening = _listening(host, port)
+    try:
+        files = [images] if isinstance(images, str | Path) else list(images or ())
+        explorer = Explorer(
+            subject(classifier, title=title, trained=trained),
+            _gallery(classifier, data, [str(file) for file in files], split),
+            Store(max_bytes),
+        )
+    except BaseException:
+        listening.close()
+        raise
+    number = listening.getsockname()[1]
+    door = Door(number, secrets.token_urlsafe(24), *_names(host))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            Guard(build(explorer), door), log_config=None, access_log=False, lifespan="off",
+            ws="none", http="h11", loop="asyncio", server_header=False, proxy_headers=False,
+            timeout_graceful_shutdown=1,
+        )
+    )  # fmt: skip
+    thread = threading.Thread(
+        target=server.run, args=([listening],), name="convscope explore", daemon=True
+    )
+    thread.start()
+    shown = f"[{host}]" if ":" in host else host
+    if door.anywhere:
+        shown = socket.gethostname()
+    explored = Explored(server, thread, f"http://{shown}:{number}/?token={door.token}", explorer)
+    end = time.monotonic() + _START
+    while not server.started and thread.is_alive() and time.monotonic() < end:
+        time.sleep(0.01)
+    if not server.started:
+        raise ConvscopeError(f"the server did not start on {host}, port {number}")
+    if browser:
+        webbrowser.open(explored.url)
+    return explored
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    return host in _LOOPBACK
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.create_server((host, port), family=family)
+        # Head and body of an answer are two packets; without this the second waits 40 ms.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConvscopeError(
+            f"cannot listen on {host}, port {port}: {reason}; give another --port, or 0 for a free "
+            "one"
+        ) from error
+
+
+def _names(host: str) -> tuple[frozenset[str], bool]:
+    """By which names a browser may call the server; whether by any address."""
+    try:
+        everywhere = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        everywhere = False
+    own = {f"[{host}]" if ":" in host else host.lower()}
+    if everywhere:
+        own = {socket.gethostname().lower(), socket.getfqdn().lower()}
+    return frozenset({"127.0.0.1", "localhost", *own}), everywhere
+
+
+def _gallery(
+    classifier: Classifier, data: Dataset | str | Path | None, files: list[str], split: str | None
+) -> Images:
+    dataset = data if isinstance(data, Dataset) or data is None else open_dataset(str(data))
+    if split is not None and dataset is None:
+        raise DataError(f"--split {split}: there is no data set; give one with --data")
+    labelled = True
+    if dataset is not None:
+        try:
+            dataset = dataset.aligned_to(classifier.class_names or ())
+        except DataError:
+            labelled = False
+            sys.stderr.write(
+                f"convscope: {dataset.name} has other classes than the network: "
+                "its images are shown without labels\n"
+            )
+    return Images(dataset, files, labelled=labelled, begin_with=split)

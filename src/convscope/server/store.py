@@ -1,0 +1,143 @@
+"""Recorded passes in memory: bounded in bytes, each made once, cancelled when nobody waits for it.
+
+Used from one event loop; the passes themselves run in a worker thread, one at a time.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.to_thread
+
+from convscope.graph.program import Watch
+from convscope.graph.trace import Trace
+from convscope.server.problem import StoppedError
+
+MAX_BYTES = 1_000_000_000
+
+Make = Callable[[Watch], Trace]
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A recorded pass, what it takes in memory, and how long it took."""
+
+    trace: Trace
+    bytes: int
+    seconds: float
+
+
+@dataclass(eq=False)
+class Pending:
+    """A pass that is being made: how far it is, and how many wait for it."""
+
+    task: "asyncio.Task[Kept]" = field(init=False)
+    done: int = 0
+    of: int = 0
+    waiting: int = 0
+    cancelled: bool = False
+
+    def watch(self, done: int, of: int) -> None:
+        """Called in the worker thread before each step."""
+        if self.cancelled:
+            raise StoppedError
+        self.done, self.of = done, of
+
+
+class Store:
+    """The latest passes, by what they depend on; those used longest ago are let go first.
+
+    `bytes` never exceeds `max_bytes`, unless a single pass does.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self.made = 0
+        self._kept: OrderedDict[object, Kept] = OrderedDict()
+        self._pending: dict[object, Pending] = {}
+        self._turn: anyio.CapacityLimiter | None = None
+        self._closed = False
+
+    @property
+    def turn(self) -> anyio.CapacityLimiter:
+        """Passes take turns: each uses all processors."""
+        if self._turn is None:  # belongs to the event loop that first asks
+            self._turn = anyio.CapacityLimiter(1)
+        return self._turn
+
+    async def get(
+        self, key: object, make: Make, begun: Callable[[Pending], None] | None = None
+    ) -> Kept:
+        """The pass of `key`, made by `make` unless it is here or being made.
+
+        A caller that is cancelled stops waiting; when the last one does, the pass ends.
+
+        Args:
+            key: what the pass depends on.
+            make: runs it in a worker thread; calls what it is given before each step.
+            begun: told of the pass that is waited for, to follow its progress.
+        """
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        pending = self._pending.get(key)
+        if pending is None or pending.cancelled:
+            pending = self._pending[key] = Pending()
+            pending.task = asyncio.create_task(self._make(key, pending, make))
+            pending.task.add_done_callback(_retrieved)
+        if begun:
+            begun(pending)
+        pending.waiting += 1
+        try:
+            return await asyncio.shield(pending.task)
+        finally:
+            pending.waiting -= 1
+            if not pending.waiting:
+                pending.cancelled = True  # of no effect on one that is done
+
+    def close(self) -> None:
+        """Ends the passes that are being made."""
+        self._closed = True
+        for pending in list(self._pending.values()):
+            pending.cancelled = True
+
+    async def _make(self, key: object, pending: Pending, make: Make) -> Kept:
+        try:
+            kept = await anyio.to_thread.run_sync(lambda: _timed(pending, make), limiter=self.turn)
+            self._keep(key, kept)
+            return kept
+        finally:
+            if self._pending.get(key) is pending:
+                del self._pending[key]
+
+    def _keep(self, key: object, kept: Kept) -> None:
+        self.made += 1
+        before = self._kept.pop(key, None)
+        self.bytes += kept.bytes - (before.bytes if before else 0)
+        self._kept[key] = kept
+        while self.bytes > self.max_bytes and len(self._kept) > 1:
+            self.bytes -= self._kept.popitem(last=False)[1].bytes
+
+
+def _timed(pending: Pending, make: Make) -> Kept:
+    pending.watch(0, 0)
+    start = time.perf_counter()
+    trace = make(pending.watch)
+    return Kept(trace, bytes_of(trace), time.perf_counter() - start)
+
+
+def _retrieved(task: "asyncio.Task[Kept]") -> None:
+    """Its exception was looked at, also where nobody waits any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+def bytes_of(trace: Trace) -> int:
+    """What a trace's tensors take in memory; what several records share is counted once."""
+    tensors = [trace.images, trace.logits, *(record.output for record in trace.layers)]
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+    return sum(storages.values())

@@ -1,0 +1,90 @@
+"""`/api/pass`: a pass as lines of JSON, with its progress; a closed connection ends it."""
+
+import asyncio
+
+from starlette.background import BackgroundTask
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from convscope.server.encode import pass_of
+from convscope.server.explorer import Asked, Explorer
+from convscope.server.problem import refusal
+from convscope.server.store import Pending
+from convscope.server.wire import Pass, PassLine, Progress
+
+_EVERY = 0.05  # seconds from one line of progress to the next
+
+
+class PassStream(Response):
+    """Lines of progress, then the pass or an error."""
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, explorer: Explorer, asked: Asked) -> None:
+        super().__init__()
+        del self.headers["content-length"]
+        self._explorer = explorer
+        self._asked = asked
+        self._pending: Pending | None = None
+        self.background: BackgroundTask | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Streams until the pass is done or the connection is closed."""
+        made = asyncio.create_task(self._made())
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+            await send(start)
+            told = -1
+            while not made.done() and not gone.done():
+                await asyncio.wait(
+                    {made, gone}, timeout=_EVERY, return_when=asyncio.FIRST_COMPLETED
+                )
+                if self._pending and not made.done() and self._pending.done > told:
+                    told = self._pending.done
+                    progress = Progress(done=told, of=self._pending.of)
+                    await self._line(send, PassLine(progress=progress))
+            if made.done():
+                await self._line(send, _last(made))
+                await send({"type": "http.response.body", "body": b""})
+                _raise_if_a_bug(made.exception())
+        finally:
+            gone.cancel()
+            made.cancel()
+            await asyncio.wait({made, gone})
+
+    async def _made(self) -> Pass:
+        explorer, asked = self._explorer, self._asked
+
+        def begun(pending: Pending) -> None:
+            self._pending = pending
+
+        kept = await explorer.kept(asked, begun)
+
+        def encoded() -> Pass:
+            trace = explorer.with_target(kept.trace, asked)
+            picture = explorer.images.picture(asked.image)
+            return pass_of(explorer.subject, trace, picture, asked.off, kept.seconds)
+
+        return await explorer.away(encoded)
+
+    async def _line(self, send: Send, line: PassLine) -> None:
+        body = line.model_dump_json().encode() + b"\n"
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def _last(made: "asyncio.Task[Pass]") -> PassLine:
+    error = made.exception()
+    if error is None:
+        return PassLine(result=made.result())
+    return PassLine(error=refusal(error).error)
+
+
+def _raise_if_a_bug(error: BaseException | None) -> None:
+    if error is not None and refusal(error).status == 500:
+        raise error
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,138 @@
+"""What is explored: a classifier with its graph, made once and never changed."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from convscope.base.errors import ConvscopeError
+from convscope.base.tensors import Pixels
+from convscope.graph.capture import capture
+from convscope.graph.geometry import ReceptiveField, receptive_fields
+from convscope.graph.graph import Graph, Node
+from convscope.graph.summary import Summary, summary
+from convscope.graph.trace import SOFTMAX, Trace, appended_nodes, trace
+from convscope.nets.classifier import Classifier
+
+Off = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A classifier that is explored.
+
+    Attributes:
+        classifier: network, preprocessing, class names.
+        title: what the page calls it: the run's folder, or the network.
+        trained: False for a network by name.
+        graph: of the network, at its preprocessing's size.
+        nodes: of the graph, then those that a trace appends.
+        table: shapes, parameters and multiply-adds of the layers.
+        fields: receptive fields, by node.
+        weights: SHA-256 of names and values of the parameters and constants.
+    """
+
+    classifier: Classifier
+    title: str
+    trained: bool
+    graph: Graph
+    nodes: tuple[Node, ...]
+    table: Summary
+    fields: Mapping[str, ReceptiveField]
+    weights: str
+    _by_name: dict[str, Node] = field(repr=False)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names; none for a trunk."""
+        return self.classifier.class_names or ()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def node(self, name: str) -> Node:
+        """A node by its name, also `softmax` and `cross_entropy`.
+
+        Raises:
+            ConvscopeError: with similar names, where there is none.
+        """
+        return self._by_name[name] if name in self._by_name else self.graph[name]
+
+    @cached_property
+    def probabilities(self) -> str | None:
+        """The node of the probabilities: the network's own softmax, else the appended one."""
+        if not self.classes:
+            return None
+        return self.graph.output if self.graph.output != self.graph.logits else SOFTMAX
+
+    def images(self, pixels: Sequence[Pixels]) -> Tensor:
+        """Decoded images as the network's input."""
+        return self.classifier.preprocess.batch(pixels)
+
+    def run(self, image: Tensor, off: Off, watch: Callable[[int, int], None] | None) -> Trace:
+        """One recorded pass of one image (1, channels, height, width), some units switched off."""
+        return trace(self.graph, image, edits=self.masks(off), watch=watch)
+
+    def probabilities_of(self, images: Tensor) -> Tensor:
+        """Probabilities (batch, classes) of images, from a pass that keeps nothing else."""
+        if self.probabilities is None:
+            raise ConvscopeError("a trunk has no classes to predict")
+        return trace(self.graph, images, keep=[self.probabilities])[self.probabilities].output
+
+    def masks(self, off: Off) -> dict[str, Tensor]:
+        """For each layer with units that are off, a mask over its channels or units.
+
+        Raises:
+            ConvscopeError: for a layer or a unit that there is not.
+        """
+        masks: dict[str, Tensor] = {}
+        for name, unit in off:
+            shape = self.graph[name].output_shape
+            if not shape or not 0 <= unit < shape[0]:
+                raise ConvscopeError(f"off: {name} has no unit {unit}; it has {shape[:1] or 1}")
+            if name not in masks:
+                masks[name] = torch.ones(shape[0], *(1 for _ in shape[1:]))
+            masks[name][unit] = 0
+        return masks
+
+
+def subject(classifier: Classifier, *, title: str | None = None, trained: bool = True) -> Subject:
+    """Everything that is known of a classifier before it sees an image.
+
+    Raises:
+        CaptureError: the network cannot be captured as a graph.
+        ConvscopeError: its output does not fit its class names.
+    """
+    preprocess = classifier.preprocess
+    example = torch.zeros(2, preprocess.channels, *preprocess.size)
+    graph = capture(classifier.module, example)
+    shape, names = graph[graph.logits].output_shape, classifier.class_names
+    if names is not None and shape != (len(names),):
+        raise ConvscopeError(
+            f"{classifier.name}: the module's output has shape {shape}, but there are {len(names)} "
+            "class names"
+        )
+    nodes = graph.nodes + (() if names is None else appended_nodes(graph))
+    return Subject(
+        classifier=classifier,
+        title=title or classifier.name,
+        trained=trained,
+        graph=graph,
+        nodes=nodes,
+        table=summary(graph, classifier.name),
+        fields=receptive_fields(graph),
+        weights=_digest(graph),
+        _by_name={node.name: node for node in nodes},
+    )
+
+
+def _digest(graph: Graph) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(graph.tensors):
+        values = graph.tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

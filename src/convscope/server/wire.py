@@ -1,0 +1,312 @@
+"""What goes over the wire: the schema that the page's types are generated from.
+
+Places are (channel, row, column); sizes, strides and paddings (vertical, horizontal). Numbers that
+are not finite are null. Images are named by what they are: `data-12` the data set's image 12,
+`file-3` the third file that was given, `drop-0f3a...` one that was dropped on the page.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Wire(BaseModel):
+    """Frozen; no field is left out of an answer."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_serialization_defaults_required=True
+    )
+
+
+class Problem(Wire):
+    """Why a request was refused, for a person to read."""
+
+    error: str
+
+
+class Field(Wire):
+    """A layer's receptive field away from the border, in pixels; `exact` as `ReceptiveField`."""
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    exact: bool
+
+
+class Layer(Wire):
+    """A node of the graph. `stage` is "input", "block 1", ..., "head".
+
+    `formula` says whether `number` can explain it; `kind` is a value of the closed enum `Kind`.
+    """
+
+    name: str
+    kind: str
+    operation: str
+    stage: str
+    inputs: list[str]
+    shape: list[int]
+    parameters: int
+    multiply_adds: int
+    field: Field | None
+    formula: bool
+
+
+class Split(Wire):
+    """Images of the data set in one split; `name` is "" for files that were given."""
+
+    name: str
+    images: int
+
+
+class Subject(Wire):
+    """What is explored. `layers` are in the order in which they run, `input` first.
+
+    `classes` is empty for a trunk; `first` is the image to begin with; `weights` the SHA-256 of the
+    weights; `trained` False for a network by name.
+    """
+
+    title: str
+    network: str
+    trained: bool
+    version: str
+    weights: str
+    input: tuple[int, int, int]
+    classes: list[str]
+    parameters: int
+    multiply_adds: int
+    logits: str
+    output: str
+    layers: list[Layer]
+    splits: list[Split]
+    data: str
+    first: str | None
+    upload_bytes: int
+
+
+class Parameter(Wire):
+    """A layer's weight or bias: its shape, and what its values are like."""
+
+    role: str
+    name: str
+    shape: list[int]
+    count: int
+    low: float | None
+    high: float | None
+    mean: float | None
+    std: float | None
+
+
+class LayerDetail(Wire):
+    """More of one layer: torch's settings, parameters, and what each row and column sees.
+
+    `rows` has for each row of units (first pixel row, the one after the last), clipped at the
+    border as it really is; equal where only padding is seen; null without a receptive field.
+    """
+
+    layer: str
+    settings: dict[str, Any]
+    parameters: list[Parameter]
+    rows: list[tuple[int, int]] | None
+    columns: list[tuple[int, int]] | None
+
+
+class Picture(Wire):
+    """An image that can be opened. `label` is an index in `Subject.classes`, null where unknown."""
+
+    image: str
+    name: str
+    split: str
+    label: int | None
+
+
+class Gallery(Wire):
+    """A stretch of the images of a split, of a class where one is asked for."""
+
+    total: int
+    offset: int
+    pictures: list[Picture]
+
+
+class Prediction(Wire):
+    """What the network says of an image; `error` where it cannot be read."""
+
+    image: str
+    predicted: int | None
+    probability: float | None
+    error: str | None
+
+
+class Strong(Wire):
+    """A channel, with its mean and maximum."""
+
+    channel: int
+    mean: float | None
+    high: float | None
+
+
+class LayerPass(Wire):
+    """What a layer gave: range, mean, how many maps are zero everywhere, the strongest by mean."""
+
+    layer: str
+    low: float | None
+    high: float | None
+    mean: float | None
+    dead: int
+    strongest: list[Strong]
+
+
+class Pass(Wire):
+    """One pass of one image. `target` is the label, else the predicted class; null for a trunk.
+
+    `off` lists the units that were switched off. `low` and `high` are the range of all layers.
+    """
+
+    image: str
+    picture: Picture
+    off: list[tuple[str, int]]
+    target: int | None
+    logits: list[float | None]
+    probabilities: list[float | None]
+    predicted: int | None
+    cross_entropy: float | None
+    low: float | None
+    high: float | None
+    seconds: float
+    layers: list[LayerPass]
+
+
+class Progress(Wire):
+    """A line of a stream, before the last: steps done of all."""
+
+    done: int
+    of: int
+
+
+class PassLine(Wire):
+    """A line of `/api/pass`: one of the three is not null; a result or an error is the last."""
+
+    progress: Progress | None = None
+    result: Pass | None = None
+    error: str | None = None
+
+
+class LayerValues(Wire):
+    """For each channel (or unit) of a layer its mean, smallest and largest value."""
+
+    layer: str
+    means: list[float | None]
+    lows: list[float | None]
+    highs: list[float | None]
+
+
+class Source(Wire):
+    """Terms of one input node, as columns: term i has place `index[i]`, and so on."""
+
+    node: str
+    index: list[list[int]]
+    weight: list[float | None]
+    value: list[float | None]
+    product: list[float | None]
+    padding: list[bool]
+
+
+class Rest(Wire):
+    """Terms that are not listed: how many, and what they make together.
+
+    Of a weighted sum `sum` is that of their products; of softmax and cross-entropy that of their
+    weights, exp(value - largest); null for other kinds.
+    """
+
+    count: int
+    sum: float | None
+
+
+class Number(Wire):
+    """How one number came about: a `Ledger`.
+
+    A convolution has a `window` (channels, height, width) and its terms are ordered by it, all of
+    `channels` first: `first_channel` is the input channel that they begin with, and
+    `channel_sums` has the sum of each. Other kinds list at most so many terms as were asked for,
+    the largest products first, and `rest` says what the others make. Softmax and cross-entropy list
+    those of the largest weights, and the number's own (the target's) even beyond what was asked
+    for. What is no weighted sum else (a quotient) keeps the order of its formula where all fit.
+    """
+
+    layer: str
+    kind: str
+    index: list[int]
+    formula: str
+    weighted: bool
+    window: tuple[int, int, int] | None
+    first_channel: int
+    channel_sums: list[float | None]
+    sources: list[Source]
+    rest: Rest
+    bias: float | None
+    details: dict[str, float | None]
+    sum: float | None
+    value: float | None
+    difference: float | None
+    scale: float | None
+    error: float | None
+    agrees: bool
+
+
+class Filtering(Wire):
+    """What the kernel playground asks: a grey picture and a kernel. No `image`: the 6 x 6 example.
+
+    `at` is the place of the output that is worked out. Without `picture` the answer's `input` and
+    `output` are empty: for one number after the other of the same picture.
+    """
+
+    image: str | None = None
+    kernel: list[list[float]]
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    border: Literal["zero", "edge", "reflect", "wrap"] = "zero"
+    at: tuple[int, int] | None = None
+    picture: bool = True
+
+
+class WorkedCell(Wire):
+    """One number of the filtered picture: pixel x weight, row by row; places may lie outside."""
+
+    at: tuple[int, int]
+    rows: list[int]
+    columns: list[int]
+    pixels: list[list[float]]
+    products: list[list[float]]
+    outside: list[list[bool]]
+    sum: float
+
+
+class Filtered(Wire):
+    """The answer: input and output as numbers, their sizes, what is lost at the end of each axis.
+
+    `formulas` writes out the output size of rows and columns.
+    """
+
+    input: list[list[float]]
+    output: list[list[float]]
+    lost: tuple[int, int]
+    formulas: tuple[str, str]
+    low: float
+    high: float
+    cell: WorkedCell | None
+
+
+class Preset(Wire):
+    """A kernel by its name."""
+
+    name: str
+    kernel: list[list[float]]
+
+
+class OutputSize(Wire):
+    """One axis of a convolution or pool: (n + 2p - d(k-1) - 1)/s + 1, and what is lost."""
+
+    size: int | None
+    lost: int
+    formula: str
+    error: str | None

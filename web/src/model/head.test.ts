@@ -1,0 +1,116 @@
+import { describe, expect, it } from "vitest";
+import {
+  curve,
+  madeBy,
+  same,
+  single,
+  spot,
+  termsOf,
+  thickness,
+  unitName,
+  way,
+  wayText,
+  type Node,
+} from "./head";
+
+const source = (node: string, terms: [number, number][]) => ({
+  node,
+  index: terms.map(([unit]) => [unit]),
+  weight: terms.map(() => 1),
+  value: terms.map(([, product]) => product),
+  product: terms.map(([, product]) => product),
+});
+const sum = (terms: [number, number][], count = 0) => ({
+  sources: [source("drop", terms)],
+  rest: { count },
+});
+
+describe("terms", () => {
+  it("come with the strongest first, whatever their sign", () => {
+    const found = termsOf(sum([[4, 1], [7, -3], [2, 2]])); // prettier-ignore
+    expect(found.map((term) => term.index[0])).toEqual([7, 2, 4]);
+    expect(found.every((term) => !term.off)).toBe(true);
+  });
+
+  it("keep a unit that is switched off where it was", () => {
+    const before = sum([[7, -3], [2, 2], [4, 1]]); // prettier-ignore
+    const off = [
+      ["drop", 2],
+      ["other", 9],
+    ] as const;
+    const found = termsOf(sum([[7, -3], [4, 1]], 3), off, before); // prettier-ignore
+    expect(found.map((term) => [term.index[0], term.product, term.off, term.was])).toEqual([
+      [7, -3, false, -3],
+      [2, 0, true, 2],
+      [4, 1, false, 1],
+    ]);
+  });
+
+  it("know a number that is made from one other alone", () => {
+    expect(single(sum([[1, 2]]))).toBe(true);
+    expect(single(sum([[1, 2]], 4))).toBe(false);
+    expect(single({ sources: [source("a", [[0, 1]]), source("b", [[0, 1]])], rest: { count: 0 } }))
+      .toBe(false); // prettier-ignore
+  });
+});
+
+describe("the way", () => {
+  it("is the text that it was written as", () => {
+    const indices = [[4095], [7], [3, 2, 1]];
+    expect(wayText(indices)).toBe("4095_7_3-2-1");
+    expect(way(wayText(indices))).toEqual(indices);
+    expect(wayText([])).toBeNull();
+  });
+
+  it("is empty for what nobody wrote", () => {
+    for (const text of [null, "", "_", "1_", "a", "-1", "1--2", "1e9", "12345678", "1 2"]) {
+      expect(way(text)).toEqual([]);
+    }
+  });
+});
+
+const nodes = new Map<string, Node>(
+  (
+    [
+      ["input", "input", [3, 8, 8], []],
+      ["pool", "max_pool", [2, 3, 4], ["input"]],
+      ["flat", "flatten", [24], ["pool"]],
+      ["fc1", "linear", [5], ["flat"]],
+      ["relu", "relu", [5], ["fc1"]],
+      ["drop", "dropout", [5], ["relu"]],
+      ["fc2", "linear", [5], ["drop"]],
+      ["add", "add", [5], ["fc2", "drop"]],
+    ] as [string, string, number[], string[]][]
+  ).map(([name, kind, shape, inputs]) => [name, { name, kind, operation: kind, shape, inputs }]),
+);
+
+describe("units", () => {
+  it("are followed to the layer that made them", () => {
+    const names = (name: string) => {
+      const { origin, then } = madeBy(nodes, name);
+      return [origin?.name, ...then.map((node) => node.name)];
+    };
+    expect(names("drop")).toEqual(["fc1", "relu", "drop"]);
+    expect(names("fc2")).toEqual(["fc2"]);
+    expect(names("flat")).toEqual(["flat"]);
+    expect(names("add")).toEqual(["add"]);
+    expect(names("nothing")).toEqual([undefined]);
+  });
+
+  it("of a flattened vector are named by their place in the maps", () => {
+    expect(spot(nodes, "flat", 23)).toEqual([1, 2, 3]);
+    expect(spot(nodes, "flat", 12)).toEqual([1, 0, 0]);
+    expect(spot(nodes, "relu", 3)).toBeNull();
+    expect(unitName(nodes, "flat", [6])).toBe("0 [1,2]");
+    expect(unitName(nodes, "relu", [3])).toBe("3");
+    expect(unitName(nodes, "pool", [1, 2, 3])).toBe("1 [2,3]");
+    expect(same([1, 2], [1, 2]) && !same([1], [1, 2])).toBe(true);
+  });
+
+  it("are joined by lines as thick as their products", () => {
+    expect(curve(0, 1, 20, 100)).toBe("M0 10C50 10 50 30 100 30");
+    expect([thickness(-4, 4), thickness(2, 4), thickness(0, 4), thickness(null, 0)]).toEqual([
+      8, 4, 0.75, 0.75,
+    ]);
+  });
+});

@@ -1,0 +1,67 @@
+// Where the nodes and edges of a graph are drawn: one row a node, branches in lanes side by side.
+// Pure.
+
+export interface Vertex {
+  readonly name: string;
+  readonly inputs: readonly string[];
+}
+
+/** An edge leaves `from` in lane `out`, runs in lane `lane`, and arrives at `to` in lane `into`. */
+export interface Edge {
+  readonly from: number;
+  readonly to: number;
+  readonly out: number;
+  readonly lane: number;
+  readonly into: number;
+}
+
+export interface Lanes {
+  /** The lane of each node. */
+  readonly places: readonly number[];
+  readonly edges: readonly Edge[];
+  readonly count: number;
+}
+
+/**
+ * Lanes for nodes that come after their inputs. The first to use a value goes on in its lane, the
+ * others (a shortcut, a branch) run beside it until they are used.
+ */
+export function lanesOf(nodes: readonly Vertex[]): Lanes {
+  const rows = new Map(nodes.map((node, row) => [node.name, row]));
+  const users = nodes.map((): number[] => []);
+  nodes.forEach((node, row) => {
+    for (const name of new Set(node.inputs)) {
+      const source = rows.get(name);
+      if (source !== undefined && source < row) users[source]?.push(row);
+    }
+  });
+
+  const taken: boolean[] = [];
+  const free = (): number => {
+    const lane = taken.indexOf(false);
+    if (lane >= 0) return lane;
+    return taken.push(false) - 1;
+  };
+  const waiting: { from: number; to: number; lane: number }[] = [];
+  const places: number[] = [];
+  const edges: Edge[] = [];
+  nodes.forEach((_, row) => {
+    const arriving = waiting.filter((edge) => edge.to === row);
+    const place = arriving.length ? Math.min(...arriving.map((edge) => edge.lane)) : free();
+    for (const edge of arriving) {
+      taken[edge.lane] = false;
+      waiting.splice(waiting.indexOf(edge), 1);
+      edges.push({ ...edge, out: places[edge.from] ?? 0, into: place });
+    }
+    taken[place] = true;
+    places.push(place);
+    const next = users[row] ?? [];
+    if (!next.length) taken[place] = false;
+    next.forEach((to, which) => {
+      const lane = which === 0 ? place : free();
+      taken[lane] = true;
+      waiting.push({ from: row, to, lane });
+    });
+  });
+  return { places, edges, count: Math.max(1, taken.length) };
+}

@@ -1,0 +1,91 @@
+import { describe, expect, it } from "vitest";
+import { chain, dead, firstInput, mapSides, ordered, origins, rangeFor, windowAt } from "./maps";
+
+const layer = (name: string, kind: string, inputs: string[], shape: number[]) => ({
+  name,
+  kind,
+  inputs,
+  shape,
+});
+const layers = [
+  layer("conv", "convolution", ["input"], [4, 8, 8]),
+  layer("norm", "batch_norm", ["conv"], [4, 8, 8]),
+  layer("relu", "relu", ["norm"], [4, 8, 8]),
+  layer("pool", "max_pool", ["relu"], [4, 4, 4]),
+  layer("side", "convolution", ["pool"], [2, 4, 4]),
+  layer("cat", "concatenate", ["pool", "side"], [6, 4, 4]),
+  layer("gate", "convolution", ["pool"], [1, 4, 4]),
+  layer("scaled", "multiply", ["pool", "gate"], [4, 4, 4]),
+];
+const named = (name: string) => layers.find((one) => one.name === name)!;
+
+describe("maps", () => {
+  it("has sides as the server sends them", () => {
+    expect([[3, 4, 5], [7], [2, 9], [2, 3, 4, 5], []].map(mapSides)).toEqual([
+      [4, 5],
+      [1, 1],
+      [1, 9],
+      [12, 5],
+      [1, 1],
+    ]);
+  });
+
+  it("colours by unit, layer or network", () => {
+    const values = { layer: "conv", means: [0, 1, 0], lows: [-1, 0.5, 0], highs: [1, 3, 0] };
+    const network = { low: -9, high: 5 };
+    expect(rangeFor("unit", 1, values, network)).toEqual({ low: 0, high: 3 });
+    expect(rangeFor("layer", 1, values, network)).toEqual({ low: -1, high: 3 });
+    expect(rangeFor("network", 1, values, network)).toEqual({ low: -9, high: 5 });
+    expect(rangeFor("unit", 1, null, network)).toBeNull();
+    expect([0, 1, 2].map((unit) => dead(values, unit))).toEqual([false, false, true]);
+    expect(ordered(3, values.means)).toEqual([1, 0, 2]);
+    expect(ordered(3, null)).toEqual([0, 1, 2]);
+    expect(ordered(3, [null, -2, 1])).toEqual([2, 1, 0]);
+  });
+
+  it("follows a convolution to its activation", () => {
+    expect(chain(layers, "conv").map((one) => one.name)).toEqual(["norm", "relu"]);
+    expect(chain(layers, "pool")).toEqual([]);
+  });
+
+  it("finds the maps that a map is made from", () => {
+    const of = (name: string, unit: number) => origins(layers, named(name), { dim: 1 }, unit);
+    expect(of("pool", 3)).toEqual([{ layer: "relu", channel: 3 }]);
+    expect(of("cat", 3)).toEqual([{ layer: "pool", channel: 3 }]);
+    expect(of("cat", 5)).toEqual([{ layer: "side", channel: 1 }]);
+    expect(of("scaled", 2)).toEqual([
+      { layer: "pool", channel: 2 },
+      { layer: "gate", channel: 0 },
+    ]);
+    expect(of("conv", 2)).toBeNull();
+    expect(origins(layers, named("cat"), { dim: 2 }, 1)).toBeNull();
+  });
+
+  it("knows which input channels a group looks at", () => {
+    const grouped = layer("g", "convolution", ["pool"], [8, 2, 2]);
+    expect(firstInput(grouped, named("pool"), { groups: 2 }, 3)).toEqual({ first: 0, count: 2 });
+    expect(firstInput(grouped, named("pool"), { groups: 2 }, 4)).toEqual({ first: 2, count: 2 });
+    expect(firstInput(grouped, named("pool"), {}, 4)).toEqual({ first: 0, count: 4 });
+  });
+
+  it("lays the window on the input", () => {
+    const window = {
+      kernel: [3, 3],
+      stride: [2, 2],
+      padding: [1, 1],
+      dilation: [1, 2],
+    } as const;
+    expect(windowAt(window, [1, 9, 9], [1, 5, 5], [0, 2])).toEqual({
+      row: -1,
+      column: 3,
+      height: 3,
+      width: 5,
+    });
+    expect(windowAt(null, [1, 7, 8], [1, 2, 2], [1, 1])).toEqual({
+      row: 3,
+      column: 4,
+      height: 4,
+      width: 4,
+    });
+  });
+});

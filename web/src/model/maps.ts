@@ -1,0 +1,145 @@
+// A layer's maps: their sizes, their colours, and from which maps they are made. Pure.
+import type { Layer, LayerValues } from "../api/wire";
+import type { Scale } from "./address";
+import { joined, type Range } from "./colours";
+import type { At } from "./spot";
+import type { Box, Geometry } from "./window";
+
+type Shaped = Pick<Layer, "name" | "kind" | "inputs" | "shape">;
+
+/** Rows and columns of one of a layer's maps, as the server sends them; of a vector 1 x 1. */
+export function mapSides(shape: readonly number[]): readonly [rows: number, columns: number] {
+  if (shape.length < 2) return [1, 1];
+  const rows = shape.slice(1, -1).reduce((product, side) => product * side, 1);
+  return [rows, shape.at(-1) ?? 1];
+}
+
+/** The ends of the colours of one unit's map, on a scale of its own, the layer's or all layers'. */
+export function rangeFor(
+  scale: Scale,
+  unit: number,
+  values: LayerValues | null,
+  network: { readonly low: number | null; readonly high: number | null } | null,
+): Range | null {
+  if (scale === "network" && network)
+    return joined([{ low: network.low ?? 0, high: network.high ?? 0 }]);
+  if (!values) return null;
+  const one = (place: number): Range => ({
+    low: values.lows[place] ?? 0,
+    high: values.highs[place] ?? 0,
+  });
+  return joined(scale === "unit" ? [one(unit)] : values.means.map((_, place) => one(place)));
+}
+
+/** Whether a unit is zero everywhere. */
+export const dead = (values: LayerValues | null, unit: number): boolean =>
+  values !== null && values.lows[unit] === 0 && values.highs[unit] === 0;
+
+/** The units in their order on the page. */
+export function ordered(count: number, means: readonly (number | null)[] | null): number[] {
+  const units = Array.from({ length: count }, (_, unit) => unit);
+  const mean = (unit: number): number => means?.[unit] ?? -Infinity;
+  return means ? units.sort((a, b) => mean(b) - mean(a) || a - b) : units;
+}
+
+const ELEMENTWISE = new Set(
+  (
+    "batch_norm local_response_norm relu relu6 leaky_relu elu selu celu gelu silu mish sigmoid " +
+    "tanh softplus hardtanh hardsigmoid hardswish identity dropout"
+  ).split(" "),
+);
+
+/** Whether each number of the layer is made from the one at its place, other channels aside. */
+export const elementwise = (layer: Pick<Layer, "kind">): boolean => ELEMENTWISE.has(layer.kind);
+
+/** The layers that follow one number by number: batch norm, ReLU, until something else. */
+export function chain<L extends Shaped>(layers: readonly L[], name: string): L[] {
+  const found: L[] = [];
+  let last = name;
+  for (;;) {
+    const next = layers.find(
+      (layer) => elementwise(layer) && layer.inputs.length === 1 && layer.inputs[0] === last,
+    );
+    if (!next) return found;
+    found.push(next);
+    last = next.name;
+  }
+}
+
+export interface Origin {
+  readonly layer: string;
+  readonly channel: number;
+}
+
+const POINTWISE = new Set(["add", "subtract", "multiply", "divide"]);
+const POOLS = new Set(["max_pool", "average_pool", "adaptive_average_pool", "adaptive_max_pool"]);
+
+/**
+ * The maps that a unit's map is made from, where they follow from the shapes: null where they do
+ * not, as of a reshape. Of a convolution all input channels are; they are not listed here.
+ */
+export function origins(
+  layers: readonly Shaped[],
+  layer: Shaped,
+  settings: Readonly<Record<string, unknown>>,
+  unit: number,
+): readonly Origin[] | null {
+  const inputs = layer.inputs.flatMap((name) => layers.find((one) => one.name === name) ?? []);
+  if (layer.kind === "concatenate" && stacked(layer, settings)) {
+    let before = 0;
+    for (const input of inputs) {
+      const many = input.shape[0] ?? 1;
+      if (unit < before + many) return [{ layer: input.name, channel: unit - before }];
+      before += many;
+    }
+    return null;
+  }
+  if (!ELEMENTWISE.has(layer.kind) && !POOLS.has(layer.kind) && !POINTWISE.has(layer.kind)) {
+    return null;
+  }
+  return inputs.map((input) => ({
+    layer: input.name,
+    channel: input.shape[0] === layer.shape[0] ? unit : 0, // spread over all channels
+  }));
+}
+
+/** Whether channels are put one after another, and not rows or columns. */
+function stacked(layer: Shaped, settings: Readonly<Record<string, unknown>>): boolean {
+  const dim = settings["dim"] ?? 1;
+  return typeof dim === "number" && (dim === 1 || dim === -layer.shape.length);
+}
+
+/** The first of the input channels that a filter of a convolution looks at. */
+export function firstInput(
+  layer: Shaped,
+  input: Shaped,
+  settings: Readonly<Record<string, unknown>>,
+  unit: number,
+): { readonly first: number; readonly count: number } {
+  const groups = typeof settings["groups"] === "number" ? settings["groups"] : 1;
+  const count = (input.shape[0] ?? 1) / groups;
+  const group = Math.floor(unit / ((layer.shape[0] ?? 1) / groups));
+  return { first: group * count, count };
+}
+
+/** What a number at `at` looks at on its input map; it may lie partly outside. */
+export function windowAt(
+  window: Geometry | null,
+  input: readonly number[],
+  output: readonly number[],
+  at: At,
+): Box {
+  const along = (axis: 0 | 1): readonly [start: number, length: number] => {
+    if (window) {
+      return [
+        at[axis] * window.stride[axis] - window.padding[axis],
+        window.dilation[axis] * (window.kernel[axis] - 1) + 1,
+      ];
+    }
+    const [many, from] = [output[axis + 1] ?? 1, input[axis + 1] ?? 1];
+    const start = Math.floor((at[axis] * from) / many); // an adaptive pool
+    return [start, Math.ceil(((at[axis] + 1) * from) / many) - start];
+  };
+  const [[row, height], [column, width]] = [along(0), along(1)];
+  return { row, column, height, width };
+}

@@ -1,0 +1,81 @@
+// What all maps of the channel view share: the place that the pointer or the cursor is on.
+import type { Layer, LayerDetail } from "../../api/wire";
+import { rangeOf, type Range } from "../../model/colours";
+import { mapSides } from "../../model/maps";
+import { text } from "../../model/numbers";
+import { moved, type At } from "../../model/spot";
+import { geometry, outputAt, type Geometry } from "../../model/window";
+import { explorer } from "../../state/explorer.svelte";
+
+export class Scene {
+  hovered = $state.raw<At | null>(null);
+  readonly cursor: At;
+  readonly at: At;
+  readonly window: Geometry | null;
+  readonly rows: number;
+  readonly columns: number;
+
+  constructor(
+    readonly layer: Layer,
+    readonly detail: LayerDetail,
+  ) {
+    const [rows, columns] = mapSides(layer.shape);
+    [this.rows, this.columns] = [rows, columns];
+    this.window = geometry(detail.settings);
+    const inside = (number: number, many: number): number => Math.min(number, many - 1);
+    this.cursor = $derived([
+      inside(explorer.place.at[0], rows),
+      inside(explorer.place.at[1], columns),
+    ]);
+    this.at = $derived(this.hovered ?? this.cursor);
+  }
+
+  hover(at: At | null): void {
+    if (at?.[0] !== this.hovered?.[0] || at?.[1] !== this.hovered?.[1]) this.hovered = at;
+  }
+
+  /** The pointer is on a map that this one is made from: the window goes there. */
+  hoverInput(shape: readonly number[], at: At | null): void {
+    this.hover(at && this.under(shape, at));
+  }
+
+  under(shape: readonly number[], [row, column]: At): At {
+    const windowed = this.window ?? (this.same(shape) ? POINT : null);
+    return outputAt(windowed, shape, this.layer.shape, [row + 0.5, column + 0.5]);
+  }
+
+  /** Opens the number at a place; `tab` is the input channel whose kernel is shown. */
+  open(at: At, tab: number | null = null): void {
+    explorer.openNumber(this.layer.name, explorer.place.unit, at);
+    if (tab !== null) explorer.move({ tab });
+  }
+
+  /** Arrow keys, Home and End move the cursor. */
+  typed(event: KeyboardEvent, value: (at: At) => number | null): void {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const shape = [1, this.rows, this.columns];
+    const next = moved(shape, { unit: 0, at: this.cursor }, event.key);
+    if (!next) return;
+    event.preventDefault();
+    this.hovered = null;
+    explorer.move({ at: next.at });
+    explorer.say(`row ${next.at[0]}, column ${next.at[1]}: ${text(value(next.at))}`);
+  }
+
+  private same(shape: readonly number[]): boolean {
+    return shape[1] === this.layer.shape[1] && shape[2] === this.layer.shape[2];
+  }
+}
+
+const POINT: Geometry = { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1] };
+
+/** The ends of the colours of one map, as `place.scale` has it. */
+export function rangeOn(layer: string, values: ArrayLike<number>): Range {
+  const { scale } = explorer.place;
+  if (scale === "unit") return rangeOf(values);
+  const found =
+    scale === "network"
+      ? explorer.pass
+      : explorer.pass?.layers.find((figures) => figures.layer === layer);
+  return found ? rangeOf([found.low ?? 0, found.high ?? 0]) : rangeOf(values);
+}

@@ -1,0 +1,54 @@
+// The maps of a layer in the order in which they are shown, fetched in batches as they come in view.
+import { SvelteMap } from "svelte/reactivity";
+import * as client from "../../api/client";
+import { batches, type Span } from "../../model/tiles";
+
+const LARGE = 100 * 100; // values of a map; of such maps a batch has fewer
+
+export class Sheet {
+  readonly batch: number;
+  readonly #maps = new SvelteMap<number, client.Maps>();
+  readonly #asked = new Set<number>();
+
+  /** `units`: which map is at which position; `counted` where these are 0, 1, 2 and so on. */
+  constructor(
+    readonly seen: client.Seen,
+    readonly layer: string,
+    readonly units: readonly number[],
+    readonly counted: boolean,
+    values: number,
+    readonly failed: (error: unknown) => void,
+  ) {
+    this.batch = values > LARGE ? 16 : 32;
+  }
+
+  /** Sees to it that the maps of a span are there, and then those that come next. */
+  async want(span: Span): Promise<void> {
+    const now = batches(span, this.batch);
+    const last = Math.ceil(this.units.length / this.batch) - 1;
+    await Promise.all(now.map((batch) => this.#load(batch)));
+    const around = [(now.at(-1) ?? 0) + 1, (now[0] ?? 0) - 1];
+    for (const batch of around) if (batch >= 0 && batch <= last) void this.#load(batch);
+  }
+
+  async #load(batch: number): Promise<void> {
+    if (this.#asked.has(batch)) return;
+    this.#asked.add(batch);
+    const units = this.units.slice(batch * this.batch, (batch + 1) * this.batch);
+    try {
+      const maps = this.counted
+        ? await client.activationMaps(this.seen, this.layer, units[0] ?? 0, units.at(-1) ?? 0)
+        : await client.chosenMaps(this.seen, this.layer, units);
+      this.#maps.set(batch, maps);
+    } catch (error) {
+      this.#asked.delete(batch);
+      this.failed(error);
+    }
+  }
+
+  /** The map at a position; null while it is on its way. */
+  at(position: number): Float32Array | null {
+    const maps = this.#maps.get(Math.floor(position / this.batch));
+    return maps ? client.mapOf(maps, position % this.batch) : null;
+  }
+}

@@ -1,0 +1,47 @@
+// Which component works out which kind of number.
+import type { Component } from "svelte";
+import type { Ledger } from "../../api/wire";
+import Activation from "./Activation.svelte";
+import AveragePool from "./AveragePool.svelte";
+import BatchNorm from "./BatchNorm.svelte";
+import Convolution from "./Convolution.svelte";
+import Linear from "./Linear.svelte";
+import Loss from "./Loss.svelte";
+import MaxPool from "./MaxPool.svelte";
+import Operands from "./Operands.svelte";
+import type { Pane } from "./pane.svelte";
+import Pixel from "./Pixel.svelte";
+import Response from "./Response.svelte";
+import Same from "./Same.svelte";
+import Softmax from "./Softmax.svelte";
+import Table from "./Table.svelte";
+
+export type Family = Component<{ pane: Pane; ledger: Ledger }>;
+
+const FAMILIES: Readonly<Record<string, Family>> = {
+  input: Pixel,
+  convolution: Convolution,
+  linear: Linear,
+  max_pool: MaxPool,
+  adaptive_max_pool: MaxPool,
+  average_pool: AveragePool,
+  adaptive_average_pool: AveragePool,
+  batch_norm: BatchNorm,
+  local_response_norm: Response,
+  softmax: Softmax,
+  cross_entropy: Loss,
+  ...all(Operands, "add subtract multiply divide"),
+  ...all(Same, "concatenate flatten reshape permute slice pad identity dropout"),
+  ...all(
+    Activation,
+    "relu relu6 leaky_relu elu selu celu gelu silu mish sigmoid tanh softplus hardtanh " +
+      "hardsigmoid hardswish",
+  ),
+};
+
+function all(family: Family, kinds: string): Record<string, Family> {
+  return Object.fromEntries(kinds.split(" ").map((kind) => [kind, family]));
+}
+
+/** A plain table of terms for a kind that has no component. */
+export const familyOf = (kind: string): Family => FAMILIES[kind] ?? Table;

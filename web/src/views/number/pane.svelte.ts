@@ -1,0 +1,192 @@
+// What the formula pane shows: the number under the pointer or the one of the address, how it came
+// about, and the steps from number to number.
+import * as client from "../../api/client";
+import type { Layer, LayerDetail, Ledger } from "../../api/wire";
+import type { Box } from "../../model/window";
+import { text } from "../../model/numbers";
+import { indexOf, moved, next, spotOf, words, type At, type Spot } from "../../model/spot";
+import { strongest } from "../../model/sums";
+import { geometry, outputAt, type Geometry, type Term } from "../../model/window";
+import { explorer } from "../../state/explorer.svelte";
+
+const STEP_MILLISECONDS = 250;
+const WINDOWED = [
+  "convolution",
+  "max_pool",
+  "average_pool",
+  "adaptive_max_pool",
+  "adaptive_average_pool",
+];
+/** So many terms are asked for; of these kinds more would not be shown. */
+const LIMITS: Partial<Record<string, number>> = { linear: 12, softmax: 12, cross_entropy: 12 };
+
+export class Pane {
+  ledger: Ledger | null = $state.raw(null);
+  detail: LayerDetail | null = $state.raw(null);
+  hovered: Spot | null = $state.raw(null);
+  playing: boolean = $state(false);
+
+  readonly layer: Layer;
+  readonly spot: Spot = $derived(
+    this.hovered ?? { unit: explorer.place.unit, at: explorer.place.at },
+  );
+  /** The input channel whose kernel is worked out; of a convolution. */
+  readonly tab: number = $derived(explorer.place.tab ?? this.ledger?.first_channel ?? 0);
+  readonly geometry: Geometry | null = $derived(geometry(this.detail?.settings ?? {}));
+  readonly map: boolean;
+
+  #asking: AbortController | null = null;
+
+  constructor(layer: Layer) {
+    this.layer = layer;
+    this.map = layer.shape.length === 3 && (layer.shape[1] ?? 1) * (layer.shape[2] ?? 1) > 1;
+    // Nobody has chosen a place yet: the kernel sets out by itself, unless motion is not wanted.
+    const [row, column] = explorer.place.at;
+    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.playing = this.map && !still && !row && !column && WINDOWED.includes(layer.kind);
+  }
+
+  get shape(): readonly number[] {
+    return this.layer.shape;
+  }
+
+  /** The layer that a source's terms come from. */
+  node(name: string): Layer | null {
+    return explorer.subject?.layers.find((layer) => layer.name === name) ?? null;
+  }
+
+  async loadDetail(): Promise<void> {
+    try {
+      this.detail = await client.layerDetail(this.layer.name);
+    } catch (error) {
+      explorer.report(error);
+    }
+  }
+
+  /** Asks for a number; an earlier question that is still open is dropped. */
+  async ask(seen: client.Seen, spot: Spot): Promise<void> {
+    this.#asking?.abort();
+    const asking = new AbortController();
+    this.#asking = asking;
+    try {
+      const limit = LIMITS[this.layer.kind] ?? 200;
+      const index = indexOf(this.shape, spot);
+      const ledger = await client.number(seen, this.layer.name, index, limit, asking.signal);
+      if (asking.signal.aborted) return;
+      this.#take(ledger);
+    } catch (error) {
+      if (!asking.signal.aborted) explorer.report(error);
+    } finally {
+      if (this.#asking === asking) this.#asking = null;
+    }
+  }
+
+  stop(): void {
+    this.#asking?.abort();
+    explorer.showField(null, null);
+  }
+
+  #take(ledger: Ledger): void {
+    this.ledger = ledger;
+    if (ledger.window && explorer.place.tab === null) {
+      explorer.move({ tab: strongest(ledger.channel_sums, ledger.first_channel) });
+    }
+    if (!this.playing) {
+      const place = words(ledger.index);
+      explorer.say(`${place ? `${place}: ` : ""}${text(ledger.value)}`);
+    }
+  }
+
+  // Going from number to number.
+
+  hover(spot: Spot | null): void {
+    if (spot) this.playing = false;
+    if (JSON.stringify(spot) !== JSON.stringify(this.hovered)) this.hovered = spot;
+  }
+
+  /** The pointer is on the output map. */
+  hoverOutput(at: At | null): void {
+    this.hover(at && { unit: explorer.place.unit, at });
+  }
+
+  /** The pointer is on the input map of `shape`: the window goes there with its centre. */
+  hoverInput(shape: readonly number[], point: readonly [number, number] | null): void {
+    this.hoverOutput(point && this.#under(shape, point));
+  }
+
+  /** What was hovered is what the address names now. */
+  fix(spot: Spot): void {
+    this.playing = false;
+    explorer.go({ unit: spot.unit, at: spot.at });
+    this.hovered = null;
+  }
+
+  fixInput(shape: readonly number[], point: readonly [number, number]): void {
+    this.fix({ unit: explorer.place.unit, at: this.#under(shape, point) });
+  }
+
+  #under(shape: readonly number[], point: readonly [number, number]): At {
+    const windowed = WINDOWED.includes(this.layer.kind);
+    if (!windowed) {
+      return outputAt(
+        { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1] },
+        shape,
+        this.shape,
+        point,
+      );
+    }
+    return outputAt(this.geometry, shape, this.shape, point);
+  }
+
+  changeTab(tab: number): void {
+    const ledger = this.ledger;
+    if (!ledger?.window) return;
+    const last = ledger.first_channel + ledger.window[0] - 1;
+    explorer.move({ tab: Math.max(ledger.first_channel, Math.min(last, tab)) });
+  }
+
+  toggle(): void {
+    this.playing = this.map && !this.playing;
+    if (this.playing) this.hovered = null;
+  }
+
+  /** One step along the output map; none while the last one has not been answered. */
+  step(): void {
+    if (this.#asking || document.hidden) return;
+    explorer.move({ at: next(this.shape, explorer.place.at) });
+  }
+
+  /** Steps until what it gives back is called. */
+  play(): () => void {
+    const clock = setInterval(() => this.step(), STEP_MILLISECONDS);
+    return () => clearInterval(clock);
+  }
+
+  /** Whether a key means something here. */
+  typed(key: string): boolean {
+    if (key === "[" || key === "]") {
+      if (!this.ledger?.window) return false;
+      this.changeTab(this.tab + (key === "]" ? 1 : -1));
+      return true;
+    }
+    if (key === " " && this.map) {
+      this.toggle();
+      return true;
+    }
+    const spot = moved(this.shape, this.spot, key);
+    if (!spot) return false;
+    this.hovered = null;
+    explorer.move({ unit: spot.unit, at: spot.at });
+    return true;
+  }
+
+  /** One level down: to a term's own number. */
+  down({ node, index, padding }: Pick<Term, "node" | "index" | "padding">): void {
+    if (padding || !this.node(node)) return;
+    const { unit, at } = spotOf(index);
+    explorer.openNumber(node, unit, at);
+  }
+}
+
+/** A box of one pixel of a map. */
+export const pixel = ([row, column]: At): Box => ({ row, column, height: 1, width: 1 });

@@ -1,0 +1,17 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vitest/config";
+
+// The page is built into the package, from where the server serves it; nothing is inlined, because
+// the content security policy allows neither inline scripts nor data: fonts.
+export default defineConfig({
+  plugins: [svelte()],
+  build: {
+    outDir: "../src/convscope/server/static",
+    emptyOutDir: true,
+    assetsInlineLimit: 0,
+    target: "es2022",
+    modulePreload: { polyfill: false },
+  },
+  server: { proxy: { "/api": "http://127.0.0.1:8765" } },
+  test: { include: ["src/**/*.test.ts"] },
+});
