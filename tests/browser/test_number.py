@@ -1,105 +1,60 @@
 """The formula pane: every number of every kind is that of plain torch, to the printed digit."""
 
-import re
-from itertools import pairwise
+from urllib.parse import urlencode
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 import explored
+from worked import agree, cells, formula, outputs, parts, rows, short, shown
 
 IMAGE = "data-4"
 NUMBER = 4
 
 
-def shown(value: float, digits: int = 6) -> str:
-    """As `model/numbers.ts` writes a number."""
-    rounded = float(f"{value:.{digits}g}")
-    if rounded and abs(rounded) < 1e-4:
-        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        if "." in mantissa:
-            mantissa = mantissa.rstrip("0").rstrip(".")
-        text = f"{mantissa}e{int(exponent)}"
-    elif rounded == int(rounded):
-        text = str(int(rounded))
-    else:
-        text = f"{rounded:.12f}".rstrip("0").rstrip(".")
-    return text.replace("-", "−")
-
-
-def short(value: float) -> str:
-    return shown(value, 3)
+@pytest.fixture(scope="module")
+def twin(subject):
+    return outputs(subject, NUMBER)
 
 
 @pytest.fixture(scope="module")
-def twin(subject):
-    """Plain torch: the output of every layer for the image, without the batch axis."""
-    m = subject.classifier.module
-    out = {"input": subject.images(NUMBER)}
-    with torch.no_grad():
-        names = ["input", "stem.0", "stem.1", "stem.2", "stem.3"]
-        for (before, name), layer in zip(pairwise(names), m.stem, strict=True):
-            out[name] = layer(out[before])
-        out["block"] = m.block(out["stem.3"])
-        out["add"] = out["block"] + out["stem.3"]
-        out["relu"] = F.relu(out["add"])
-        out["strided"] = m.strided(out["relu"])
-        out["sigmoid"] = torch.sigmoid(out["strided"])
-        out["adaptive_max_pool"] = F.adaptive_max_pool2d(out["sigmoid"], 3)
-        out["narrow"] = m.narrow(out["relu"])
-        out["average_pool"] = F.avg_pool2d(out["narrow"], 3, 2)
-        out["concatenate"] = torch.cat([out["adaptive_max_pool"], out["average_pool"]], 1)
-        out["pool"] = m.pool(out["concatenate"])
-        out["flatten"] = out["pool"].flatten(1)
-        out["fc1"] = m.fc1(out["flatten"])
-        out["relu#2"] = out["dropout"] = F.relu(out["fc1"])
-        out["fc2"] = m.fc2(out["dropout"])
-        out["softmax"] = out["fc2"].softmax(1)
-    return {name: values[0] for name, values in out.items()}
+def shared(chromium, subject):
+    """One tab for all tests, with the errors of its console."""
+    context = chromium.new_context(
+        viewport={"width": 1280, "height": 800}, reduced_motion="reduce", color_scheme="light"
+    )
+    context.set_default_timeout(10_000)
+    page, troubles = context.new_page(), []
+    page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.goto(subject.url)
+    yield page, troubles
+    context.close()
 
 
 @pytest.fixture
-def open_number(page_at):
+def open_at(shared, subject):
+    """Opens the view by an address, the pointer out of the way."""
+    page, troubles = shared
+
+    def at(**place):
+        page.mouse.move(5, 790)
+        page.goto(f"{subject.origin}/?{urlencode({'view': 'number', 'image': IMAGE, **place})}")
+        return page
+
+    yield at
+    assert troubles == []
+
+
+@pytest.fixture
+def open_number(open_at):
     def at(layer, unit=0, at=(0, 0), **more):
-        place = {"unit": unit, "at": f"{at[0]},{at[1]}", **more}
-        page = page_at(view="number", image=IMAGE, layer=layer, **place)
+        page = open_at(layer=layer, unit=unit, at=f"{at[0]},{at[1]}", **more)
         page.get_by_test_id("value").wait_for()
         return page
 
     return at
-
-
-def formula(page):
-    return page.get_by_role("region", name="Worked formula")
-
-
-def cells(page) -> list[str]:
-    """The numbers in the cells of the window, value and weight separated by a space."""
-    return [" ".join(text.split()) for text in formula(page).locator(".cell").all_inner_texts()]
-
-
-def parts(page) -> dict[str, str]:
-    """The formula's numbers by the names below them."""
-    texts = formula(page).locator(".part").all_inner_texts()
-    return {name: number.strip() for number, name in (text.split("\n") for text in texts)}
-
-
-def rows(page) -> list[list[str]]:
-    """The table's rows as cells."""
-    found = formula(page).locator("tbody tr").all()
-    return [
-        [text.strip() for text in row.locator("th, td").all_inner_texts() if text.strip()]
-        for row in found
-    ]
-
-
-def agree(page, value: float, total: float | None = None) -> None:
-    """Headline and verdict say the tensor's value and the formula's in float64."""
-    assert page.get_by_role("heading", level=1).inner_text() == shown(value)
-    assert page.get_by_test_id("value").inner_text() == shown(value)
-    assert page.get_by_test_id("sum").inner_text() == shown(value if total is None else total)
-    assert formula(page).get_by_role("img", name="they agree").is_visible()
 
 
 CONVOLUTIONS = [
@@ -279,139 +234,6 @@ def test_what_a_switched_off_unit_gives_is_zero(open_number):
     agree(page, 0.0)
 
 
-def where(page) -> str:
-    return " ".join(page.locator(".where").inner_text().split())
-
-
-def map_point(page, side: str, row: float, column: float, tall: int, padding: int = 0):
-    """The point on a square map, `tall` pixels a side, where a pixel has its centre."""
-    box = page.get_by_role("button", name=re.compile(f"^{side} map")).bounding_box()
-    scale = box["width"] / (tall + 2 * padding)
-    return (
-        box["x"] + (column + padding + 0.5) * scale,
-        box["y"] + (row + padding + 0.5) * scale,
-    )
-
-
-def wait_where(page, text: str) -> None:
-    page.wait_for_function("t => document.querySelector('.where')?.innerText.includes(t)", arg=text)
-
-
-def test_the_pointer_moves_the_kernel_and_a_click_fixes_it(open_number, twin):
-    page = open_number("block", 2, (3, 4), tab=1)
-    page.mouse.move(*map_point(page, "Output", 6, 1, 8))
-    wait_where(page, "row 6, column 1")
-    agree(page, float(twin["block"][2, 6, 1]))
-    assert "at=3%2C4" in page.url
-    page.mouse.move(*map_point(page, "Input", 2, 5, 8, padding=1))
-    wait_where(page, "row 2, column 5")
-    agree(page, float(twin["block"][2, 2, 5]))
-    page.mouse.move(5, 790)
-    wait_where(page, "row 3, column 4")
-    page.mouse.click(*map_point(page, "Input", 2, 5, 8, padding=1))
-    page.mouse.move(5, 790)
-    wait_where(page, "row 2, column 5")
-    assert "at=2%2C5" in page.url
-    assert "row 2, column 5" in page.locator("nav.path").inner_text()
-
-
-def test_the_pointer_on_the_input_respects_stride(open_number):
-    page = open_number("strided", 1, (0, 1), tab=0)
-    page.mouse.move(*map_point(page, "Input", 3, 5, 8))
-    wait_where(page, "row 1, column 2")
-
-
-def test_keys_move_the_number_and_the_input_channel(open_number, twin):
-    page = open_number("block", 2, (3, 4), tab=1)
-    for key, place in [
-        ("ArrowRight", "row 3, column 5"),
-        ("ArrowDown", "row 4, column 5"),
-        ("ArrowLeft", "row 4, column 4"),
-        ("ArrowUp", "row 3, column 4"),
-        ("End", "row 3, column 7"),
-        ("ArrowRight", "row 3, column 7"),
-        ("Home", "row 3, column 0"),
-    ]:
-        page.keyboard.press(key)
-        wait_where(page, place)
-    agree(page, float(twin["block"][2, 3, 0]))
-    assert page.locator(".unseen[aria-live]").inner_text().startswith("channel 2, row 3, column 0")
-    choice = page.get_by_label(re.compile("Input channel, of"))
-    for key, channel in [("]", "2"), ("]", "3"), ("[", "2")]:
-        page.keyboard.press(key)
-        page.wait_for_function("c => document.querySelector('select').value === c", arg=channel)
-    assert "tab=2" in page.url
-    choice.select_option("5")
-    assert formula(page).get_by_text("input channel 5").first.is_visible()
-    page.get_by_role("button", name=re.compile("^Strongest")).click()
-    assert rows(page)[0][0] == f"channel {choice.input_value()}"
-
-
-def test_vectors_move_by_units(open_number, twin):
-    page = open_number("fc2", 1)
-    page.keyboard.press("ArrowRight")
-    wait_where(page, "unit 2")
-    page.keyboard.press("End")
-    wait_where(page, "unit 4")
-    agree(page, float(twin["fc2"][4]))
-
-
-def test_stepping_goes_along_the_map_and_pauses(open_number):
-    page = open_number("block", 2, (3, 6), tab=1)
-    quiet = page.locator(".unseen[aria-live]").inner_text()
-    page.keyboard.press("Space")
-    wait_where(page, "row 4, column 0")
-    assert page.get_by_role("button", name="Pause").is_visible()
-    assert page.locator(".unseen[aria-live]").inner_text() == quiet
-    page.mouse.move(*map_point(page, "Output", 6, 1, 8))
-    page.get_by_role("button", name="Play").wait_for()
-    wait_where(page, "row 6, column 1")
-    page.mouse.move(5, 790)
-    page.get_by_role("button", name="Play").click()
-    page.get_by_role("button", name="Pause").wait_for()
-    page.keyboard.press("ArrowLeft")
-    page.get_by_role("button", name="Play").wait_for()
-
-
-def test_it_sets_out_by_itself_only_where_nobody_chose_a_place(page_at):
-    page = page_at(view="number", image=IMAGE, layer="block", unit=2)
-    page.get_by_role("button", name="Play").wait_for()  # motion is reduced
-    page.emulate_media(reduced_motion="no-preference")
-    page.reload()
-    wait_where(page, "row 0, column 2")
-    page.keyboard.press("Space")
-    page.get_by_role("button", name="Play").wait_for()
-    page.reload()
-    page.get_by_test_id("value").wait_for()
-    assert page.get_by_role("button", name="Play").is_visible()
-
-
-def test_one_walks_down_to_a_pixel_and_up_again(open_number, twin):
-    page = open_number("stem.1", 2, (5, 6))
-    formula(page).locator("button.value").click()
-    wait_where(page, "stem.0")
-    cell = formula(page).locator(".cell button.value").nth(3)
-    cell.focus()
-    page.keyboard.press("Enter")
-    wait_where(page, "input input channel")
-    channel = int(re.search(r"channel (\d+), row 5, column 5", where(page))[1])
-    agree(page, float(twin["input"][channel, 5, 5]))
-    page.keyboard.press("Escape")
-    page.wait_for_function("location.search.includes('view=channel')")
-    page.go_back()
-    page.go_back()
-    wait_where(page, "stem.0")
-
-
-def test_reloading_restores_number_and_input_channel(open_number):
-    page = open_number("strided", 6, (2, 1))
-    page.keyboard.press("[")
-    before = formula(page).inner_text()
-    page.reload()
-    page.get_by_test_id("value").wait_for()
-    assert formula(page).inner_text() == before
-
-
 @pytest.mark.parametrize(
     ("place", "told", "way"),
     [
@@ -422,8 +244,8 @@ def test_reloading_restores_number_and_input_channel(open_number):
         ({"layer": "strided", "tab": 5}, "reads input channels 0 to 2", "To the nearest"),
     ],
 )
-def test_an_address_of_no_number_says_so_and_leads_back(page_at, place, told, way):
-    page = page_at(view="number", image=IMAGE, **place)
+def test_an_address_of_no_number_says_so_and_leads_back(open_at, place, told, way):
+    page = open_at(**place)
     page.get_by_text(told).wait_for()
     page.get_by_role("button", name=way, exact=True).click()
     page.get_by_text(told).wait_for(state="detached")

@@ -82,7 +82,6 @@ def trace(
     *,
     keep: Collection[str] | None = None,
     edits: Mapping[str, Tensor] | None = None,
-    gradients: bool = True,
     watch: Watch | None = None,
 ) -> Trace:
     """One pass of the images through the graph, recorded; bit-equal to the module's own forward.
@@ -99,8 +98,6 @@ def trace(
         edits: for a node's name a mask that its output is multiplied with, of the node's output
             shape or one that broadcasts to it, with or without the batch axis: 0 or False switches
             a unit off, 1 or True leaves it as it is. Later nodes see the masked output.
-        gradients: False leaves them out although there are targets, and takes the time of a plain
-            pass: for `cross_entropy` alone.
         watch: called before each step with (steps done, all steps); what it raises ends the pass.
 
     Raises:
@@ -112,19 +109,16 @@ def trace(
     images, targets = checked(graph, images, targets)
     masks = {name: _mask(graph, name, mask, images) for name, mask in (edits or {}).items()}
     wanted = _wanted(graph, keep)
-    slots = {graph.node_slots[name] for name in wanted}
     output_slot, logits_slot = graph.node_slots[graph.output], graph.node_slots[graph.logits]
-    if keep is None:
-        release = graph.release
-    else:
-        release = releases(graph.steps, slots | {output_slot, logits_slot})
+    kept = {graph.node_slots[name] for name in wanted} | {output_slot, logits_slot}
+    release = graph.release if keep is None else releases(graph.steps, kept)
     multiply = {graph.node_slots[name]: _times(mask) for name, mask in masks.items()}
-    with torch.set_grad_enabled(gradients and targets is not None):
-        start = images.requires_grad_() if torch.is_grad_enabled() else images
+    with torch.set_grad_enabled(targets is not None):
+        start = images.requires_grad_() if targets is not None else images
         values: list[Any] = [None] * graph.num_slots
         for name, tensor in graph.tensors.items():
-            # Detached: no gradient is asked of them. Without gradients none is, and it costs time.
-            values[graph.tensor_slots[name]] = tensor.detach() if start.requires_grad else tensor
+            # Detached: no gradient is asked of them. Without targets none is, and it costs time.
+            values[graph.tensor_slots[name]] = tensor if targets is None else tensor.detach()
         values[0] = multiply[0](start) if 0 in multiply else start
         run(graph.steps, values, edits=multiply, release=release, watch=watch)
         logits = values[logits_slot]

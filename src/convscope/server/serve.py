@@ -104,8 +104,21 @@ def explore(
     except BaseException:
         listening.close()
         raise
-    number = listening.getsockname()[1]
-    door = Door(number, secrets.token_urlsafe(24), *_names(host))
+    explored = _started(listening, host, explorer)
+    if browser:
+        webbrowser.open(explored.url)
+    return explored
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    return host in _LOOPBACK
+
+
+def _started(listening: socket.socket, host: str, explorer: Explorer) -> Explored:
+    """The server, when it answers."""
+    port = listening.getsockname()[1]
+    door = Door(port, secrets.token_urlsafe(24), *_names(host))
     server = uvicorn.Server(
         uvicorn.Config(
             Guard(build(explorer), door), log_config=None, access_log=False, lifespan="off",
@@ -117,23 +130,15 @@ def explore(
         target=server.run, args=([listening],), name="convscope explore", daemon=True
     )
     thread.start()
-    shown = f"[{host}]" if ":" in host else host
-    if door.anywhere:
-        shown = socket.gethostname()
-    explored = Explored(server, thread, f"http://{shown}:{number}/?token={door.token}", explorer)
     end = time.monotonic() + _START
     while not server.started and thread.is_alive() and time.monotonic() < end:
         time.sleep(0.01)
     if not server.started:
-        raise ConvscopeError(f"the server did not start on {host}, port {number}")
-    if browser:
-        webbrowser.open(explored.url)
-    return explored
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
-    return host in _LOOPBACK
+        raise ConvscopeError(f"the server did not start on {host}, port {port}")
+    name = f"[{host}]" if ":" in host else host
+    if door.anywhere:
+        name = socket.gethostname()
+    return Explored(server, thread, f"http://{name}:{port}/?token={door.token}", explorer)
 
 
 def _listening(host: str, port: int) -> socket.socket:

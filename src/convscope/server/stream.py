@@ -35,7 +35,7 @@ class PassStream(Response):
         try:
             start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
             await send(start)
-            told = -1
+            told = 0
             while not made.done() and not gone.done():
                 await asyncio.wait(
                     {made, gone}, timeout=_EVERY, return_when=asyncio.FIRST_COMPLETED

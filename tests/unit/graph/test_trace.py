@@ -215,17 +215,6 @@ def test_inference_mode_outside_changes_nothing(residual):
         assert not torch.is_grad_enabled()
 
 
-def test_targets_without_gradients_give_the_loss_alone(residual):
-    _, _, graph = residual
-    images, targets = zoo.images(2), torch.tensor([3, 1])
-    whole = trace(graph, images, targets)
-    plain = trace(graph, images, targets, gradients=False)
-    assert all(record.gradient is None for record in plain.layers)
-    assert [record.node.name for record in plain.layers] == [r.node.name for r in whole.layers]
-    for found, expected in zip(plain.layers, whole.layers, strict=True):
-        assert torch.equal(found.output, expected.output)
-
-
 def test_a_pass_is_watched_and_can_be_ended(residual):
     _, _, graph = residual
     seen = []

@@ -173,8 +173,8 @@ def test_every_kind_of_number_is_its_ledger(client, running):
 def test_the_largest_terms_of_a_dense_layer_come_first_and_the_rest_is_summed(client, running):
     query = {"image": f"data-{NUMBER}", "layer": "fc1", "index": "4", "limit": 10}
     found = client.get("/api/number", params=query).json()
-    record, layer = running.trace(NUMBER), running.classifier.module.fc1
-    products = record["flatten"].output[0].double() * layer.weight[4].double()
+    record, weight = running.trace(NUMBER), running.classifier.module.fc1.weight.detach()
+    products = record["flatten"].output[0].double() * weight[4].double()
     order = products.abs().argsort(descending=True, stable=True)
     assert found["sources"][0]["index"] == [[int(i)] for i in order[:10]]
     assert found["rest"]["count"] == 38
@@ -261,7 +261,7 @@ def test_a_layers_detail_has_its_parameters_and_what_it_sees(client, running):
     roles = {p["role"]: p for p in found["parameters"]}
     assert set(roles) == {"weight", "bias", "running_mean", "running_var"}
     assert roles["running_var"]["high"] == float(norm.running_var.max())
-    assert roles["weight"]["std"] == pytest.approx(float(norm.weight.std(correction=0)))
+    assert roles["weight"]["std"] == pytest.approx(norm.weight.std(correction=0).item())
     assert found["settings"]["eps"] == norm.eps
     assert found["rows"][0] == [0, 2]
     assert client.get("/api/layer", params={"layer": "fc2"}).json()["rows"] is None

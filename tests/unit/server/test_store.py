@@ -97,9 +97,11 @@ def test_a_pass_ends_when_the_last_one_stops_waiting_and_can_be_asked_for_again(
         while not begun.is_set():
             await asyncio.sleep(0.001)
         first.cancel()
+        await asyncio.wait({first})
         await asyncio.sleep(0.02)
         assert not ended.is_set()
         second.cancel()
+        await asyncio.wait({second})
         again = await store.get("key", lambda watch: record)
         assert ended.is_set()  # one at a time
         return again
@@ -146,7 +148,7 @@ def test_a_pass_ends_when_the_page_that_asked_for_it_goes_away(client, running, 
     assert client.get("/api/pass?image=data-11").text.count('"result":{') == 1
 
 
-def test_closing_the_server_ends_a_pass(monkeypatch):
+def test_closing_the_server_ends_a_pass(running, monkeypatch):
     begun = threading.Event()
 
     def endless(self, image, off, watch):
@@ -155,7 +157,7 @@ def test_closing_the_server_ends_a_pass(monkeypatch):
             watch(1, 40)
 
     monkeypatch.setattr(Subject, "run", endless)
-    handle = convscope.explore(explored.classifier(), data="digits", browser=False)
+    handle = convscope.explore(running.classifier, data=str(running.folder), browser=False)
     said = []
 
     def ask():

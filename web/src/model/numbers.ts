@@ -3,6 +3,7 @@
 /** At most six significant digits, as the command line writes them; null is "no number". */
 export function text(value: number | null | undefined, digits = 6): string {
   if (value === null || value === undefined || Number.isNaN(value)) return "no number";
+  if (value === 0) return "0"; // minus zero too
   if (Number.isInteger(value) && Math.abs(value) < 1e9) return minus(value.toLocaleString("en"));
   const rounded = Number(value.toPrecision(digits));
   const size = Math.abs(rounded);

@@ -19,9 +19,12 @@ export const spotOf = (index: readonly number[]): Spot => ({
   at: [index[1] ?? 0, index[2] ?? 0],
 });
 
+/** A place as text; outside of the map it is negative, with a true minus sign. */
+export const ordinal = (place: number): string => String(place).replace("-", "−");
+
 /** "channel 3, row 2, column 4"; "unit 7" of a vector; "" of a single number. */
 export function words(index: readonly number[]): string {
-  const [unit, row, column] = index;
+  const [unit, row, column] = index.map(ordinal);
   if (unit === undefined) return "";
   if (row === undefined) return `unit ${unit}`;
   if (column === undefined) return `row ${unit}, column ${row}`;

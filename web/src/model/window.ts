@@ -1,6 +1,6 @@
 // The window of a convolution or pool: where it lies on its input, and its terms as a grid. Pure.
 import type { Source } from "../api/wire";
-import type { At } from "./spot";
+import { ordinal, type At } from "./spot";
 
 type Pair = readonly [vertical: number, horizontal: number];
 
@@ -61,6 +61,15 @@ export interface Box {
   readonly column: number;
   readonly height: number;
   readonly width: number;
+}
+
+/** "row 3, columns 4 to 6". */
+export function boxWords({ row, column, height, width }: Box): string {
+  const along = (name: string, first: number, many: number): string =>
+    many === 1
+      ? `${name} ${ordinal(first)}`
+      : `${name}s ${ordinal(first)} to ${ordinal(first + many - 1)}`;
+  return `${along("row", row, height)}, ${along("column", column, width)}`;
 }
 
 /** One term, as a row of its source's columns. */

@@ -85,6 +85,11 @@ export class Explorer {
     this.#arrive(next);
   }
 
+  /** The first image and the network, all units on: the way out of an address that leads nowhere. */
+  restart(): void {
+    this.go({ ...START, image: this.subject?.first ?? null });
+  }
+
   up(): void {
     if (this.place.view !== "network") this.go(above(this.place));
   }

@@ -126,16 +126,21 @@ export class Pane {
   }
 
   #under(shape: readonly number[], point: readonly [number, number]): At {
-    const windowed = WINDOWED.includes(this.layer.kind);
-    if (!windowed) {
-      return outputAt(
-        { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1] },
-        shape,
-        this.shape,
-        point,
-      );
-    }
+    if (!WINDOWED.includes(this.layer.kind)) return this.#beside(point);
     return outputAt(this.geometry, shape, this.shape, point);
+  }
+
+  /** Where no window moves, a value goes as far as the one that is worked out: padded, cut out. */
+  #beside(point: readonly [number, number]): At {
+    const from = this.ledger?.sources[0]?.index[0] ?? [];
+    const along = (axis: 0 | 1): number => {
+      const shift = (this.ledger?.index[axis + 1] ?? 0) - (from[axis + 1] ?? 0);
+      return Math.max(
+        0,
+        Math.min((this.shape[axis + 1] ?? 1) - 1, Math.floor(point[axis]) + shift),
+      );
+    };
+    return [along(0), along(1)];
   }
 
   changeTab(tab: number): void {
