@@ -73,7 +73,8 @@ def subject(tmp_path_factory) -> Iterator[Explored]:
         handle.close()
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while it runs, this thread has an event loop; other tests start their own.
+@pytest.fixture(scope="module")
 def chromium():
     from playwright.sync_api import sync_playwright
 
