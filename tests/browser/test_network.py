@@ -102,3 +102,6 @@ def test_choosing_an_image(page_at, subject):
     page.locator("aside figcaption", has_text=subject.dataset.paths[7]).wait_for()
     page.go_back()
     page.wait_for_url(lambda url: "data-7" not in url)
+    # The address without an image is that of the first one.
+    page.locator("aside figcaption", has_text=subject.dataset.paths[0]).wait_for()
+    page.locator("aside h2").wait_for()

@@ -89,4 +89,5 @@ def test_tables_hold_any_names(paths, classes):
     splits = np.array(["train", "val", "test"] * 4)[: len(paths)]
     table = split_table(dataset, splits, ["0" * 64] * len(paths))
     found = read_split_table(table.encode(), "split.csv")
-    assert [found[path][0] for path in paths] == splits.tolist()
+    assert [found[path].split for path in paths] == splits.tolist()
+    assert [found[path].label for path in paths] == [classes[label] for label in labels]

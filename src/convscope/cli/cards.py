@@ -72,6 +72,7 @@ def training_card(run: Path) -> None:
     console.print(f"run folder: {run}\n\nnext:", markup=False)
     for command in (
         f"convscope evaluate {run}",
+        f"convscope explore {run}",
         f"convscope predict {run} IMAGE...",
         *([f"tensorboard --logdir {run / 'events'}"] if (run / "events").is_dir() else []),
     ):
@@ -110,6 +111,7 @@ def evaluation_card(run: Path, evaluation: Evaluation, folder: Path) -> None:
     picture = "mistakes.png" if (folder / "mistakes.png").exists() else "confusion.png"
     for command in (
         f"convscope predict {run} IMAGE...",
+        f"convscope explore {run}",
         f"convscope evaluate {run} --data OTHER_IMAGES",
         f"xdg-open {folder / picture}",
     ):

@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 
+from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Images, PixelBatch, Pixels
 from convscope.base.values import Value
+from convscope.images.files import MAX_PIXELS
 
 
 class Preprocess(Value):
@@ -35,7 +37,11 @@ class Preprocess(Value):
         return self
 
     def canvas(self, pixels: Pixels) -> Pixels:
-        """`pixels` resized, before they are cut or padded: what random crops are taken from."""
+        """`pixels` resized, before they are cut or padded: what random crops are taken from.
+
+        Raises:
+            ConvscopeError: the image is so long and narrow that it would not fit into memory.
+        """
         height, width = pixels.shape[:2]
         if self.fit == "stretch":
             return resized(pixels, self.size)
@@ -44,7 +50,14 @@ class Preprocess(Value):
                 pixels, _scaled(pixels, min(self.size[0] / height, self.size[1] / width))
             )
         tall, wide = _scaled(pixels, self.resize / min(height, width))
-        return resized(pixels, (max(tall, self.size[0]), max(wide, self.size[1])))
+        tall, wide = max(tall, self.size[0]), max(wide, self.size[1])
+        if tall * wide > MAX_PIXELS:
+            raise ConvscopeError(
+                f"an image of {width:,} x {height:,} pixels is too long and narrow: with its "
+                f"shorter side at {self.resize} it has {wide:,} x {tall:,}, over the limit of "
+                f'{MAX_PIXELS:,}; cut it, or use fit="pad"'
+            )
+        return resized(pixels, (tall, wide))
 
     def centre(self, canvas: Pixels) -> Pixels:
         """The central part of `canvas`, of exactly `size`; padded where the canvas is smaller."""

@@ -146,9 +146,9 @@ class Explorer:
             group = missing[start : start + size]
             found = await anyio.to_thread.run_sync(self._predicted, group, limiter=self.store.turn)
             known |= {one.image: one for one in found}
-        if len(self.predictions) > _MAX_PREDICTIONS:
-            self.predictions.clear()
-        self.predictions.update(known)
+            if len(self.predictions) > _MAX_PREDICTIONS:
+                self.predictions.clear()
+            self.predictions.update((one.image, one) for one in found)
         return [known[image] for image in images]
 
     def _predicted(self, images: Sequence[str]) -> list[Prediction]:

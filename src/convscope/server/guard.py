@@ -22,7 +22,6 @@ import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -239,12 +238,12 @@ class _Reply:
 def _cookies(headers: _Headers, name: str) -> list[str]:
     found = []
     for header in headers.all(b"cookie"):
-        try:
-            cookies = SimpleCookie(header.decode("latin-1"))
-        except CookieError:
-            continue
-        if name in cookies:
-            found.append(cookies[name].value)
+        # By hand: Python's parser gives up on all cookies at the first that it does not understand,
+        # and those of other servers on this machine arrive here too.
+        for pair in header.decode("latin-1").split(";"):
+            key, _, value = pair.strip().partition("=")
+            if key == name:
+                found.append(value)
     return found
 
 

@@ -81,6 +81,8 @@ class Store:
             make: runs it in a worker thread; calls what it is given before each step.
             begun: told of the pass that is waited for, to follow its progress.
         """
+        if self._closed:
+            raise StoppedError
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]

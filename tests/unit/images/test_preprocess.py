@@ -157,3 +157,10 @@ def test_wrong_values_are_refused_by_name(key, value):
     data = preprocess().model_dump() | {key: value}
     with pytest.raises(ConvscopeError, match=rf"preprocess\.json: {key}: "):
         Preprocess.parse(data, "preprocess.json")
+
+
+def test_an_image_too_long_for_the_canvas_is_refused_before_it_is_made():
+    line = np.zeros((10, 640_000, 3), np.uint8)
+    with pytest.raises(ConvscopeError, match="640,000 x 10 pixels is too long and narrow"):
+        preprocess(size=(224, 224), resize=256).canvas(line)
+    assert preprocess(size=(224, 224), resize=256, fit="pad").canvas(line).shape == (1, 224, 3)

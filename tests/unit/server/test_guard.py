@@ -100,6 +100,7 @@ def test_a_link_on_another_page_goes_on_without_a_redirect(running, stranger):
         ({"Cookie": "convscope-1={token}"}, 403),
         ({"Cookie": "convscope-{port}={token}x"}, 403),
         ({"Cookie": "other=1; convscope-{port}={token}"}, 200),
+        ({"Cookie": 'odd={{"a": 1}}; convscope-{port}={token}'}, 200),
     ],
 )
 def test_who_is_let_in(running, headers, status):

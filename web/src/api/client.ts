@@ -215,6 +215,7 @@ function remembered(url: string): Promise<Maps> {
   kept.set(url, entry);
   entry.maps.then(
     (loaded) => {
+      if (kept.get(url) !== entry) return; // let go while it was on its way
       entry.bytes = loaded.values.byteLength;
       keptBytes += entry.bytes;
       for (const [old, { bytes }] of kept) {

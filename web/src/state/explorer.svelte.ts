@@ -64,7 +64,7 @@ export class Explorer {
     try {
       this.problem = null;
       this.subject = await client.subject();
-      this.#arrive(this.place.image ? this.place : { ...this.place, image: this.subject.first });
+      this.#arrive(this.place);
     } catch (error) {
       this.#fail(error);
     }
@@ -153,6 +153,11 @@ export class Explorer {
 
   /** Takes a dropped file: sent to the server, opened. */
   async drop(file: File): Promise<void> {
+    const most = this.subject?.upload_bytes ?? Infinity;
+    if (file.size > most) {
+      this.problem = `${file.name} is over the limit of ${most.toLocaleString("en")} bytes.`;
+      return;
+    }
     try {
       this.setImage((await client.upload(file)).image);
     } catch (error) {
@@ -178,7 +183,8 @@ export class Explorer {
 
   #arrive(place: Place): void {
     if (place.view !== this.place.view || place.layer !== this.place.layer) this.field = null;
-    this.place = place;
+    // An address without an image means the first one.
+    this.place = place.image ? place : { ...place, image: this.subject?.first ?? null };
     document.title = [TITLES[place.view], place.layer, this.subject?.title, "convscope"]
       .filter(Boolean)
       .join(" · ");

@@ -13,7 +13,9 @@ export function latest<T>(ask: (signal: AbortSignal) => Promise<T> | null): {
         if (!asking.signal.aborted) value = found;
       },
       (error: unknown) => {
-        if (!asking.signal.aborted) explorer.report(error);
+        if (asking.signal.aborted) return;
+        value = null;
+        explorer.report(error);
       },
     );
     return () => asking.abort();
