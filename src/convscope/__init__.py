@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from convscope.data.catalog import open_dataset as open_dataset
     from convscope.evaluation.evaluate import evaluate as evaluate
     from convscope.explain.backward import backward as backward
+    from convscope.explain.projection import project as project
     from convscope.graph.arithmetic import arithmetic as arithmetic
     from convscope.graph.capture import capture as capture
     from convscope.graph.geometry import receptive_fields as receptive_fields
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from convscope.images.preprocess import Preprocess as Preprocess
     from convscope.nets.catalog import build_model as build_model
     from convscope.nets.classifier import Classifier as Classifier
+    from convscope.runs.atlas import make_atlas as make_atlas
+    from convscope.runs.atlas_files import read_atlas as read_atlas
     from convscope.runs.folder import load as load
     from convscope.server.serve import explore as explore
     from convscope.training.loop import train as train
@@ -40,8 +43,11 @@ _HOMES = {
     "evaluate": "convscope.evaluation.evaluate",
     "explore": "convscope.server.serve",
     "load": "convscope.runs.folder",
+    "make_atlas": "convscope.runs.atlas",
     "open_dataset": "convscope.data.catalog",
     "output_size": "convscope.images.kernels",
+    "project": "convscope.explain.projection",
+    "read_atlas": "convscope.runs.atlas_files",
     "receptive_fields": "convscope.graph.geometry",
     "summary": "convscope.graph.summary",
     "trace": "convscope.graph.trace",
@@ -59,8 +65,11 @@ __all__ = [
     "evaluate",
     "explore",
     "load",
+    "make_atlas",
     "open_dataset",
     "output_size",
+    "project",
+    "read_atlas",
     "receptive_fields",
     "summary",
     "trace",

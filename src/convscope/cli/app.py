@@ -16,6 +16,7 @@ from convscope import __version__
 from convscope.base.errors import ConvscopeError
 from convscope.cli.activations import activations
 from convscope.cli.arithmetic import arithmetic
+from convscope.cli.atlas import atlas
 from convscope.cli.check import check
 from convscope.cli.evaluate import evaluate
 from convscope.cli.explore import explore
@@ -47,6 +48,7 @@ app.command()(kernel)
 app.command()(summary)
 app.command()(activations)
 app.command()(filters)
+app.command()(atlas)
 app.command()(models)
 app.command("import")(import_weights)
 app.command()(reproduce)

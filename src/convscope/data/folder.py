@@ -82,6 +82,26 @@ def read_folder(root: Path, name: str) -> Dataset:
     )
 
 
+def has_classes(root: Path) -> bool:
+    """Whether a folder has folders in it, or no images of its own: then they must be classes."""
+    return bool(_folders(root)) or not any(f.suffix.lower() in SUFFIXES for f in _files(root))
+
+
+def read_unlabelled(root: Path, name: str) -> Dataset:
+    """The images that lie in `root`, sorted by name; no classes, every label -1."""
+    names = [f.relative_to(root).as_posix() for f in _files(root) if f.suffix.lower() in SUFFIXES]
+    paths = tuple(map(_shown, names))
+    return Dataset(
+        name=name,
+        class_names=(),
+        paths=paths,
+        labels=np.full(len(paths), -1, dtype=np.int64),
+        splits=np.full(len(paths), "", dtype="<U5"),
+        source=FileSource(root, paths, frozenset(paths) - frozenset(names)),
+        channels=3,
+    )
+
+
 Labelled = tuple[Path, str, str]
 
 

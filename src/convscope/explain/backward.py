@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
-from convscope.graph.graph import INPUT, Node
+from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import REARRANGEMENTS, Kind
 from convscope.graph.program import run
 from convscope.graph.trace import CROSS_ENTROPY, SOFTMAX, Trace
@@ -31,7 +31,7 @@ RULES: dict[str, Rule] = {
     # Springenberg et al. 2014, section 3.4: both.
     "guided": lambda signal, given: signal.clamp(min=0) * (given > 0),
 }
-_RECTIFIERS = (Kind.RELU, Kind.RELU6)
+RECTIFIERS = (Kind.RELU, Kind.RELU6)
 _TRANSPOSED = (Kind.CONVOLUTION, Kind.LINEAR)
 # Their gradient is the same whatever they were given, so that need not be recorded.
 _ANY_VALUES = REARRANGEMENTS | {
@@ -150,7 +150,7 @@ def _passed(
     seeds: _Seeds, node: Node, signal: Tensor, rule: Rule, constants: list[Tensor | None]
 ) -> Sequence[Tensor | None]:
     """The signal at each input of a node; None where nothing is passed on."""
-    if node.kind in _RECTIFIERS:
+    if node.kind in RECTIFIERS:
         if rule is RULES["deconvnet"]:  # it looks at the signal alone
             return [rule(signal, signal)]
         given = seeds.given(node, 0)
@@ -159,7 +159,11 @@ def _passed(
         return [rule(signal, given)]
     if node.kind in _TRANSPOSED:
         return [_transposed(seeds.trace, node, signal)]
-    return _gradients(seeds, node, signal, constants)
+    if node.kind in _ANY_VALUES:
+        given = [signal.new_zeros((len(signal), *shape)) for shape in node.input_shapes]
+    else:
+        given = [seeds.given(node, number) for number in range(len(node.inputs))]
+    return gradients(seeds.trace.graph, node, signal, given, constants)
 
 
 def _transposed(trace: Trace, node: Node, signal: Tensor) -> Tensor:
@@ -190,17 +194,19 @@ def _transposed(trace: Trace, node: Node, signal: Tensor) -> Tensor:
     return back[..., rows, padding[1] : padding[1] + shape[3]]
 
 
-def _gradients(
-    seeds: _Seeds, node: Node, signal: Tensor, constants: list[Tensor | None]
+def gradients(
+    graph: Graph,
+    node: Node,
+    signal: Tensor,
+    given: Sequence[Tensor],
+    constants: list[Tensor | None],
 ) -> Sequence[Tensor | None]:
-    """Back through any other node by its own gradient, at what it was given."""
-    graph = seeds.trace.graph
+    """Back through any node by its own gradient, at what it was `given`; None: nothing comes back.
+
+    `constants` are the graph's.
+    """
     values: list[Any] = list(constants)
     slots: Mapping[str, int] = graph.node_slots
-    if node.kind in _ANY_VALUES:
-        given = [signal.new_zeros((len(signal), *shape)) for shape in node.input_shapes]
-    else:
-        given = [seeds.given(node, number) for number in range(len(node.inputs))]
     by_name = dict(zip(node.inputs, given, strict=True))
     # Some steps ask for the batch size of the images.
     values[0] = torch.empty((len(signal), *graph.input_shape), device="meta")

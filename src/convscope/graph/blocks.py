@@ -7,8 +7,10 @@ convolution. Source: the blocks of Simonyan & Zisserman 2014, table 1.
 
 from collections.abc import Mapping
 
+from torch import nn
+
 from convscope.graph.graph import Graph, Node
-from convscope.graph.kinds import ARITHMETIC, Kind
+from convscope.graph.kinds import ARITHMETIC, VIEWS, Kind
 
 HEAD = "head"
 _POOLS = frozenset({Kind.MAX_POOL, Kind.AVERAGE_POOL})
@@ -41,22 +43,48 @@ def blocks(graph: Graph) -> dict[str, str]:
         before = [stages[name] for name in node.inputs]
         stage = max((block + closed for block, closed in before), default=1)
         begins = _begins(graph, node) and not all(closed for _, closed in before)
-        stages[node.name] = (stage + begins, node.kind in _POOLS and _shrinks(node))
+        stages[node.name] = (stage + begins, _ends(graph, node))
     return {
         node.name: HEAD if node.name in head else f"block {stages[node.name][0]}"
         for node in graph.nodes[1:]
     }
 
 
+def block_outputs(graph: Graph) -> dict[str, Node]:
+    """For each block the node that ends it: "block 1", ... to the last maps of more than one pixel.
+
+    A pool where one ends the block, else its last activation, sum or concatenation.
+    """
+    ends: dict[str, Node] = {}
+    for name, block in blocks(graph).items():
+        node = graph[name]
+        maps = len(node.output_shape) == 3 and _area(node.output_shape) > 1
+        if block != HEAD and maps and node.kind not in VIEWS:
+            ends[block] = node
+    return ends
+
+
 def _begins(graph: Graph, node: Node) -> bool:
     """A strided convolution, or an operation that enlarges the maps (transposed, upsampling)."""
     if node.kind is Kind.CONVOLUTION:
-        return _shrinks(node)
+        return _shrinks(node) and not _is_fixed(graph, node)
     if node.kind is not Kind.OTHER or not node.inputs:
         return False
     sources = [graph[name].output_shape for name in node.inputs]
     largest = max((_area(shape) for shape in sources), default=0)
     return 1 < largest < _area(node.output_shape)
+
+
+def _ends(graph: Graph, node: Node) -> bool:
+    """A pool that shrinks the maps, or the low-pass filter behind one (Zhang 2019)."""
+    pool = node.kind in _POOLS or (node.kind is Kind.CONVOLUTION and _is_fixed(graph, node))
+    return pool and _shrinks(node)
+
+
+def _is_fixed(graph: Graph, node: Node) -> bool:
+    """Whether a convolution's kernel is a buffer: a filter that nobody trains."""
+    kernel = graph.tensors.get(node.parameters["weight"])
+    return kernel is not None and not isinstance(kernel, nn.Parameter)
 
 
 def _shrinks(node: Node) -> bool:

@@ -1,6 +1,7 @@
 """A network as a frozen value: nodes in the order in which they run."""
 
 import difflib
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -72,7 +73,8 @@ class Graph:
     num_slots: int = field(repr=False)
 
     @cached_property
-    def _by_name(self) -> dict[str, Node]:
+    def by_name(self) -> dict[str, Node]:
+        """All nodes by their names."""
         return {node.name: node for node in self.nodes}
 
     def __getitem__(self, name: str) -> Node:
@@ -81,12 +83,12 @@ class Graph:
         Raises:
             ConvscopeError: with similar names, where there is none.
         """
-        if name not in self._by_name:
-            raise ConvscopeError(f"no layer {name!r}; {suggestions(name, list(self._by_name))}")
-        return self._by_name[name]
+        if name not in self.by_name:
+            raise ConvscopeError(f"no layer {name!r}; {suggestions(name, list(self.by_name))}")
+        return self.by_name[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._by_name
+        return name in self.by_name
 
     @cached_property
     def release(self) -> list[list[int]]:
@@ -147,6 +149,15 @@ class Graph:
         if name in self.tensors:
             return self.tensors[name].detach()
         return self.constants()[self.tensor_slots[name]]
+
+    def digest(self) -> str:
+        """SHA-256 of the names and values of all weights and constants."""
+        digest = hashlib.sha256()
+        for name in sorted(self.tensors):
+            values = self.tensors[name].detach().cpu().contiguous()
+            digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+            digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.input_shape))

@@ -9,7 +9,9 @@ from convscope.base.errors import DataError
 from convscope.base.storage import sha256_of
 from convscope.data.catalog import open_dataset
 from convscope.data.dataset import Dataset
+from convscope.data.folder import has_classes, read_unlabelled
 from convscope.data.split import SKIPPED, Recorded, read_split_table
+from convscope.evaluation.evaluate import indices_of
 from convscope.runs.folder import read_recipe, recorded_split
 
 
@@ -45,6 +47,22 @@ def run_dataset(run: Path, data: str | None = None) -> Dataset:
     if not (splits != "").any():
         raise DataError(f"{run / 'split.csv'} lists none of the images of {dataset.name}")
     return replace(dataset, splits=splits).only(np.flatnonzero(splits != SKIPPED))
+
+
+def images_of(run: Path, data: str | None, split: str) -> tuple[Dataset, str]:
+    """The images of a split of the run's own data set, or of `data`, and what the split is called.
+
+    `data` may be a folder of images without classes, too; a data set's own classes stay.
+
+    Raises:
+        DataError: as `run_dataset`, or there is no such split.
+    """
+    folder = Path(data) if data is not None else None
+    if folder is not None and folder.is_dir() and not has_classes(folder):
+        return read_unlabelled(folder, folder.resolve().name), "all"
+    dataset = run_dataset(run, data)
+    indices, split = indices_of(dataset, split)
+    return dataset.only(indices), split
 
 
 def overlap(run: Path, dataset: Dataset, indices: np.ndarray) -> Overlap:

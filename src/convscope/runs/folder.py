@@ -9,6 +9,7 @@ metrics.csv       a line per epoch            plan.jsonl        how a time budge
 events/           TensorBoard, where it is installed
 checkpoints/      last.safetensors (complete state), best.safetensors (weights)
 evaluation/       one folder per evaluation
+atlas/            one folder per atlas
 """
 
 import json

@@ -57,8 +57,8 @@ def test_killed_at_any_moment(tmp_path, whole, workers):
 
 @pytest.mark.parametrize("name", ["last.safetensors", "best.safetensors"])
 def test_killed_in_the_middle_of_saving(tmp_path, whole, name):
-    killed = 0
-    for number in range(2 if KILLS else 1):
+    killed, number = 0, 0
+    while killed < (10 if KILLS else 1):
         run = tmp_path / f"run{number}"
 
         def stop(process, count, run=run):
@@ -69,8 +69,9 @@ def test_killed_in_the_middle_of_saving(tmp_path, whole, name):
         survival.assert_little_repeated(attempts)
         assert differing(whole, run) == []
         assert not list(run.rglob("*.tmp"))
+        number += 1
+        assert killed or number < 5, "no kill came while the file was written"
     print(f"{killed} kills while writing {name}")
-    assert killed
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,159 @@
+"""A ranking's images beside what excited the channel in them: crops and projections."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convscope.base.tensors import Images
+from convscope.explain.atlas import Ranking
+from convscope.explain.backward import backward
+from convscope.explain.projection import croppable, project, records_needed
+from convscope.graph.geometry import ReceptiveField
+from convscope.graph.graph import Graph
+from convscope.graph.outputs import outputs
+from convscope.graph.trace import trace
+
+# How many numbers the records of the images that are projected together may have: 256 MB.
+_NUMBERS_AT_ONCE = 2**26
+_IMAGES_AT_ONCE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Projections:
+    """What excited some channels in their strongest images, at the pixels.
+
+    Attributes:
+        channels: (projected,) their numbers, rising.
+        shares: (projected, top, colours, height, width) half precision, -1..1: the signal at the
+            pixels of the image's crop, from its first row and column on, divided by its largest
+            magnitude; zero beyond the crop, and where there is no image.
+        scales: (projected, top) these magnitudes. shares x scales is the activation times the
+            signal of `backward` with a seed of 1, in units of the preprocessed image.
+    """
+
+    channels: np.ndarray
+    shares: np.ndarray
+    scales: np.ndarray
+
+
+def crops_of(
+    ranking: Ranking, field: ReceptiveField | None, image_size: tuple[int, int]
+) -> np.ndarray:
+    """(channels, top, 4): top, left, bottom, right of what each winning unit sees of its image.
+
+    In pixels of the preprocessed image, bottom and right excluded; all of the image where the
+    layer's receptive field is not known; zeros for a unit that sees only padding, -1 without image.
+    """
+    crops = np.full((*ranking.images.shape, 4), -1)
+    there = ranking.images >= 0
+    if field is None:
+        crops[there] = (0, 0, *image_size)
+        return crops
+    rows, columns = (ranking.positions[there][:, axis] for axis in (0, 1))
+    boxes = np.concatenate([field.rows[rows], field.columns[columns]], axis=1)[:, [0, 2, 1, 3]]
+    boxes[(boxes[:, 0] == boxes[:, 2]) | (boxes[:, 1] == boxes[:, 3])] = 0
+    crops[there] = boxes
+    return crops
+
+
+def projections(
+    graph: Graph,
+    ranking: Ranking,
+    crops: np.ndarray,
+    channels: Sequence[int],
+    read: Callable[[Sequence[int]], Images],
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Projections:
+    """The deconvnet projections of some channels' strongest images.
+
+    Each unit's signal goes back alone, by the rule of Zeiler & Fergus 2013, and is multiplied by
+    its activation. Values and switches are those of the whole image, run once more.
+
+    Args:
+        graph: the network that the ranking is of.
+        ranking: from `rank`.
+        crops: from `crops_of`.
+        channels: which of the ranking's channels.
+        read: the preprocessed images of some numbers of the data set.
+        progress: called with images done and in all.
+
+    Raises:
+        ConvscopeError: an image cannot be read.
+    """
+    chosen = np.asarray(channels, dtype=np.int64)
+    place, position = np.nonzero(ranking.images[chosen] >= 0)
+    of_image = np.argsort(ranking.images[chosen][place, position], kind="stable")
+    place, position = place[of_image], position[of_image]
+    units = chosen[place]
+    images = ranking.images[units, position]
+    boxes = crops[units, position]
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=0, initial=1).tolist()
+    shape = (len(chosen), ranking.images.shape[1], graph.input_shape[0], *sides)
+    shares, scales = np.zeros(shape, np.float16), np.zeros(shape[:2], np.float32)
+    distinct = np.unique(images)
+    step = _images_at_once(graph, ranking.node)
+    for start in range(0, len(distinct), step):
+        group = distinct[start : start + step]
+        part = np.flatnonzero((images >= group[0]) & (images <= group[-1]))
+        rows, columns = ranking.positions[units[part], position[part]].T
+        seeds = np.stack([np.searchsorted(group, images[part]), units[part], rows, columns], 1)
+        signal = _signals(graph, ranking.node, read(group.tolist()), seeds, boxes[part], sides)
+        signal *= ranking.strengths[units[part], position[part]][:, None, None, None]
+        most = np.abs(signal).max(axis=(1, 2, 3))
+        scales[place[part], position[part]] = most
+        most[most == 0] = 1
+        shares[place[part], position[part]] = signal / most[:, None, None, None]
+        progress(start + len(group), len(distinct))
+    return Projections(chosen, shares, scales)
+
+
+def _images_at_once(graph: Graph, node_name: str) -> int:
+    names = records_needed(graph, node_name) if croppable(graph, node_name) else graph.by_name
+    numbers = sum(math.prod(graph[name].output_shape) for name in names)
+    return max(1, min(_IMAGES_AT_ONCE, _NUMBERS_AT_ONCE // max(1, numbers)))
+
+
+def _signals(
+    graph: Graph,
+    node_name: str,
+    images: Images,
+    seeds: np.ndarray,
+    boxes: np.ndarray,
+    sides: Sequence[int],
+) -> np.ndarray:
+    """(units, colours, height, width) the units' signals, each from its box's corner on."""
+    top, left = (torch.from_numpy(boxes[:, axis].copy()) for axis in (0, 1))
+    if croppable(graph, node_name):
+        records = outputs(graph, images, records_needed(graph, node_name))
+        units = [tuple(seed) for seed in seeds.tolist()]
+        patch = project(graph, records, node_name, units)
+        return patch.moved(top, left, (sides[0], sides[1])).values.numpy()
+    return _by_backward(graph, node_name, images, seeds, boxes, sides)
+
+
+def _by_backward(
+    graph: Graph,
+    node_name: str,
+    images: Images,
+    seeds: np.ndarray,
+    boxes: np.ndarray,
+    sides: Sequence[int],
+) -> np.ndarray:
+    """The same over the whole image, for networks whose signal cannot go back on crops."""
+    record = trace(graph, images)
+    found = np.zeros((len(seeds), graph.input_shape[0], *sides), np.float32)
+    largest = max(math.prod(node.output_shape) for node in graph.nodes)
+    step = max(1, _NUMBERS_AT_ONCE // largest)
+    for start in range(0, len(seeds), step):
+        part = seeds[start : start + step]
+        seed = torch.zeros(len(part), *graph[node_name].output_shape)
+        seed[torch.arange(len(part)), *torch.from_numpy(part[:, 1:].copy()).T] = 1
+        signal: Tensor = backward(record, node_name, seed, "deconvnet", images=part[:, 0].tolist())
+        for place, (y0, x0, y1, x1) in enumerate(boxes[start : start + step].tolist(), start):
+            found[place, :, : y1 - y0, : x1 - x0] = signal[place - start, :, y0:y1, x0:x1].cpu()
+    return found
