@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from time import perf_counter
 
-from benchmarks import epoch, evaluation, explorer, report, seeing, start, training
+from benchmarks import atlas, epoch, evaluation, explorer, report, seeing, start, training
 from benchmarks.machine import facts
 from benchmarks.measure import Row
 
@@ -18,6 +18,7 @@ _FULL: Measurements = {
     "start": lambda: start.measure(rounds=10),
     "seeing": lambda: seeing.measure(rounds=5),
     "explorer": lambda: explorer.measure(rounds=5),
+    "atlas": lambda: atlas.measure(10_000, rounds=3),
 }
 _QUICK: Measurements = {
     "training-small": lambda: training.measure((16, 32, 64), steps=8, rounds=3),
@@ -27,6 +28,7 @@ _QUICK: Measurements = {
     "start": lambda: start.measure(rounds=3),
     "seeing": lambda: seeing.measure(rounds=2),
     "explorer": lambda: explorer.measure(rounds=2),
+    "atlas": lambda: atlas.measure(2_000, rounds=2),
 }
 
 

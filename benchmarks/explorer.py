@@ -164,9 +164,9 @@ def _vgg16(browser: Any, images: list[Path], rounds: int) -> list[Row]:
             page.locator(".verdict").first.wait_for()
             numbers.append((perf_counter() - began) * 1000)
             page.close()
-        page, _ = at("[role=grid] canvas, .sheet canvas", view="layer", layer="features.21",
+        page, _ = at(".field canvas", view="layer", layer="features.21",
                      image="file-1")  # fmt: skip
-        times = page.evaluate(_FRAMES, ["main", 3000])
+        times = page.evaluate(_FRAMES, [".field", 3000])
     rates = [1000 / max(b - a, 1e-3) for a, b in pairwise(times)]
     return [
         Row("explorer: image to full trace, vgg16 at 224 x 224", passes, plain, "the page",
