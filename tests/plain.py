@@ -29,6 +29,7 @@ def outputs(module, images, off=()):
         out["fc1"] = module.fc1(out["flatten"])
         out["relu#2"] = out["dropout"] = F.relu(out["fc1"])
         out["fc2"] = module.fc2(out["dropout"])
+        out["softmax"] = out["fc2"].softmax(1)
     return {name: values[0] for name, values in out.items()}
 
 
@@ -41,3 +42,10 @@ def written(value, digits=6):
     else:
         text = f"{rounded:.12f}".rstrip("0").rstrip(".")
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def percent(share):
+    """A probability as `model/numbers.ts` writes it."""
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return "> 99.9 %" if 0.9995 < share < 1 else f"{100 * share:.1f} %"

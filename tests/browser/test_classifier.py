@@ -7,25 +7,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from plain import percent, written
+
 IMAGE = "data-3"
 NUMBER = 3
 
 
-def shown(value: float, digits: int = 3) -> str:
-    """As `model/numbers.ts` writes a number."""
-    rounded = float(f"{value:.{digits}g}")
-    if rounded and abs(rounded) < 1e-4:
-        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        text = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-    elif rounded == int(rounded):
-        text = str(int(rounded))
-    else:
-        text = f"{rounded:.12f}".rstrip("0").rstrip(".")
-    return text.replace("-", "−")
-
-
-def percent(share: float) -> str:
-    return "< 0.1 %" if 0 < share < 0.0005 else f"{share * 100:.1f} %"
+def shown(value, digits=3):
+    return written(value, digits)
 
 
 def twin(subject, off=()):

@@ -144,7 +144,7 @@ def test_by_keyboard_to_a_map(page_at):
     page.wait_for_url("**unit=5**")
     page.keyboard.press("o")
     page.get_by_role("option", name="channel 5, off").wait_for()
-    assert "1 unit is switched off" in page.inner_text("aside")
+    page.locator("aside").get_by_text("1 unit is switched off").wait_for()
     page.keyboard.press("o")
     page.get_by_role("option", name="channel 5", exact=True).wait_for()
     page.keyboard.press("Enter")

@@ -4,13 +4,7 @@ import pytest
 import torch
 
 from convscope.graph.summary import summary
-
-
-def percent(share):
-    """A probability as the page writes it."""
-    if 0 < share < 0.0005:
-        return "< 0.1 %"
-    return "> 99.9 %" if 0.9995 < share < 1 else f"{100 * share:.1f} %"
+from plain import percent
 
 
 @pytest.mark.parametrize("image", [3, 17])

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 import explored
-from worked import agree, cells, formula, outputs, parts, rows, short, shown
+from plain import outputs, written
+from worked import agree, cells, formula, parts, rows
 
 IMAGE = "data-4"
 NUMBER = 4
@@ -15,7 +16,7 @@ NUMBER = 4
 
 @pytest.fixture(scope="module")
 def twin(subject):
-    return outputs(subject, NUMBER)
+    return outputs(subject.classifier.module, subject.images(NUMBER))
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +80,16 @@ def test_a_convolution_is_worked_out(open_number, subject, twin, layer, source, 
     ]
     own = tab - first
     assert cells(page) == [
-        f"{short(float(x))} × {short(float(w))}"
+        f"{written(float(x), 3)} × {written(float(w), 3)}"
         for x, w in zip(patch[own].flatten(), weight[own].flatten(), strict=True)
     ]
     sums = (patch * weight).sum((1, 2)).tolist()
     bias = float(module.bias.detach()[unit])
-    assert page.get_by_test_id("channel-sum").inner_text() == shown(sums[own])
+    assert page.get_by_test_id("channel-sum").inner_text() == written(sums[own])
     order = sorted(range(len(sums)), key=lambda i: -abs(sums[i]))
     assert rows(page) == [
-        *([f"channel {first + i}", shown(sums[i])] for i in order),
-        ["+ bias", shown(bias)],
+        *([f"channel {first + i}", written(sums[i])] for i in order),
+        ["+ bias", written(bias)],
     ]
     agree(page, float(twin[layer][(unit, *at)]), float((patch * weight).sum()) + bias)
 
@@ -106,13 +107,13 @@ def test_a_pool_is_worked_out(open_number, twin, layer, source, unit, at, window
     page = open_number(layer, unit, at)
     top, bottom, left, right = window
     values = twin[source][unit, top:bottom, left:right].flatten().double()
-    assert cells(page) == [short(float(value)) for value in values]
+    assert cells(page) == [written(float(value), 3) for value in values]
     if "max" in layer or layer == "stem.3":
         winner = formula(page).locator(".winner").inner_text().strip()
-        assert winner == short(float(values.max()))
+        assert winner == written(float(values.max()), 3)
         agree(page, float(twin[layer][(unit, *at)]))
     else:
-        assert page.get_by_test_id("divisor").inner_text() == str(len(values))
+        assert page.get_by_test_id("weight").inner_text() == written(1 / len(values))
         agree(page, float(twin[layer][(unit, *at)]), float(values.mean()))
 
 
@@ -125,12 +126,12 @@ def test_a_batch_norm_is_worked_out(open_number, subject, twin):
         for numbers in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
     )
     assert parts(page) == {
-        "value": shown(x),
-        "mean": shown(mean),
-        "variance": shown(variance),
-        "eps": shown(norm.eps),
-        "gamma": shown(gamma),
-        "beta": shown(beta),
+        "value": written(x),
+        "mean": written(mean),
+        "variance": written(variance),
+        "eps": written(norm.eps),
+        "gamma": written(gamma),
+        "beta": written(beta),
     }
     total = gamma * (x - mean) / (variance + norm.eps) ** 0.5 + beta
     agree(page, float(twin["stem.1"][2, 5, 6]), total)
@@ -153,18 +154,18 @@ def test_a_value_that_one_value_makes(open_number, twin, layer, source, unit, at
     page = open_number(layer, unit, at)
     x = twin[source][before].double()
     down = formula(page).locator("button.value")
-    assert down.inner_text() == shown(float(x))
+    assert down.inner_text() == written(float(x))
     total = {"sigmoid": torch.sigmoid, "stem.2": F.relu, "relu#2": F.relu}.get(layer, lambda x: x)
     agree(page, float(twin[layer][index]), float(total(x)))
     down.click()
-    page.get_by_role("heading", level=1, name=shown(float(x)), exact=True).wait_for()
+    page.get_by_role("heading", level=1, name=written(float(x)), exact=True).wait_for()
     assert page.locator(".where strong").inner_text() == source
 
 
 def test_an_addition_is_worked_out(open_number, twin):
     page = open_number("add", 4, (2, 6))
     a, b = (float(twin[name][4, 2, 6]) for name in ("block", "stem.3"))
-    assert parts(page) == {"block": shown(a), "stem.3": shown(b)}
+    assert parts(page) == {"block": written(a), "stem.3": written(b)}
     agree(page, float(twin["add"][4, 2, 6]), a + b)
 
 
@@ -181,12 +182,16 @@ def test_a_linear_unit_is_worked_out(open_number, subject, twin, layer, source, 
     found = rows(page)
     for row, i in zip(found, order, strict=False):
         if products[i]:
-            numbers = [short(float(x[i])), f"× {short(float(weight[i]))}", shown(products[i])]
+            numbers = [
+                written(float(x[i]), 3),
+                f"× {written(float(weight[i]), 3)}",
+                written(products[i]),
+            ]
             assert row == [f"unit {i}", *numbers]
     left = sum(products) - sum(products[i] for i in order)
     if len(products) > 12:
-        assert found[12] == [f"the other {len(products) - 12} together", shown(left)]
-    assert found[-2:] == [["+ bias", shown(bias)], ["=", shown(total)]]
+        assert found[12] == [f"the other {len(products) - 12} together", written(left)]
+    assert found[-2:] == [["+ bias", written(bias)], ["=", written(total)]]
     agree(page, float(twin[layer][unit]), total)
 
 
@@ -198,12 +203,15 @@ def test_a_probability_is_worked_out_by_class_names(open_number, twin, unit):
     total = float(powers.sum())
     order = powers.argsort(descending=True).tolist()
     assert rows(page) == [
-        *([explored.CLASSES[i], shown(float(logits[i])), shown(float(powers[i]))] for i in order),
-        ["sum", shown(total)],
+        *(
+            [explored.CLASSES[i], written(float(logits[i])), written(float(powers[i]))]
+            for i in order
+        ),
+        ["sum", written(total)],
     ]
     numbers = formula(page).locator(".fraction").inner_text()
-    assert shown(float(powers[unit])) in numbers
-    assert shown(total) in numbers
+    assert written(float(powers[unit])) in numbers
+    assert written(total) in numbers
     agree(page, float(twin["softmax"][unit]), float(powers[unit]) / total)
 
 
@@ -212,9 +220,9 @@ def test_the_loss_is_worked_out_for_the_target(open_number, twin):
     logits = twin["fc2"].double()
     loss = float(F.cross_entropy(logits[None], torch.tensor([3])))
     found = parts(page)
-    assert found["probability"] == shown(float(logits.softmax(0)[3]))
-    assert found["largest logit"] == shown(float(logits.max()))
-    assert found[f"logit of {explored.CLASSES[3]}"] == shown(float(logits[3]))
+    assert found["probability"] == written(float(logits.softmax(0)[3]))
+    assert found["largest logit"] == written(float(logits.max()))
+    assert found[f"logit of {explored.CLASSES[3]}"] == written(float(logits[3]))
     agree(page, float(F.cross_entropy(twin["fc2"][None], torch.tensor([3]))), loss)
 
 
@@ -240,7 +248,7 @@ def test_what_a_switched_off_unit_gives_is_zero(open_number):
         ({"layer": "block", "at": "99,3"}, "its rows are 0 to 7", "To the nearest number"),
         ({"layer": "block", "unit": 77}, "its channels are 0 to 5", "To the nearest number"),
         ({"layer": "fc2", "unit": 5}, "its units are 0 to 4", "To the nearest number"),
-        ({"layer": "blok"}, "There is no layer blok", "To the network"),
+        ({"layer": "blok"}, "no layer blok", "To the network"),
         ({"layer": "strided", "tab": 5}, "reads input channels 0 to 2", "To the nearest"),
     ],
 )

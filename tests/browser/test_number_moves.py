@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from worked import formula, map_point, outputs, rows, says, wait_where, where
+from plain import outputs
+from worked import formula, map_point, rows, says, wait_where, where
 
 IMAGE = "data-4"
 NUMBER = 4
@@ -12,7 +13,7 @@ NUMBER = 4
 
 @pytest.fixture(scope="module")
 def twin(subject):
-    return outputs(subject, NUMBER)
+    return outputs(subject.classifier.module, subject.images(NUMBER))
 
 
 @pytest.fixture

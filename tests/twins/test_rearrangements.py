@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from convscope.graph.kinds import ACTIVATIONS, Kind
+from convscope.graph.place import Place
 from ledgers import SHAPE, Function, checked, traced
 
 C, H, W = SHAPE
@@ -260,3 +261,15 @@ def test_whole_numbers_and_truth_values():
     record = traced(Function(lambda m, x: x[:, 1:] * (x > 0)[:, 1:]))
     checked(record, "multiply", lambda image, i: max(0.0, at(i[0] + 1, i[1], i[2])(image)))
     checked(record, "slice#2", lambda image, i: float(at(i[0] + 1, i[1], i[2])(image) > 0))
+
+
+@pytest.mark.parametrize("dim", [1, 2, -1])
+def test_a_value_of_a_concatenation_is_found_without_numbering_all(monkeypatch, dim):
+    record = traced(Function(lambda m, x: torch.cat([x.tanh(), x, x.sigmoid()], dim)))
+    monkeypatch.setattr(Place, "rerun", None)  # runs the node's steps on as many numbers
+    axis = dim - 1 if dim > 0 else 2
+    for ledger in checked(record, "concatenate", None):
+        source, place = divmod(ledger.index[axis], SHAPE[axis])
+        (term,) = ledger.terms
+        assert term.node == ("tanh", "input", "sigmoid")[source]
+        assert term.index[axis] == place

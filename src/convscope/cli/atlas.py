@@ -18,38 +18,40 @@ if TYPE_CHECKING:
     from convscope.runs.atlas_files import Atlas
 
 
+Data = Annotated[
+    str | None, typer.Option(help="Other images, labelled or not; by default the run's own.")
+]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="blocks: the output of every convolution block; convolutions: every convolution "
+        "behind its activation function; or layers by name, separated by commas.",
+        show_default="blocks",
+    ),
+]
+Projected = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Project so many channels of each layer, drawn by --seed.", show_default="all"
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="A folder; by default RUN/atlas/[DATA-]SPLIT.", show_default=False),
+]
+
+
 def atlas(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    data: Annotated[
-        str | None,
-        typer.Option(help="Other images, labelled or not; by default the run's own."),
-    ] = None,
+    data: Data = None,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
-    layers: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="blocks: the output of every convolution block; convolutions: every "
-            "convolution behind its activation function; or layers by name, separated by commas.",
-            show_default="blocks",
-        ),
-    ] = None,
+    layers: Layers = None,
     top: Annotated[int, typer.Option(min=1, max=100, help="Images kept per channel.")] = 9,
-    project: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Project so many channels of each layer, drawn by --seed.",
-            show_default="all",
-        ),
-    ] = None,
+    project: Projected = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw of channels.")] = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="A folder; by default RUN/atlas/[DATA-]SPLIT.", show_default=False),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list, one entry a channel.")] = (
-        False
-    ),
-) -> None:  # fmt: skip
+    out: Out = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A list, an entry a channel.")] = False,
+) -> None:
     """Find the images that excite each channel most, and project what excited it to the pixels.
 
     Made once, and continued where it was stopped; what has not changed since is not made again.

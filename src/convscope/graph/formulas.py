@@ -158,6 +158,8 @@ def _source(place: Place) -> tuple[int, tuple[int, ...]]:
         for axis in range(len(border) // 2):
             index[-1 - axis] -= border[2 * axis]
         return 0, tuple(index)
+    if node.kind is Kind.CONCATENATE and (found := _part(place)):
+        return found
     # Number every value of every input, rearrange the numbers, and read the one that arrives.
     sizes = [math.prod(shape) for shape in node.input_shapes]
     starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -169,6 +171,28 @@ def _source(place: Place) -> tuple[int, tuple[int, ...]]:
     source = int(np.searchsorted(starts, number, side="right")) - 1
     shape = node.input_shapes[source]
     return source, tuple(map(int, np.unravel_index(number - starts[source], shape)))
+
+
+def _part(place: Place) -> tuple[int, tuple[int, ...]] | None:
+    """Which input of a concatenation a value comes from, and where it stands there.
+
+    None where the inputs do not make the whole axis: a stack, or a constant among them.
+    """
+    node, rank = place.node, len(place.index)
+    dim = int(node.settings.get("dim", 0))
+    axis = dim - 1 if dim > 0 else dim + rank  # without the batch axis
+    if node.operation not in ("cat", "concat", "concatenate") or not 0 <= axis < rank:
+        return None
+    if any(len(shape) != rank for shape in node.input_shapes):
+        return None
+    if sum(shape[axis] for shape in node.input_shapes) != node.output_shape[axis]:
+        return None
+    index = list(place.index)
+    for number, shape in enumerate(node.input_shapes):
+        if index[axis] < shape[axis]:
+            return number, tuple(index)
+        index[axis] -= shape[axis]
+    return None
 
 
 def _exponentials(place: Place) -> tuple[list[tuple[int, ...]], np.ndarray, float, np.ndarray]:

@@ -13,11 +13,12 @@ from convscope import __version__
 from convscope.base.errors import ConvscopeError
 from convscope.graph.arithmetic import arithmetic
 from convscope.graph.parts import kernels, parts
+from convscope.graph.trace import Trace
 from convscope.server import encode, playground, static, wire
 from convscope.server.answers import answer
 from convscope.server.explorer import Explorer
 from convscope.server.problem import RefusedError, StoppedError, refusal
-from convscope.server.stream import PassStream
+from convscope.server.stream import PassStream, while_connected
 
 _MAX_PREDICTIONS = 64
 _LARGEST = {"thumb": 96, "whole": 1600}
@@ -154,7 +155,7 @@ async def values(
     """Mean and range of each channel of a layer."""
     explorer = _explorer(request)
     explorer.subject.node(layer)
-    trace = await explorer.trace(explorer.asked(image, target, off))
+    trace = await _trace(request, image, target, off)
     return answer(await explorer.away(lambda: encode.layer_values(trace, layer)))
 
 
@@ -167,7 +168,7 @@ async def maps(
     explorer = _explorer(request)
     shape = explorer.subject.node(layer).output_shape
     chosen = _numbers("channels", channels, shape[0] if shape else 1)
-    trace = await explorer.trace(explorer.asked(image, target, off))
+    trace = await _trace(request, image, target, off)
     return await _maps(explorer, lambda: encode.as_maps(trace[layer].output[0])[chosen])
 
 
@@ -190,7 +191,7 @@ async def part_maps(
     explorer = _explorer(request)
     chosen = _inputs(explorer, layer, inputs)
     kernels(explorer.subject.graph, layer, channel, chosen)
-    trace = await explorer.trace(explorer.asked(image, target, off))
+    trace = await _trace(request, image, target, off)
     return await _maps(explorer, lambda: parts(trace, layer, channel, chosen))
 
 
@@ -204,12 +205,19 @@ async def number(
     explorer = _explorer(request)
     node = explorer.subject.node(layer)
     place = [_whole("index", part) for part in index.split(",")] if index else []
-    trace = await explorer.trace(explorer.asked(image, target, off))
+    trace = await _trace(request, image, target, off)
 
     def encoded() -> Response:
         return answer(encode.number_of(arithmetic(trace, node.name, place), limit))
 
     return await explorer.away(encoded)
+
+
+async def _trace(request: Request, image: str, target: int | None, off: str | None) -> Trace:
+    """The pass that a request asks for; ended with the request, where nobody else waits for it."""
+    explorer = _explorer(request)
+    asked = explorer.asked(image, target, off)
+    return await while_connected(request.receive, explorer.trace(asked))
 
 
 async def _maps(explorer: Explorer, made: Any) -> Response:
@@ -238,9 +246,12 @@ def _numbers(name: str, text: str, count: int) -> list[int]:
         start = _whole(name, first)
         end = _whole(name, last) if dash else start
         if not start <= end < count or len(found) + end - start >= count:
-            raise RefusedError(422, f"{name}: there are 0 to {count - 1}, each given once")
+            break
         found += range(start, end + 1)
-    return found
+    else:
+        if len(set(found)) == len(found):
+            return found
+    raise RefusedError(422, f"{name}: there are 0 to {count - 1}, each given once")
 
 
 def _whole(name: str, text: str) -> int:

@@ -2,21 +2,21 @@
 
 import io
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from convscope import __version__
 from convscope.base.tensors import Pixels
 from convscope.graph.blocks import HEAD, blocks
 from convscope.graph.channels import Channels, channels, spread
 from convscope.graph.geometry import ReceptiveField
 from convscope.graph.graph import INPUT, Node
-from convscope.graph.kinds import Kind
-from convscope.graph.ledger import Ledger, Terms
+from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, POOLS, REARRANGEMENTS, Kind
+from convscope.graph.ledger import ChannelSum, Ledger, Terms
 from convscope.graph.trace import Trace
 from convscope.server import wire
 from convscope.server.gallery import MAX_UPLOAD, Images
@@ -28,16 +28,23 @@ _STRONGEST = 8
 _OTHER_UNITS = (Kind.SOFTMAX, Kind.CROSS_ENTROPY)
 
 
+_FAMILIES = {
+    "activation": ACTIVATIONS,
+    "pool": POOLS,
+    "arithmetic": ARITHMETIC,
+    "rearrangement": REARRANGEMENTS,
+}
+# So many of a convolution's input channels are named; all where only two more would be left over.
+_NAMED = 4
+
+
 def subject_of(subject: Subject, images: Images) -> wire.Subject:
     """What is explored, and the data beside it."""
     shape = subject.graph.input_shape
     totals = subject.table.totals
     return wire.Subject(
         title=shown(subject.title),
-        network=subject.classifier.name,
         trained=subject.trained,
-        version=__version__,
-        weights=subject.weights,
         input=(shape[0], shape[1], shape[2]),
         classes=[shown(name) for name in subject.classes],
         parameters=totals.parameters,
@@ -45,22 +52,38 @@ def subject_of(subject: Subject, images: Images) -> wire.Subject:
         logits=subject.graph.logits,
         output=subject.graph.output,
         layers=_layers(subject),
-        splits=images.splits,
-        data=images.data,
+        stages=_stages(subject),
         first=images.first,
         upload_bytes=MAX_UPLOAD,
     )
 
 
+def _stage_of(subject: Subject) -> dict[str, str]:
+    found = {INPUT: INPUT, **blocks(subject.graph)}
+    return {node.name: found.get(node.name, HEAD) for node in subject.nodes}
+
+
+def _stages(subject: Subject) -> list[wire.Stage]:
+    parameters = {layer.name: layer.parameters for layer in subject.table.layers}
+    stages, first = [], 0
+    for stage, run in groupby(_stage_of(subject).items(), key=itemgetter(1)):
+        names = [name for name, _ in run]
+        total = sum(parameters.get(name, 0) for name in names)
+        stages.append(wire.Stage(name=stage, first=first, count=len(names), parameters=total))
+        first += len(names)
+    return stages
+
+
 def _layers(subject: Subject) -> list[wire.Layer]:
-    stages = {INPUT: INPUT, **blocks(subject.graph)}
+    stages = _stage_of(subject)
     rows = {layer.name: layer for layer in subject.table.layers}
     return [
         wire.Layer(
             name=node.name,
             kind=str(node.kind),
+            family=next((name for name, kinds in _FAMILIES.items() if node.kind in kinds), ""),
             operation=node.operation,
-            stage=stages.get(node.name, HEAD),
+            stage=stages[node.name],
             inputs=list(node.inputs),
             shape=list(node.output_shape),
             parameters=rows[node.name].parameters if node.name in rows else 0,
@@ -113,9 +136,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else str(value)
 
 
-def pass_of(
-    subject: Subject, trace: Trace, picture: wire.Picture, off: Off, seconds: float
-) -> wire.Pass:
+def pass_of(subject: Subject, trace: Trace, picture: wire.Picture, off: Off) -> wire.Pass:
     """What one pass gave, layer by layer."""
     layers, low, high = [], [], []
     for record in trace.layers:
@@ -140,7 +161,6 @@ def pass_of(
         cross_entropy=float(trace["cross_entropy"].output[0]) if target is not None else None,
         low=min(filter(np.isfinite, low), default=None),
         high=max(filter(np.isfinite, high), default=None),
-        seconds=seconds,
         layers=layers,
     )
 
@@ -167,6 +187,7 @@ def layer_values(trace: Trace, layer: str) -> wire.LayerValues:
         means=found.means.tolist(),
         lows=found.lows.tolist(),
         highs=found.highs.tolist(),
+        dead=((found.lows == 0) & (found.highs == 0)).nonzero().flatten().tolist(),
     )
 
 
@@ -195,6 +216,7 @@ def number_of(ledger: Ledger, limit: int) -> wire.Number:
         chosen = _largest(ledger, columns, limit)
     listed = sum(map(len, chosen))
     sums = ledger.channels
+    strongest = _strongest_channels(sums)
     window = ledger.window
     return wire.Number(
         layer=ledger.layer,
@@ -205,6 +227,12 @@ def number_of(ledger: Ledger, limit: int) -> wire.Number:
         window=None if window is None else (window[0], window[1], window[2]),
         first_channel=sums[0].channel if sums else 0,
         channel_sums=[channel.sum for channel in sums],
+        strongest=[channel.channel for channel in strongest],
+        others=wire.Rest(
+            count=len(sums) - len(strongest),
+            sum=sum(channel.sum for channel in sums if channel not in strongest),
+        ),
+        count=count,
         sources=[
             _source(terms, places) for terms, places in zip(columns, chosen, strict=True)
             if len(places)
@@ -219,6 +247,12 @@ def number_of(ledger: Ledger, limit: int) -> wire.Number:
         error=ledger.error,
         agrees=ledger.agrees,
     )  # fmt: skip
+
+
+def _strongest_channels(sums: Sequence[ChannelSum]) -> list[ChannelSum]:
+    """The input channels with the largest sums by magnitude, the largest first; NaN last."""
+    ranked = sorted(sums, key=lambda one: -abs(one.sum) if one.sum == one.sum else np.inf)
+    return ranked if len(ranked) <= _NAMED + 2 else ranked[:_NAMED]
 
 
 def _columns(ledger: Ledger) -> list[Terms]:

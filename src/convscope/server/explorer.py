@@ -131,7 +131,7 @@ class Explorer:
     async def predict(
         self, images: Sequence[str], wanted: Callable[[], Awaitable[bool]]
     ) -> list[Prediction]:
-        """What the network says of images, in their order; stops early when it is not wanted."""
+        """What the network says of images, in their order; ends when it is not wanted any more."""
         if self.subject.probabilities is None:
             raise RefusedError(422, "a trunk has no classes to predict")
         for image in images:
@@ -155,6 +155,7 @@ class Explorer:
         readable: dict[str, torch.Tensor] = {}
         found = []
         for image in images:
+            self.store.go_on()
             try:
                 readable[image] = self.subject.images([self.read(image)])
             except UnreadableImageError as error:
@@ -162,7 +163,8 @@ class Explorer:
                 found.append(_prediction(image, None, reason))
         if readable:
             batch = torch.cat(list(readable.values()))
-            for image, row in zip(readable, self.subject.probabilities_of(batch), strict=True):
+            rows = self.subject.probabilities_of(batch, self.store.go_on)
+            for image, row in zip(readable, rows, strict=True):
                 found.append(_prediction(image, row, None))
         return found
 

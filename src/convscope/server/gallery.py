@@ -64,14 +64,10 @@ class Images:
         self._begin_with = self._first_split(begin_with)
 
     @property
-    def data(self) -> str:
-        """What the data set is called; "" without one."""
-        return shown(self._dataset.name) if self._dataset is not None else ""
-
-    @property
     def splits(self) -> list[Split]:
-        """The splits with how many images they have; the files that were given come first."""
-        files = [Split(name=FILES, images=len(self._files))] if self._files else []
+        """The splits with how many images they have; files come first, those dropped too."""
+        count = len(self._files) + len(self._dropped)
+        files = [Split(name=FILES, images=count)] if count else []
         places = self._places.items()
         return files + [Split(name=name, images=len(found)) for name, found in places]
 
@@ -123,26 +119,31 @@ class Images:
     def stretch(self, split: str | None, label: int | None, offset: int, limit: int) -> Gallery:
         """Some images of a split, of a class where one is asked for.
 
+        Without a split those that the first image is of.
+
         Raises:
             RefusedError: there is no such split.
         """
-        names = [one.name for one in self.splits]
-        split = (names[0] if names else FILES) if split is None else split
+        if split is None:
+            split = FILES if self.first is None else self.picture(self.first).split
         if split == FILES:
             images = [] if label is not None else list(self._unlabelled())
+            total, some = len(images), images[offset : offset + limit]
         elif split in self._places:
             assert self._dataset is not None
             places = self._places[split]
             if label is not None:
                 fits = self._dataset.labels[places] == label
                 places = places[fits] if self._labelled else places[:0]
-            images = [f"data-{place}" for place in places[offset : offset + limit].tolist()]
-            pictures = [self.picture(image) for image in images]
-            return Gallery(total=len(places), offset=offset, pictures=pictures)
+            total, some = len(places), [f"data-{i}" for i in places[offset : offset + limit]]
         else:
-            raise RefusedError(404, f"there is no split of that name; there are {', '.join(names)}")
-        pictures = [self.picture(image) for image in images[offset : offset + limit]]
-        return Gallery(total=len(images), offset=offset, pictures=pictures)
+            raise RefusedError(
+                404, f"there is no split of that name; there are {', '.join(self._places)}"
+            )
+        pictures = [self.picture(image) for image in some]
+        return Gallery(
+            splits=self.splits, split=split, total=total, offset=offset, pictures=pictures
+        )
 
     def checked(self, name: str, content: bytes) -> Dropped:
         """A file that was dropped, if it is an image.

@@ -1,5 +1,7 @@
 """Who is let in: a pure ASGI layer around the app. Nothing behind it runs for a request it refuses.
 
+`/health`, which tells nothing, needs no cookie, and any site may ask for it.
+
 | check                                   | refused with |
 |-----------------------------------------|--------------|
 | GET, HEAD or POST                       | 405          |
@@ -46,7 +48,7 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (
         b"content-security-policy",
         (
-            b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+            b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
             b"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
             b"frame-ancestors 'none'"
         ),

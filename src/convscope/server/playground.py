@@ -69,22 +69,23 @@ def _filtered(explorer: Explorer, asked: wire.Filtering) -> wire.Filtered:
         pixels = explorer.grey(asked.image)
     weights = np.array(asked.kernel, dtype=np.float64)
     moves = (asked.stride, asked.padding, asked.dilation)
-    output = kernels.convolve(pixels, weights, *moves, border=asked.border)
-    axes = [(pixels.shape[axis], weights.shape[axis], *moves) for axis in (0, 1)]
+    rows, columns = ((pixels.shape[axis], weights.shape[axis], *moves) for axis in (0, 1))
     formulas = [
-        f"{kernels.size_formula(*axis)} = {size}"
-        for axis, size in zip(axes, output.shape, strict=True)
+        f"{kernels.size_formula(*axis)} = {kernels.output_size(*axis)}" for axis in (rows, columns)
     ]
+    output = None
+    if asked.picture:
+        output = kernels.convolve(pixels, weights, *moves, border=asked.border)
     cell = None
     if asked.at is not None:
         cell = _cell(kernels.cell(pixels, weights, asked.at, *moves, asked.border), asked.at)
     return wire.Filtered(
-        input=pixels.tolist() if asked.picture else [],
-        output=output.tolist() if asked.picture else [],
-        lost=(kernels.num_lost(*axes[0]), kernels.num_lost(*axes[1])),
+        input=[] if output is None else pixels.tolist(),
+        output=[] if output is None else output.tolist(),
+        lost=(kernels.num_lost(*rows), kernels.num_lost(*columns)),
         formulas=(formulas[0], formulas[1]),
-        low=float(output.min()),
-        high=float(output.max()),
+        low=None if output is None else float(output.min()),
+        high=None if output is None else float(output.max()),
         cell=cell,
     )
 

@@ -4,7 +4,6 @@ Used from one event loop; the passes themselves run in a worker thread, one at a
 """
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,11 +22,10 @@ Make = Callable[[Watch], Trace]
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A recorded pass, what it takes in memory, and how long it took."""
+    """A recorded pass, and what it takes in memory."""
 
     trace: Trace
     bytes: int
-    seconds: float
 
 
 @dataclass(eq=False)
@@ -56,11 +54,10 @@ class Store:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.max_bytes = max_bytes
         self.bytes = 0
-        self.made = 0
         self._kept: OrderedDict[object, Kept] = OrderedDict()
         self._pending: dict[object, Pending] = {}
         self._turn: anyio.CapacityLimiter | None = None
-        self._closed = False
+        self.closed = False
 
     @property
     def turn(self) -> anyio.CapacityLimiter:
@@ -81,8 +78,7 @@ class Store:
             make: runs it in a worker thread; calls what it is given before each step.
             begun: told of the pass that is waited for, to follow its progress.
         """
-        if self._closed:
-            raise StoppedError
+        self.go_on()
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
@@ -101,15 +97,24 @@ class Store:
             if not pending.waiting:
                 pending.cancelled = True  # of no effect on one that is done
 
+    def go_on(self, *_: int) -> None:
+        """Called in the worker thread, by work that ends when the server does.
+
+        Raises:
+            StoppedError: the store is closed.
+        """
+        if self.closed:
+            raise StoppedError
+
     def close(self) -> None:
         """Ends the passes that are being made."""
-        self._closed = True
+        self.closed = True
         for pending in list(self._pending.values()):
             pending.cancelled = True
 
     async def _make(self, key: object, pending: Pending, make: Make) -> Kept:
         try:
-            kept = await anyio.to_thread.run_sync(lambda: _timed(pending, make), limiter=self.turn)
+            kept = await anyio.to_thread.run_sync(lambda: _made(pending, make), limiter=self.turn)
             self._keep(key, kept)
             return kept
         finally:
@@ -117,7 +122,6 @@ class Store:
                 del self._pending[key]
 
     def _keep(self, key: object, kept: Kept) -> None:
-        self.made += 1
         before = self._kept.pop(key, None)
         self.bytes += kept.bytes - (before.bytes if before else 0)
         self._kept[key] = kept
@@ -125,11 +129,10 @@ class Store:
             self.bytes -= self._kept.popitem(last=False)[1].bytes
 
 
-def _timed(pending: Pending, make: Make) -> Kept:
+def _made(pending: Pending, make: Make) -> Kept:
     pending.watch(0, 0)
-    start = time.perf_counter()
     trace = make(pending.watch)
-    return Kept(trace, bytes_of(trace), time.perf_counter() - start)
+    return Kept(trace, bytes_of(trace))
 
 
 def _retrieved(task: "asyncio.Task[Kept]") -> None:

@@ -1,6 +1,11 @@
-"""`/api/pass`: a pass as lines of JSON, with its progress; a closed connection ends it."""
+"""`/api/pass`, a pass as lines of JSON with its progress; and what else waits for a pass.
+
+A closed connection ends it.
+"""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from starlette.background import BackgroundTask
 from starlette.responses import Response
@@ -8,11 +13,33 @@ from starlette.types import Receive, Scope, Send
 
 from convscope.server.encode import pass_of
 from convscope.server.explorer import Asked, Explorer
-from convscope.server.problem import refusal
+from convscope.server.problem import StoppedError, refusal
 from convscope.server.store import Pending
 from convscope.server.wire import Pass, PassLine, Progress
 
 _EVERY = 0.05  # seconds from one line of progress to the next
+
+
+T = TypeVar("T")
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives; it is cancelled when the connection is closed.
+
+    Raises:
+        StoppedError: it was.
+    """
+    made = asyncio.create_task(work)
+    gone = asyncio.create_task(_disconnected(receive))
+    try:
+        await asyncio.wait({made, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not made.done():
+            raise StoppedError
+        return made.result()
+    finally:
+        gone.cancel()
+        made.cancel()
+        await asyncio.wait({made, gone})
 
 
 class PassStream(Response):
@@ -64,7 +91,7 @@ class PassStream(Response):
         def encoded() -> Pass:
             trace = explorer.with_target(kept.trace, asked)
             picture = explorer.images.picture(asked.image)
-            return pass_of(explorer.subject, trace, picture, asked.off, kept.seconds)
+            return pass_of(explorer.subject, trace, picture, asked.off)
 
         return await explorer.away(encoded)
 

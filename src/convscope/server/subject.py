@@ -1,6 +1,5 @@
 """What is explored: a classifier with its graph, made once and never changed."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,7 +31,6 @@ class Subject:
         nodes: of the graph, then those that a trace appends.
         table: shapes, parameters and multiply-adds of the layers.
         fields: receptive fields, by node.
-        weights: SHA-256 of names and values of the parameters and constants.
     """
 
     classifier: Classifier
@@ -42,7 +40,6 @@ class Subject:
     nodes: tuple[Node, ...]
     table: Summary
     fields: Mapping[str, ReceptiveField]
-    weights: str
     _by_name: dict[str, Node] = field(repr=False)
 
     @property
@@ -76,11 +73,12 @@ class Subject:
         """One recorded pass of one image (1, channels, height, width), some units switched off."""
         return trace(self.graph, image, edits=self.masks(off), watch=watch)
 
-    def probabilities_of(self, images: Tensor) -> Tensor:
+    def probabilities_of(self, images: Tensor, watch: Callable[[int, int], None]) -> Tensor:
         """Probabilities (batch, classes) of images, from a pass that keeps nothing else."""
         if self.probabilities is None:
             raise ConvscopeError("a trunk has no classes to predict")
-        return trace(self.graph, images, keep=[self.probabilities])[self.probabilities].output
+        found = trace(self.graph, images, keep=[self.probabilities], watch=watch)
+        return found[self.probabilities].output
 
     def masks(self, off: Off) -> dict[str, Tensor]:
         """For each layer with units that are off, a mask over its channels or units.
@@ -124,15 +122,5 @@ def subject(classifier: Classifier, *, title: str | None = None, trained: bool =
         nodes=nodes,
         table=summary(graph, classifier.name),
         fields=receptive_fields(graph),
-        weights=_digest(graph),
         _by_name={node.name: node for node in nodes},
     )
-
-
-def _digest(graph: Graph) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(graph.tensors):
-        values = graph.tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
-        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

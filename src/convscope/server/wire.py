@@ -36,11 +36,13 @@ class Field(Wire):
 class Layer(Wire):
     """A node of the graph. `stage` is "input", "block 1", ..., "head".
 
-    `formula` says whether `number` can explain it; `kind` is a value of the closed enum `Kind`.
+    `formula` says whether `number` can explain it; `kind` is a value of the closed enum `Kind`, and
+    `family` a wider word for it: "activation", "pool", "arithmetic", "rearrangement", else "".
     """
 
     name: str
     kind: str
+    family: str
     operation: str
     stage: str
     inputs: list[str]
@@ -51,8 +53,17 @@ class Layer(Wire):
     formula: bool
 
 
+class Stage(Wire):
+    """Layers of one stage that follow one another, `first` in `Subject.layers`, and their sum."""
+
+    name: str
+    first: int
+    count: int
+    parameters: int
+
+
 class Split(Wire):
-    """Images of the data set in one split; `name` is "" for files that were given."""
+    """Images of the data set in one split; `name` is "" for files that were given or dropped."""
 
     name: str
     images: int
@@ -61,15 +72,12 @@ class Split(Wire):
 class Subject(Wire):
     """What is explored. `layers` are in the order in which they run, `input` first.
 
-    `classes` is empty for a trunk; `first` is the image to begin with; `weights` the SHA-256 of the
-    weights; `trained` False for a network by name.
+    `classes` is empty for a trunk; `first` is the image to begin with; `trained` False for a
+    network by name.
     """
 
     title: str
-    network: str
     trained: bool
-    version: str
-    weights: str
     input: tuple[int, int, int]
     classes: list[str]
     parameters: int
@@ -77,8 +85,7 @@ class Subject(Wire):
     logits: str
     output: str
     layers: list[Layer]
-    splits: list[Split]
-    data: str
+    stages: list[Stage]
     first: str | None
     upload_bytes: int
 
@@ -120,8 +127,10 @@ class Picture(Wire):
 
 
 class Gallery(Wire):
-    """A stretch of the images of a split, of a class where one is asked for."""
+    """Some images of `split`, of a class where one is asked for; and which splits there are."""
 
+    splits: list[Split]
+    split: str
     total: int
     offset: int
     pictures: list[Picture]
@@ -171,7 +180,6 @@ class Pass(Wire):
     cross_entropy: float | None
     low: float | None
     high: float | None
-    seconds: float
     layers: list[LayerPass]
 
 
@@ -191,12 +199,16 @@ class PassLine(Wire):
 
 
 class LayerValues(Wire):
-    """For each channel (or unit) of a layer its mean, smallest and largest value."""
+    """For each channel (or unit) of a layer its mean, smallest and largest value.
+
+    `dead` are those that are zero everywhere.
+    """
 
     layer: str
     means: list[float | None]
     lows: list[float | None]
     highs: list[float | None]
+    dead: list[int]
 
 
 class Source(Wire):
@@ -211,7 +223,7 @@ class Source(Wire):
 
 
 class Rest(Wire):
-    """Terms that are not listed: how many, and what they make together.
+    """Terms, or input channels, that are not listed: how many, and what they make together.
 
     Of a weighted sum `sum` is that of their products; of softmax and cross-entropy that of their
     weights, exp(value - largest); null for other kinds.
@@ -225,11 +237,13 @@ class Number(Wire):
     """How one number came about: a `Ledger`.
 
     A convolution has a `window` (channels, height, width) and its terms are ordered by it, all of
-    `channels` first: `first_channel` is the input channel that they begin with, and
-    `channel_sums` has the sum of each. Other kinds list at most so many terms as were asked for,
-    the largest products first, and `rest` says what the others make. Softmax and cross-entropy list
-    those of the largest weights, and the number's own (the target's) even beyond what was asked
-    for. What is no weighted sum else (a quotient) keeps the order of its formula where all fit.
+    `channels` first: `first_channel` is the input channel that they begin with, `channel_sums` has
+    the sum of each, `strongest` are those with the largest, and `others` says what the other
+    channels make. Other kinds list at most so many terms as were asked for, the largest products
+    first, and `rest` says what the others make; `count` is of all terms. Softmax and cross-entropy
+    list those of the largest weights, and the number's own (the target's) even beyond what was
+    asked for. What is no weighted sum else (a quotient) keeps the order of its formula where all
+    fit.
     """
 
     layer: str
@@ -240,6 +254,9 @@ class Number(Wire):
     window: tuple[int, int, int] | None
     first_channel: int
     channel_sums: list[float | None]
+    strongest: list[int]
+    others: Rest
+    count: int
     sources: list[Source]
     rest: Rest
     bias: float | None
@@ -255,8 +272,8 @@ class Number(Wire):
 class Filtering(Wire):
     """What the kernel playground asks: a grey picture and a kernel. No `image`: the 6 x 6 example.
 
-    `at` is the place of the output that is worked out. Without `picture` the answer's `input` and
-    `output` are empty: for one number after the other of the same picture.
+    `at` is the place of the output that is worked out. Without `picture` the answer is that number
+    alone: for one after the other of the same picture.
     """
 
     image: str | None = None
@@ -284,15 +301,16 @@ class WorkedCell(Wire):
 class Filtered(Wire):
     """The answer: input and output as numbers, their sizes, what is lost at the end of each axis.
 
-    `formulas` writes out the output size of rows and columns.
+    `formulas` writes out the output size of rows and columns. Without a picture `input` and
+    `output` are empty, `low` and `high` null.
     """
 
     input: list[list[float]]
     output: list[list[float]]
     lost: tuple[int, int]
     formulas: tuple[str, str]
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     cell: WorkedCell | None
 
 

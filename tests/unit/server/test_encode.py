@@ -37,7 +37,7 @@ def test_numbers_that_are_not_finite_are_null():
     values = json.loads(encode.layer_values(trace, "0").model_dump_json())
     assert values["means"] == [None, None]
     picture = Images(files=["a.png"]).picture("file-0")
-    whole = json.loads(encode.pass_of(found, trace, picture, (), 0.1).model_dump_json())
+    whole = json.loads(encode.pass_of(found, trace, picture, ()).model_dump_json())
     assert whole["logits"] == [None, None]
     assert (whole["low"], whole["high"]) == (1, 1)  # the input's
     detail = json.loads(encode.layer_detail(found, "0").model_dump_json())
@@ -59,7 +59,7 @@ def test_a_quotient_keeps_the_order_of_its_formula():
 def test_a_trunk_has_no_classes_and_no_loss():
     found = known(nn.Conv2d(1, 2, 3), None)
     trace = found.run(torch.ones(1, 1, 4, 4), (), None)
-    whole = encode.pass_of(found, trace, Images(files=["a"]).picture("file-0"), (), 0.1)
+    whole = encode.pass_of(found, trace, Images(files=["a"]).picture("file-0"), ())
     assert (whole.logits, whole.probabilities, whole.target) == ([], [], None)
     assert encode.subject_of(found, Images()).classes == []
     assert encode.subject_of(found, Images()).layers[-1].name == found.graph.output
@@ -69,7 +69,7 @@ def test_a_network_that_ends_with_softmax_has_its_own_probabilities():
     found = known(nn.Sequential(nn.Flatten(), nn.Linear(16, 2), nn.Softmax(1)))
     assert found.probabilities == found.graph.output == "2" or "softmax" in found.probabilities
     trace = found.run(torch.ones(1, 1, 4, 4), (), None)
-    whole = encode.pass_of(found, trace, Images(files=["a"]).picture("file-0"), (), 0.1)
+    whole = encode.pass_of(found, trace, Images(files=["a"]).picture("file-0"), ())
     assert whole.probabilities == trace[found.graph.output].output[0].tolist()
     assert whole.logits == trace[found.graph.logits].output[0].tolist()
 

@@ -1,6 +1,6 @@
 """Random requests of each route, valid and broken: no 5xx, nothing told, memory bounded.
 
-`CONVSCOPE_REQUESTS=1000` makes as many of each route; by default 200.
+`CONVSCOPE_REQUESTS=1000` makes as many of each route; by default 60.
 
 They go straight into the app behind its door, without a socket.
 """
@@ -22,7 +22,7 @@ from convscope.server.gallery import Images
 from convscope.server.guard import Door, Guard
 from convscope.server.store import Store
 
-EACH = int(os.environ.get("CONVSCOPE_REQUESTS", "200"))
+EACH = int(os.environ.get("CONVSCOPE_REQUESTS", "60"))
 GROWTH = 100e6  # bytes of the process; the bound of its passes is 30 MB, that of its files 0.1
 PRIVATE = re.compile(r"Traceback|site-packages|\.py\b|File \"|/usr/|/home/|/root/|/tmp/|line \d+")
 NASTY = [

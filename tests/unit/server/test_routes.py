@@ -11,8 +11,12 @@ from PIL import Image
 
 import explored
 from convscope.graph.arithmetic import arithmetic
+from convscope.graph.capture import capture
 from convscope.graph.kinds import Kind
+from convscope.graph.trace import trace
+from convscope.images import kernels
 from convscope.images.kernels import KERNELS, convolve
+from convscope.server.encode import number_of
 from convscope.server.wire import Subject
 
 NUMBER = 7  # of an image in the data set
@@ -43,8 +47,22 @@ def test_the_subject_lists_the_layers_of_the_graph_and_those_of_a_trace(client, 
     assert all(layer.formula == (layer.kind != "other") for layer in subject.layers)
     assert subject.parameters == sum(p.numel() for p in running.classifier.module.parameters())
     assert tuple(subject.classes) == explored.CLASSES
-    assert [(s.name, s.images) for s in subject.splits] == [("", 3), ("all", 31)]
     assert subject.first == "file-0"
+
+
+def test_stages_follow_one_another_with_the_parameters_of_their_layers(client, running):
+    subject = client.get("/api/subject").json()
+    layers, module = subject["layers"], running.classifier.module
+    for stage in subject["stages"]:
+        own = layers[stage["first"] : stage["first"] + stage["count"]]
+        assert {layer["stage"] for layer in own} == {stage["name"]}
+        modules = [module.get_submodule(n) for n in {x["name"] for x in own if x["parameters"]}]
+        assert stage["parameters"] == sum(p.numel() for m in modules for p in m.parameters())
+    assert sum(stage["count"] for stage in subject["stages"]) == len(layers)
+    families = {layer["kind"]: layer["family"] for layer in layers}
+    assert (families["sigmoid"], families["average_pool"]) == ("activation", "pool")
+    assert (families["add"], families["flatten"]) == ("arithmetic", "rearrangement")
+    assert families["convolution"] == families["softmax"] == ""
 
 
 def test_a_pass_says_what_the_module_says(client, running):
@@ -103,6 +121,7 @@ def test_values_and_maps_are_the_tensors_own(client, running):
         assert found["lows"] == maps.amin((1, 2)).tolist()
         assert found["highs"] == maps.amax((1, 2)).tolist()
         assert found["means"] == pytest.approx(maps.mean((1, 2)).tolist(), rel=1e-5, abs=1e-7)
+        assert found["dead"] == (maps == 0).all(2).all(1).nonzero().flatten().tolist()
         last = len(maps) - 1
         response = client.get("/api/maps", params={**query, "channels": f"0-{last}"})
         assert torch.equal(floats(response), maps)
@@ -144,6 +163,23 @@ def test_a_convolutions_number_is_its_patch_times_its_filter(client, running):
     assert found["sum"] == pytest.approx(products.sum().item() + layer.bias[5].item())
     assert found["agrees"]
     assert found["rest"] == {"count": 0, "sum": 0.0}
+    assert found["count"] == 27
+    order = products.reshape(3, 9).sum(1).abs().argsort(descending=True)
+    assert found["strongest"] == (order + 3).tolist()
+    assert found["others"] == {"count": 0, "sum": 0.0}
+
+
+def test_the_weaker_input_channels_of_a_convolution_are_added_up():
+    torch.manual_seed(3)
+    module = torch.nn.Conv2d(9, 1, 3)
+    images = torch.randn(1, 9, 3, 3)
+    record = trace(capture(module, images), images)
+    found = number_of(arithmetic(record, record.layers[-1].node.name, (0, 0, 0)), 1)
+    sums = (images[0].double() * module.weight[0].double()).sum((1, 2)).detach()
+    order = sums.abs().argsort(descending=True).tolist()
+    assert found.strongest == order[:4]
+    assert found.others.count == 5
+    assert found.others.sum == pytest.approx(float(sums[order[4:]].sum()))
 
 
 def test_every_kind_of_number_is_its_ledger(client, running):
@@ -215,7 +251,7 @@ def test_pictures_are_no_larger_than_they_must_be(client, running, tmp_path):
 def test_the_gallery_shows_the_images_of_a_class(client, running):
     found = client.get("/api/gallery", params={"split": "all", "label": 2, "limit": 4}).json()
     places = np.flatnonzero(running.dataset.labels == 2)
-    assert found["total"] == len(places)
+    assert (found["split"], found["total"]) == ("all", len(places))
     assert [p["image"] for p in found["pictures"]] == [f"data-{i}" for i in places[:4]]
     assert [p["name"] for p in found["pictures"]] == [running.dataset.paths[i] for i in places[:4]]
     files = client.get("/api/gallery").json()
@@ -252,7 +288,18 @@ def test_a_dropped_image_can_be_opened_and_keeps_its_name(client, running):
     given = the_pass(client, image="file-1")["result"]
     assert dropped["logits"] == given["logits"]
     assert dropped["target"] == dropped["predicted"]
-    assert picture in client.get("/api/gallery").json()["pictures"]
+    found = client.get("/api/gallery", params={"limit": 200}).json()
+    assert found["split"] == ""
+    assert picture in found["pictures"]
+    assert found["splits"] == [
+        {"name": "", "images": found["total"]}, {"name": "all", "images": 31},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", ["3,3", "0-2,1", "6", "2-1", "", "-1", "1,,2"])
+def test_channels_are_those_that_there_are_each_once(client, channels):
+    query = {"image": "data-1", "layer": "stem.0", "channels": channels}
+    assert client.get("/api/maps", params=query).status_code == 422
 
 
 def test_a_layers_detail_has_its_parameters_and_what_it_sees(client, running):
@@ -267,7 +314,7 @@ def test_a_layers_detail_has_its_parameters_and_what_it_sees(client, running):
     assert client.get("/api/layer", params={"layer": "fc2"}).json()["rows"] is None
 
 
-def test_the_playground_filters_as_convolve_does(client, running):
+def test_the_playground_filters_as_convolve_does(client, running, monkeypatch):
     assert client.get("/api/presets").json() == [
         {"name": name, "kernel": [list(map(float, row)) for row in kernel]}
         for name, kernel in KERNELS.items()
@@ -284,9 +331,12 @@ def test_the_playground_filters_as_convolve_does(client, running):
     assert found["cell"]["sum"] == expected[0, 3]
     assert found["cell"]["rows"] == [-1, 0, 1]
     assert found["cell"]["outside"][0] == [True, True, True]
-    short = client.post("/api/filter", json={**asked, "picture": False}).json()
-    assert (short["input"], short["output"]) == ([], [])
-    assert short["high"] == found["high"]
+    with monkeypatch.context() as patched:
+        patched.delattr(kernels, "convolve")  # one number needs none of the others
+        short = client.post("/api/filter", json={**asked, "picture": False, "at": [0, 3]}).json()
+    assert (short["input"], short["output"], short["high"]) == ([], [], None)
+    assert short["cell"] == found["cell"]
+    assert (short["lost"], short["formulas"]) == (found["lost"], found["formulas"])
     example = client.post("/api/filter", json={"kernel": kernel, "at": [0, 0]}).json()
     assert example["output"][0] == [3, 27, 16, 26]
     assert example["formulas"] == ["floor((6 + 2·0 - 1·(3 - 1) - 1) / 1) + 1 = 4"] * 2

@@ -32,29 +32,32 @@ def test_the_bytes_of_a_trace_are_those_of_its_tensors_each_once(record):
 
 def test_the_passes_that_are_kept_stay_within_the_bound(record):
     each = bytes_of(record)
-    store = Store(max_bytes=int(3.5 * each))
+    store, made = Store(max_bytes=int(3.5 * each)), []
+
+    def making(key):
+        return lambda watch: made.append(key) or _copied(record)
 
     async def many():
         for key in range(10):
-            await store.get(key, lambda watch: _copied(record))
+            await store.get(key, making(key))
             assert store.bytes <= store.max_bytes
         for key in (9, 8, 7):
-            await store.get(key, lambda watch: _copied(record))
+            await store.get(key, making(key))
 
     asyncio.run(many())
-    assert store.made == 10
+    assert made == list(range(10))
     assert store.bytes == 3 * each
 
 
 def test_a_pass_larger_than_the_bound_is_kept_alone(record):
-    store = Store(max_bytes=10)
+    store, made = Store(max_bytes=10), []
 
     async def two():
         for key in (1, 2, 2):
-            await store.get(key, lambda watch: _copied(record))
+            await store.get(key, lambda watch: made.append(1) or _copied(record))
 
     asyncio.run(two())
-    assert store.made == 2
+    assert len(made) == 2
     assert store.bytes == bytes_of(record)
 
 
@@ -76,7 +79,7 @@ def test_two_that_ask_for_the_same_wait_for_one_pass(record):
 
     first, second = asyncio.run(both())
     assert first is second
-    assert len(begun) == store.made == 1
+    assert len(begun) == 1
 
 
 def test_a_pass_ends_when_the_last_one_stops_waiting_and_can_be_asked_for_again(record):
@@ -107,7 +110,6 @@ def test_a_pass_ends_when_the_last_one_stops_waiting_and_can_be_asked_for_again(
         return again
 
     assert asyncio.run(run()).trace is record
-    assert store.made == 1
 
 
 def test_an_error_reaches_all_who_wait_and_is_not_remembered(record):
@@ -148,22 +150,49 @@ def test_a_pass_ends_when_the_page_that_asked_for_it_goes_away(client, running, 
     assert client.get("/api/pass?image=data-11").text.count('"result":{') == 1
 
 
-def test_closing_the_server_ends_a_pass(running, monkeypatch):
-    begun = threading.Event()
+@pytest.mark.parametrize(
+    "route", ["values?layer=fc1", "maps?layer=stem.0&channels=0", "number?layer=fc1&index=0",
+              "parts?layer=stem.0&channel=0&inputs=0"],
+)  # fmt: skip
+def test_a_pass_that_a_number_needs_ends_with_the_page_too(client, monkeypatch, route):
+    begun, ended = threading.Event(), threading.Event()
 
     def endless(self, image, off, watch):
-        while True:
-            begun.set()
-            watch(1, 40)
+        begun.set()
+        try:
+            while True:
+                watch(1, 40)
+        except StoppedError:
+            ended.set()
+            raise
 
     monkeypatch.setattr(Subject, "run", endless)
+    with pytest.raises(httpx.ReadTimeout):
+        client.get(f"/api/{route}&image=data-12", timeout=httpx.Timeout(30, read=0.5))
+    assert begun.is_set()
+    assert ended.wait(30)
+
+
+@pytest.mark.parametrize(
+    ("route", "method"),
+    [("/api/pass?image=data-0", "run"), ("/api/predictions?images=data-0", "probabilities_of")],
+)
+def test_closing_the_server_ends_what_it_computes(running, monkeypatch, route, method):
+    begun = threading.Event()
+
+    def endless(self, *given):
+        while True:
+            begun.set()
+            given[-1](1, 40)
+
+    monkeypatch.setattr(Subject, method, endless)
     handle = convscope.explore(running.classifier, data=str(running.folder), browser=False)
     said = []
 
     def ask():
         with httpx.Client(follow_redirects=True, timeout=60) as client:
             client.get(handle.url)
-            said.append(client.get(handle.url.split("/?")[0] + "/api/pass?image=data-0").text)
+            said.append(client.get(handle.url.split("/?")[0] + route).text)
 
     asking = threading.Thread(target=ask)
     asking.start()
@@ -189,7 +218,7 @@ def test_memory_stays_within_the_bound_through_the_routes(running):
             query = {"image": f"data-{number}", "layer": "fc1"}
             assert client.get(f"{origin}/api/values", params=query).status_code == 200
             assert store.bytes <= bound
-        assert store.made == 20
+        assert store.bytes > bound - 2 * each
 
 
 def _copied(record):

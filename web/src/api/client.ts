@@ -3,6 +3,7 @@ import type {
   Filtered,
   Filtering,
   Gallery,
+  Layer,
   LayerDetail,
   LayerValues,
   Ledger,
@@ -116,7 +117,7 @@ export const layerDetail = (layer: string): Promise<LayerDetail> =>
 export const presets = (): Promise<Preset[]> => once("/api/presets");
 
 export const gallery = (
-  query: { split: string; label: number | null; offset: number; limit: number },
+  query: { split: string | null; label: number | null; offset: number; limit: number },
   signal?: AbortSignal,
 ): Promise<Gallery> => json(address("/api/gallery", query), aborting(signal));
 
@@ -191,8 +192,8 @@ export async function pass(
   }
 }
 
-async function maps(url: string, signal?: AbortSignal): Promise<Maps> {
-  const response = await answer(url, aborting(signal));
+async function maps(url: string): Promise<Maps> {
+  const response = await answer(url);
   const [count = 0, height = 0, width = 0] = (response.headers.get("X-Shape") ?? "")
     .split(",")
     .map(Number);
@@ -229,24 +230,35 @@ function remembered(url: string): Promise<Maps> {
   return entry.maps;
 }
 
-const span = (first: number, last: number): string => `${first}-${last}`;
+/** Maps are the same whichever class is in question: for another one they are not asked for again. */
+const anyTarget = (pass: Seen): Query => seen({ ...pass, target: null });
 
-/** Activation maps `first` to `last` of a layer; a vector's units are maps of one pixel. */
+/** "0-31" of numbers that follow one another, else "3,5,7". */
+const list = (numbers: readonly number[]): string => {
+  const [first = 0] = numbers;
+  const counted = numbers.length > 1 && numbers.every((number, i) => number === first + i);
+  return counted ? `${first}-${first + numbers.length - 1}` : numbers.join(",");
+};
+
+/** Activation maps of a layer, as they are asked for; a vector's units are maps of one pixel. */
 export const activationMaps = (
   pass: Seen,
   layer: string,
-  first: number,
-  last: number,
+  channels: readonly number[],
 ): Promise<Maps> =>
-  remembered(address("/api/maps", { ...seen(pass), layer, channels: span(first, last) }));
+  remembered(address("/api/maps", { ...anyTarget(pass), layer, channels: list(channels) }));
 
-/** Some activation maps of a layer, in the order in which they are asked for. */
-export const chosenMaps = (pass: Seen, layer: string, channels: readonly number[]): Promise<Maps> =>
-  remembered(address("/api/maps", { ...seen(pass), layer, channels: channels.join(",") }));
+/** All units of a vector. */
+export const units = (pass: Seen, layer: Pick<Layer, "name" | "shape">): Promise<Maps> =>
+  activationMaps(
+    pass,
+    layer.name,
+    Array.from({ length: layer.shape[0] ?? 1 }, (_, i) => i),
+  );
 
 /** Kernels of a filter, by its own input channels, counted from 0 within its group. */
 export const kernels = (layer: string, channel: number, inputs: readonly number[]): Promise<Maps> =>
-  remembered(address("/api/kernels", { layer, channel, inputs: inputs.join(",") }));
+  remembered(address("/api/kernels", { layer, channel, inputs: list(inputs) }));
 
 /** What each of these input channels adds to a convolution's map, before bias. */
 export const parts = (
@@ -255,7 +267,7 @@ export const parts = (
   channel: number,
   inputs: readonly number[],
 ): Promise<Maps> =>
-  remembered(address("/api/parts", { ...seen(pass), layer, channel, inputs: inputs.join(",") }));
+  remembered(address("/api/parts", { ...anyTarget(pass), layer, channel, inputs: list(inputs) }));
 
 /** One of several maps. */
 export function mapOf(maps: Maps, place: number): Float32Array {

@@ -335,7 +335,8 @@ export interface components {
          * Filtered
          * @description The answer: input and output as numbers, their sizes, what is lost at the end of each axis.
          *
-         *     `formulas` writes out the output size of rows and columns.
+         *     `formulas` writes out the output size of rows and columns. Without a picture `input` and
+         *     `output` are empty, `low` and `high` null.
          */
         Filtered: {
             cell: components["schemas"]["WorkedCell"] | null;
@@ -345,7 +346,7 @@ export interface components {
                 string
             ];
             /** High */
-            high: number;
+            high: number | null;
             /** Input */
             input: number[][];
             /** Lost */
@@ -354,7 +355,7 @@ export interface components {
                 number
             ];
             /** Low */
-            low: number;
+            low: number | null;
             /** Output */
             output: number[][];
         };
@@ -362,8 +363,8 @@ export interface components {
          * Filtering
          * @description What the kernel playground asks: a grey picture and a kernel. No `image`: the 6 x 6 example.
          *
-         *     `at` is the place of the output that is worked out. Without `picture` the answer's `input` and
-         *     `output` are empty: for one number after the other of the same picture.
+         *     `at` is the place of the output that is worked out. Without `picture` the answer is that number
+         *     alone: for one after the other of the same picture.
          */
         Filtering: {
             /** At */
@@ -404,13 +405,17 @@ export interface components {
         };
         /**
          * Gallery
-         * @description A stretch of the images of a split, of a class where one is asked for.
+         * @description Some images of `split`, of a class where one is asked for; and which splits there are.
          */
         Gallery: {
             /** Offset */
             offset: number;
             /** Pictures */
             pictures: components["schemas"]["Picture"][];
+            /** Split */
+            split: string;
+            /** Splits */
+            splits: components["schemas"]["Split"][];
             /** Total */
             total: number;
         };
@@ -418,9 +423,12 @@ export interface components {
          * Layer
          * @description A node of the graph. `stage` is "input", "block 1", ..., "head".
          *
-         *     `formula` says whether `number` can explain it; `kind` is a value of the closed enum `Kind`.
+         *     `formula` says whether `number` can explain it; `kind` is a value of the closed enum `Kind`, and
+         *     `family` a wider word for it: "activation", "pool", "arithmetic", "rearrangement", else "".
          */
         Layer: {
+            /** Family */
+            family: string;
             field: components["schemas"]["Field"] | null;
             /** Formula */
             formula: boolean;
@@ -489,8 +497,12 @@ export interface components {
         /**
          * LayerValues
          * @description For each channel (or unit) of a layer its mean, smallest and largest value.
+         *
+         *     `dead` are those that are zero everywhere.
          */
         LayerValues: {
+            /** Dead */
+            dead: number[];
             /** Highs */
             highs: (number | null)[];
             /** Layer */
@@ -505,11 +517,13 @@ export interface components {
          * @description How one number came about: a `Ledger`.
          *
          *     A convolution has a `window` (channels, height, width) and its terms are ordered by it, all of
-         *     `channels` first: `first_channel` is the input channel that they begin with, and
-         *     `channel_sums` has the sum of each. Other kinds list at most so many terms as were asked for,
-         *     the largest products first, and `rest` says what the others make. Softmax and cross-entropy list
-         *     those of the largest weights, and the number's own (the target's) even beyond what was asked
-         *     for. What is no weighted sum else (a quotient) keeps the order of its formula where all fit.
+         *     `channels` first: `first_channel` is the input channel that they begin with, `channel_sums` has
+         *     the sum of each, `strongest` are those with the largest, and `others` says what the other
+         *     channels make. Other kinds list at most so many terms as were asked for, the largest products
+         *     first, and `rest` says what the others make; `count` is of all terms. Softmax and cross-entropy
+         *     list those of the largest weights, and the number's own (the target's) even beyond what was
+         *     asked for. What is no weighted sum else (a quotient) keeps the order of its formula where all
+         *     fit.
          */
         Number: {
             /** Agrees */
@@ -518,6 +532,8 @@ export interface components {
             bias: number | null;
             /** Channel Sums */
             channel_sums: (number | null)[];
+            /** Count */
+            count: number;
             /** Details */
             details: {
                 [key: string]: number | null;
@@ -536,11 +552,14 @@ export interface components {
             kind: string;
             /** Layer */
             layer: string;
+            others: components["schemas"]["Rest"];
             rest: components["schemas"]["Rest"];
             /** Scale */
             scale: number | null;
             /** Sources */
             sources: components["schemas"]["Source"][];
+            /** Strongest */
+            strongest: number[];
             /** Sum */
             sum: number | null;
             /** Value */
@@ -619,8 +638,6 @@ export interface components {
             predicted: number | null;
             /** Probabilities */
             probabilities: (number | null)[];
-            /** Seconds */
-            seconds: number;
             /** Target */
             target: number | null;
         };
@@ -692,7 +709,7 @@ export interface components {
         };
         /**
          * Rest
-         * @description Terms that are not listed: how many, and what they make together.
+         * @description Terms, or input channels, that are not listed: how many, and what they make together.
          *
          *     Of a weighted sum `sum` is that of their products; of softmax and cross-entropy that of their
          *     weights, exp(value - largest); null for other kinds.
@@ -723,13 +740,27 @@ export interface components {
         };
         /**
          * Split
-         * @description Images of the data set in one split; `name` is "" for files that were given.
+         * @description Images of the data set in one split; `name` is "" for files that were given or dropped.
          */
         Split: {
             /** Images */
             images: number;
             /** Name */
             name: string;
+        };
+        /**
+         * Stage
+         * @description Layers of one stage that follow one another, `first` in `Subject.layers`, and their sum.
+         */
+        Stage: {
+            /** Count */
+            count: number;
+            /** First */
+            first: number;
+            /** Name */
+            name: string;
+            /** Parameters */
+            parameters: number;
         };
         /**
          * Strong
@@ -747,14 +778,12 @@ export interface components {
          * Subject
          * @description What is explored. `layers` are in the order in which they run, `input` first.
          *
-         *     `classes` is empty for a trunk; `first` is the image to begin with; `weights` the SHA-256 of the
-         *     weights; `trained` False for a network by name.
+         *     `classes` is empty for a trunk; `first` is the image to begin with; `trained` False for a
+         *     network by name.
          */
         Subject: {
             /** Classes */
             classes: string[];
-            /** Data */
-            data: string;
             /** First */
             first: string | null;
             /** Input */
@@ -769,24 +798,18 @@ export interface components {
             logits: string;
             /** Multiply Adds */
             multiply_adds: number;
-            /** Network */
-            network: string;
             /** Output */
             output: string;
             /** Parameters */
             parameters: number;
-            /** Splits */
-            splits: components["schemas"]["Split"][];
+            /** Stages */
+            stages: components["schemas"]["Stage"][];
             /** Title */
             title: string;
             /** Trained */
             trained: boolean;
             /** Upload Bytes */
             upload_bytes: number;
-            /** Version */
-            version: string;
-            /** Weights */
-            weights: string;
         };
         /**
          * WorkedCell

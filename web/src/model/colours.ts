@@ -33,12 +33,11 @@ export function rangeOf(values: ArrayLike<number>): Range {
   return { low, high };
 }
 
-export function joined(ranges: readonly Range[]): Range {
-  return {
-    low: Math.min(0, ...ranges.map((range) => range.low)),
-    high: Math.max(0, ...ranges.map((range) => range.high)),
-  };
-}
+/** The range of figures from the server, zero included; what is no number is left out. */
+export const ends = (low: number | null | undefined, high: number | null | undefined): Range => ({
+  low: Math.min(0, low ?? 0),
+  high: Math.max(0, high ?? 0),
+});
 
 /** Paints values as RGBA into `target`, four bytes each. */
 export function paint(values: ArrayLike<number>, range: Range, target: Uint8ClampedArray): void {

@@ -19,6 +19,7 @@ const source = (node: string, terms: [number, number][]) => ({
   weight: terms.map(() => 1),
   value: terms.map(([, product]) => product),
   product: terms.map(([, product]) => product),
+  padding: terms.map(() => false),
 });
 const sum = (terms: [number, number][], count = 0) => ({
   sources: [source("drop", terms)],

@@ -1,6 +1,9 @@
 // How a class score is followed back through the head: its terms as rows, the way that was chosen,
 // and where the lines between columns run. Pure.
 
+import type { Ledger } from "../api/wire";
+import { terms, type Term } from "./window";
+
 /** As much of a layer as is needed here. */
 export interface Node {
   readonly name: string;
@@ -10,28 +13,20 @@ export interface Node {
   readonly inputs: readonly string[];
 }
 
-/** As much of a ledger as is needed here; columns of terms by the node that they come from. */
-export interface Sum {
-  readonly sources: readonly {
-    readonly node: string;
-    readonly index: readonly (readonly number[])[];
-    readonly weight: readonly (number | null)[];
-    readonly value: readonly (number | null)[];
-    readonly product: readonly (number | null)[];
-  }[];
-  readonly rest: { readonly count: number };
-}
+/** As much of a ledger as is needed here. */
+export type Sum = Pick<Ledger, "sources"> & { readonly rest: { readonly count: number } };
 
-/** One term: a unit's value times the weight that leads from it. `was` is its product before. */
-export interface Term {
-  readonly node: string;
-  readonly index: readonly number[];
-  readonly weight: number | null;
-  readonly value: number | null;
-  readonly product: number | null;
+/** A term of a logit's sum: a unit's value times its weight. `was` is its product before. */
+export interface Part extends Term {
   readonly off: boolean;
   readonly was: number | null;
 }
+
+/** The terms of a softmax or a loss, those of the largest logits first. */
+export const ranks = (ledger: Pick<Ledger, "sources">): Term[] =>
+  ledger.sources
+    .flatMap((source) => terms(source))
+    .sort((a, b) => (b.weight ?? 0) - (a.weight ?? 0) || (a.index[0] ?? 0) - (b.index[0] ?? 0));
 
 export type Off = readonly (readonly [string, number])[];
 
@@ -41,20 +36,17 @@ const size = (product: number | null): number => Math.abs(product ?? 0);
  * The terms that are listed, the strongest first. Units that are switched off stay in the list, at
  * the place that their product had in `before`, the same sum with all units on.
  */
-export function termsOf(sum: Sum, off: Off = [], before: Sum | null = null): Term[] {
-  const earlier = new Map<string, number | null>();
-  for (const source of before?.sources ?? []) {
-    source.index.forEach((index, i) => earlier.set(key(source.node, index), source.product[i]!));
-  }
+export function termsOf(sum: Sum, off: Off = [], before: Sum | null = null): Part[] {
+  const earlier = new Map(
+    before?.sources.flatMap((source) =>
+      terms(source).map(({ node, index, product }) => [key(node, index), product] as const),
+    ),
+  );
   const found = sum.sources.flatMap((source) =>
-    source.index.map((index, i): Term => ({
-      node: source.node,
-      index,
-      weight: source.weight[i] ?? null,
-      value: source.value[i] ?? null,
-      product: source.product[i] ?? null,
-      off: off.some(([node, unit]) => node === source.node && unit === index[0]),
-      was: earlier.get(key(source.node, index)) ?? null,
+    terms(source).map((term): Part => ({
+      ...term,
+      off: off.some(([node, unit]) => node === term.node && unit === term.index[0]),
+      was: earlier.get(key(term.node, term.index)) ?? null,
     })),
   );
   const listed = new Set(found.map((term) => key(term.node, term.index)));
@@ -65,9 +57,10 @@ export function termsOf(sum: Sum, off: Off = [], before: Sum | null = null): Ter
       continue;
     }
     const was = earlier.get(key(node, [unit])) ?? null;
-    found.push({ node, index: [unit], weight: null, value: 0, product: 0, off: true, was });
+    const nothing = { weight: null, value: 0, product: 0, padding: false };
+    found.push({ node, index: [unit], ...nothing, off: true, was });
   }
-  const rank = (term: Term): number => (term.off ? size(term.was) : size(term.product));
+  const rank = (term: Part): number => (term.off ? size(term.was) : size(term.product));
   return found
     .map((term, place) => ({ term, place }))
     .sort((a, b) => rank(b.term) - rank(a.term) || a.place - b.place)

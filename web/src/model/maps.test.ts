@@ -1,9 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { chain, dead, firstInput, mapSides, ordered, origins, rangeFor, windowAt } from "./maps";
+import { chain, firstInput, mapSides, ordered, origins, windowAt } from "./maps";
 
+const FAMILIES: Record<string, string> = {
+  relu: "activation",
+  max_pool: "pool",
+  multiply: "arithmetic",
+  concatenate: "rearrangement",
+};
 const layer = (name: string, kind: string, inputs: string[], shape: number[]) => ({
   name,
   kind,
+  family: FAMILIES[kind] ?? "",
   inputs,
   shape,
 });
@@ -30,15 +37,8 @@ describe("maps", () => {
     ]);
   });
 
-  it("colours by unit, layer or network", () => {
-    const values = { layer: "conv", means: [0, 1, 0], lows: [-1, 0.5, 0], highs: [1, 3, 0] };
-    const network = { low: -9, high: 5 };
-    expect(rangeFor("unit", 1, values, network)).toEqual({ low: 0, high: 3 });
-    expect(rangeFor("layer", 1, values, network)).toEqual({ low: -1, high: 3 });
-    expect(rangeFor("network", 1, values, network)).toEqual({ low: -9, high: 5 });
-    expect(rangeFor("unit", 1, null, network)).toBeNull();
-    expect([0, 1, 2].map((unit) => dead(values, unit))).toEqual([false, false, true]);
-    expect(ordered(3, values.means)).toEqual([1, 0, 2]);
+  it("orders units by their means", () => {
+    expect(ordered(3, [0, 1, 0])).toEqual([1, 0, 2]);
     expect(ordered(3, null)).toEqual([0, 1, 2]);
     expect(ordered(3, [null, -2, 1])).toEqual([2, 1, 0]);
   });

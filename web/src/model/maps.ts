@@ -1,11 +1,10 @@
 // A layer's maps: their sizes, their colours, and from which maps they are made. Pure.
-import type { Layer, LayerValues } from "../api/wire";
-import type { Scale } from "./address";
-import { joined, type Range } from "./colours";
+import type { Layer } from "../api/wire";
 import type { At } from "./spot";
 import type { Box, Geometry } from "./window";
 
-type Shaped = Pick<Layer, "name" | "kind" | "inputs" | "shape">;
+type Kinded = Pick<Layer, "kind" | "family">;
+type Shaped = Pick<Layer, "name" | "kind" | "family" | "inputs" | "shape">;
 
 /** Rows and columns of one of a layer's maps, as the server sends them; of a vector 1 x 1. */
 export function mapSides(shape: readonly number[]): readonly [rows: number, columns: number] {
@@ -14,27 +13,6 @@ export function mapSides(shape: readonly number[]): readonly [rows: number, colu
   return [rows, shape.at(-1) ?? 1];
 }
 
-/** The ends of the colours of one unit's map, on a scale of its own, the layer's or all layers'. */
-export function rangeFor(
-  scale: Scale,
-  unit: number,
-  values: LayerValues | null,
-  network: { readonly low: number | null; readonly high: number | null } | null,
-): Range | null {
-  if (scale === "network" && network)
-    return joined([{ low: network.low ?? 0, high: network.high ?? 0 }]);
-  if (!values) return null;
-  const one = (place: number): Range => ({
-    low: values.lows[place] ?? 0,
-    high: values.highs[place] ?? 0,
-  });
-  return joined(scale === "unit" ? [one(unit)] : values.means.map((_, place) => one(place)));
-}
-
-/** Whether a unit is zero everywhere. */
-export const dead = (values: LayerValues | null, unit: number): boolean =>
-  values !== null && values.lows[unit] === 0 && values.highs[unit] === 0;
-
 /** The units in their order on the page. */
 export function ordered(count: number, means: readonly (number | null)[] | null): number[] {
   const units = Array.from({ length: count }, (_, unit) => unit);
@@ -42,15 +20,15 @@ export function ordered(count: number, means: readonly (number | null)[] | null)
   return means ? units.sort((a, b) => mean(b) - mean(a) || a - b) : units;
 }
 
-const ELEMENTWISE = new Set(
-  (
-    "batch_norm local_response_norm relu relu6 leaky_relu elu selu celu gelu silu mish sigmoid " +
-    "tanh softplus hardtanh hardsigmoid hardswish identity dropout"
-  ).split(" "),
-);
+const ELEMENTWISE = new Set("batch_norm local_response_norm identity dropout".split(" "));
 
 /** Whether each number of the layer is made from the one at its place, other channels aside. */
-export const elementwise = (layer: Pick<Layer, "kind">): boolean => ELEMENTWISE.has(layer.kind);
+export const elementwise = ({ kind, family }: Kinded): boolean =>
+  family === "activation" || ELEMENTWISE.has(kind);
+
+/** Whether a window moves over the layer's input. */
+export const windowed = ({ kind, family }: Kinded): boolean =>
+  family === "pool" || kind === "convolution";
 
 /** The layers that follow one number by number: batch norm, ReLU, until something else. */
 export function chain<L extends Shaped>(layers: readonly L[], name: string): L[] {
@@ -70,9 +48,6 @@ export interface Origin {
   readonly layer: string;
   readonly channel: number;
 }
-
-const POINTWISE = new Set(["add", "subtract", "multiply", "divide"]);
-const POOLS = new Set(["max_pool", "average_pool", "adaptive_average_pool", "adaptive_max_pool"]);
 
 /**
  * The maps that a unit's map is made from, where they follow from the shapes: null where they do
@@ -94,9 +69,8 @@ export function origins(
     }
     return null;
   }
-  if (!ELEMENTWISE.has(layer.kind) && !POOLS.has(layer.kind) && !POINTWISE.has(layer.kind)) {
-    return null;
-  }
+  const alike = elementwise(layer) || ["pool", "arithmetic"].includes(layer.family);
+  if (!alike) return null;
   return inputs.map((input) => ({
     layer: input.name,
     channel: input.shape[0] === layer.shape[0] ? unit : 0, // spread over all channels

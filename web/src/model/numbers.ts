@@ -1,8 +1,12 @@
 // How numbers are written on the page. Pure.
 
+/** What stands where a number has not arrived yet. */
+const COMING = "…";
+
 /** At most six significant digits, as the command line writes them; null is "no number". */
 export function text(value: number | null | undefined, digits = 6): string {
-  if (value === null || value === undefined || Number.isNaN(value)) return "no number";
+  if (value === undefined) return COMING;
+  if (value === null || Number.isNaN(value)) return "no number";
   if (value === 0) return "0"; // minus zero too
   if (Number.isInteger(value) && Math.abs(value) < 1e9) return minus(value.toLocaleString("en"));
   const rounded = Number(value.toPrecision(digits));
@@ -18,13 +22,13 @@ export const short = (value: number | null | undefined): string => text(value, 3
 
 /** A share of 1 as per cent: 97.3 %; what is neither 0 nor 1 is not written as 0 % or 100 %. */
 export function percent(share: number | null | undefined): string {
-  if (share === null || share === undefined) return "no number";
+  if (share === undefined) return COMING;
+  if (share === null) return "no number";
   if (share > 0 && share < 0.0005) return "< 0.1 %";
   if (share < 1 && share > 0.9995) return "> 99.9 %";
   return `${(share * 100).toFixed(1)} %`;
 }
 
-/** 1,792 or 15.5 G. */
 export function count(value: number): string {
   return value.toLocaleString("en");
 }

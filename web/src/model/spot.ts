@@ -2,6 +2,9 @@
 
 export type At = readonly [row: number, column: number];
 
+/** The pixel that a point of a map lies in. */
+export const pixelOf = ([y, x]: readonly [number, number]): At => [Math.floor(y), Math.floor(x)];
+
 /** A number of a layer: its channel (of a vector: its unit) and its row and column in the map. */
 export interface Spot {
   readonly unit: number;

@@ -63,6 +63,9 @@ export interface Box {
   readonly width: number;
 }
 
+/** A box of one pixel of a map. */
+export const pixel = ([row, column]: At): Box => ({ row, column, height: 1, width: 1 });
+
 /** "row 3, columns 4 to 6". */
 export function boxWords({ row, column, height, width }: Box): string {
   const along = (name: string, first: number, many: number): string =>

@@ -24,33 +24,54 @@ const TITLES: Record<View, string> = {
   kernel: "Kernel playground",
 };
 
+interface Failure {
+  readonly reason: string;
+  readonly again: () => void;
+}
+
 export class Explorer {
   place: Place = $state.raw(START);
   subject: Subject | null = $state.raw(null);
-  pass: Pass | null = $state.raw(null);
   progress: Progress | null = $state.raw(null);
-  problem: string | null = $state(null);
   /** The receptive field of what the pointer is on, drawn on the image; null: nothing. */
   field: Box | null = $state.raw(null);
   /** Said by screen readers when it changes. */
   said: string = $state("");
   choosing: boolean = $state(false);
 
-  /** What the maps and numbers on the page belong to. */
-  seen: client.Seen | null = $derived.by(() => {
+  /** Which pass the address asks for, as text: what is equal is asked for once. */
+  readonly #asked: string | null = $derived.by(() => {
     const { image, target, off } = this.place;
-    const next = image === null ? null : { image, target, off };
-    // The same object while it says the same: other steps ask for nothing again.
-    if (JSON.stringify(next) !== JSON.stringify(this.#seen)) this.#seen = next;
-    return this.#seen;
+    return image === null ? null : JSON.stringify({ image, target, off } satisfies client.Seen);
   });
+  /** The pass that came last, with what it was asked for. */
+  #arrived: { readonly asked: string; readonly seen: client.Seen; readonly pass: Pass } | null =
+    $state.raw(null);
+  readonly #fits = $derived(this.#arrived?.asked === this.#asked ? this.#arrived : null);
+
+  /** The pass that the address asks for; null until it has arrived. */
+  readonly pass: Pass | null = $derived(this.#fits?.pass ?? null);
+  /** What maps and numbers are asked for by: null until their pass has arrived. */
+  readonly seen: client.Seen | null = $derived(this.#fits?.seen ?? null);
+  /** The last pass of this image: to be shown, under its own labels, until the next one is there. */
+  readonly last: Pass | null = $derived(
+    this.#arrived?.pass.image === this.place.image ? this.#arrived.pass : null,
+  );
+
+  #failures: readonly Failure[] = $state.raw([]);
+  readonly problem: string | null = $derived(this.#failures.at(-1)?.reason ?? null);
+  /** The address asks for a pass that there is not. */
+  lost: boolean = $state(false);
+
   layer: Layer | null = $derived.by(
     () => this.subject?.layers.find((layer) => layer.name === this.place.layer) ?? null,
   );
 
-  #seen: client.Seen | null = null;
   #running: AbortController | null = null;
-  #wanted = "";
+  #wanted: string | null = null;
+  /** Takes away what was said of a dropped file, and of a pass. */
+  #forget: () => void = () => undefined;
+  #found: () => void = () => undefined;
 
   /** Reads the address, asks for the subject, and follows the browser's back and forward. */
   async start(): Promise<void> {
@@ -59,15 +80,35 @@ export class Explorer {
     await this.load();
   }
 
-  /** Asks for the subject and the pass; after a failure, again. */
+  /** Asks for the subject, then for the pass. */
   async load(): Promise<void> {
     try {
-      this.problem = null;
       this.subject = await client.subject();
       this.#arrive(this.place);
     } catch (error) {
-      this.#fail(error);
+      this.fail(error, () => void this.load());
     }
+  }
+
+  /** Asks again for everything that failed. */
+  retry(): void {
+    const failed = this.#failures;
+    this.#failures = [];
+    for (const { again } of failed) again();
+  }
+
+  /**
+   * Shows an error, unless something was merely called off. `again` asks once more; what is given
+   * back takes the error away, when nobody asks for that any more.
+   */
+  fail(error: unknown, again: () => void): () => void {
+    if (error instanceof DOMException && error.name === "AbortError") return () => undefined;
+    const reason = error instanceof Error ? error.message : String(error);
+    const failure = { reason, again };
+    this.#failures = [...this.#failures, failure];
+    return () => {
+      this.#failures = this.#failures.filter((one) => one !== failure);
+    };
   }
 
   // Going somewhere. `go` makes a step that the browser's back button undoes, `move` does not.
@@ -128,11 +169,29 @@ export class Explorer {
 
   setImage(image: string): void {
     this.choosing = false;
+    this.#forget();
     this.go({ image, target: null, off: [] });
   }
 
   setTarget(target: number | null): void {
     this.go({ target });
+  }
+
+  /** The class that a unit of a layer stands for; null where it stands for none. */
+  className(layer: Layer | null, unit: number): string | null {
+    const { subject } = this;
+    if (!layer || !subject || layer.shape.length !== 1) return null;
+    const scores =
+      [subject.logits, subject.output].includes(layer.name) || layer.kind === "softmax";
+    const fits = scores && layer.shape[0] === subject.classes.length;
+    return fits ? (subject.classes[unit] ?? null) : null;
+  }
+
+  /** "unit 3, coat", "channel 7". */
+  unitName(layer: Layer | null, unit: number): string {
+    const name = this.className(layer, unit);
+    const place = layer?.shape.length === 3 ? `channel ${unit}` : `unit ${unit}`;
+    return name === null ? place : `${place}, ${name}`;
   }
 
   /** Switches a unit off, or on again. */
@@ -153,25 +212,20 @@ export class Explorer {
 
   /** Takes a dropped file: sent to the server, opened. */
   async drop(file: File): Promise<void> {
-    const most = this.subject?.upload_bytes ?? Infinity;
-    if (file.size > most) {
-      this.problem = `${file.name} is over the limit of ${most.toLocaleString("en")} bytes.`;
-      return;
-    }
+    this.#forget();
     try {
+      const most = this.subject?.upload_bytes ?? Infinity;
+      if (file.size > most) {
+        throw new Error(`${file.name} is over the limit of ${most.toLocaleString("en")} bytes.`);
+      }
       this.setImage((await client.upload(file)).image);
     } catch (error) {
-      this.#fail(error);
+      this.#forget = this.fail(error, () => void this.drop(file));
     }
   }
 
   say(text: string): void {
     this.said = text;
-  }
-
-  /** Shows an error, unless something was merely called off. */
-  report(error: unknown): void {
-    this.#fail(error);
   }
 
   /** Draws the receptive field of a unit at a place of a layer's map on the image. */
@@ -192,35 +246,27 @@ export class Explorer {
   }
 
   async #run(): Promise<void> {
-    const asked = this.seen;
-    const key = JSON.stringify(asked);
-    if (!asked || !this.subject || key === this.#wanted) return;
+    const asked = this.#asked;
+    if (!asked || !this.subject || asked === this.#wanted) return;
     this.#running?.abort();
     const running = new AbortController();
     this.#running = running;
-    this.#wanted = key;
-    // What is known of another image must not stand beside this one.
-    if (this.pass?.image !== asked.image) this.pass = null;
+    this.#wanted = asked;
+    this.#found();
+    this.lost = false;
     this.progress = { done: 0, of: 1 };
-    this.problem = null;
+    const seen = JSON.parse(asked) as client.Seen;
     try {
-      this.pass = await client.pass(
-        asked,
-        (progress) => (this.progress = progress),
-        running.signal,
-      );
+      const tell = (progress: Progress): void => void (this.progress = progress);
+      const pass = await client.pass(seen, tell, running.signal);
+      this.#arrived = { asked, seen, pass };
     } catch (error) {
       if (running.signal.aborted) return;
-      this.#wanted = "";
-      this.pass = null;
-      this.#fail(error);
+      this.#wanted = null;
+      this.lost = true;
+      this.#found = this.fail(error, () => void this.#run());
     }
     if (this.#running === running) this.progress = null;
-  }
-
-  #fail(error: unknown): void {
-    if (error instanceof DOMException && error.name === "AbortError") return;
-    this.problem = error instanceof Error ? error.message : String(error);
   }
 }
 

@@ -1,9 +1,8 @@
 // What all maps of the channel view share: the place that the pointer or the cursor is on.
 import type { Layer, LayerDetail } from "../../api/wire";
-import { rangeOf, type Range } from "../../model/colours";
 import { mapSides } from "../../model/maps";
 import { text } from "../../model/numbers";
-import { moved, type At } from "../../model/spot";
+import { moved, pixelOf, type At } from "../../model/spot";
 import { geometry, outputAt, type Geometry } from "../../model/window";
 import { explorer } from "../../state/explorer.svelte";
 
@@ -30,16 +29,22 @@ export class Scene {
     this.at = $derived(this.hovered ?? this.cursor);
   }
 
+  /** The pointer is on a point of the map, or has left it. */
+  point(point: readonly [number, number] | null): void {
+    this.hover(point && pixelOf(point));
+  }
+
   hover(at: At | null): void {
     if (at?.[0] !== this.hovered?.[0] || at?.[1] !== this.hovered?.[1]) this.hovered = at;
   }
 
   /** The pointer is on a map that this one is made from: the window goes there. */
-  hoverInput(shape: readonly number[], at: At | null): void {
-    this.hover(at && this.under(shape, at));
+  hoverInput(shape: readonly number[], point: readonly [number, number] | null): void {
+    this.hover(point && this.under(shape, point));
   }
 
-  under(shape: readonly number[], [row, column]: At): At {
+  under(shape: readonly number[], point: readonly [number, number]): At {
+    const [row, column] = pixelOf(point);
     const windowed = this.window ?? (this.same(shape) ? POINT : null);
     return outputAt(windowed, shape, this.layer.shape, [row + 0.5, column + 0.5]);
   }
@@ -51,7 +56,7 @@ export class Scene {
   }
 
   /** Arrow keys, Home and End move the cursor. */
-  typed(event: KeyboardEvent, value: (at: At) => number | null): void {
+  typed(event: KeyboardEvent, value: (at: At) => number | undefined): void {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const shape = [1, this.rows, this.columns];
     const next = moved(shape, { unit: 0, at: this.cursor }, event.key);
@@ -68,14 +73,3 @@ export class Scene {
 }
 
 const POINT: Geometry = { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1] };
-
-/** The ends of the colours of one map, as `place.scale` has it. */
-export function rangeOn(layer: string, values: ArrayLike<number>): Range {
-  const { scale } = explorer.place;
-  if (scale === "unit") return rangeOf(values);
-  const found =
-    scale === "network"
-      ? explorer.pass
-      : explorer.pass?.layers.find((figures) => figures.layer === layer);
-  return found ? rangeOf([found.low ?? 0, found.high ?? 0]) : rangeOf(values);
-}

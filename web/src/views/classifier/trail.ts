@@ -2,7 +2,7 @@
 import * as client from "../../api/client";
 import type { Seen } from "../../api/client";
 import type { Layer, Ledger } from "../../api/wire";
-import { same, single, termsOf, type Term } from "../../model/head";
+import { same, single, termsOf, type Part } from "../../model/head";
 
 /** So many terms of a sum are listed. */
 export const LISTED = 10;
@@ -14,7 +14,7 @@ export const LISTED = 10;
 export interface Stage {
   readonly ledger: Ledger;
   readonly before: Ledger | null;
-  readonly terms: readonly Term[];
+  readonly terms: readonly Part[];
   readonly chosen: number;
   readonly steps: readonly Ledger[];
 }
@@ -58,18 +58,20 @@ const isMap = ({ shape, kind }: Layer): boolean =>
   shape.length >= 3 &&
   (kind === "convolution" || shape.slice(1).reduce((all, side) => all * side, 1) > 1);
 
-/** Follows a logit back, at each sum the term that was chosen, else the strongest. */
+/** Follows a logit back, at each sum the term that was chosen, else the strongest, until called off. */
 export async function follow(
   seen: Seen,
   layers: ReadonlyMap<string, Layer>,
   logits: string,
   target: number,
   way: readonly (readonly number[])[],
+  signal: AbortSignal,
 ): Promise<Trail> {
   const stages: Stage[] = [];
   let node = logits;
   let index: readonly number[] = [target];
   for (;;) {
+    signal.throwIfAborted();
     const layer = layers.get(node);
     if (!layer) return { stages, end: null };
     if (isMap(layer) || !layer.formula) return { stages, end: { layer, index } };

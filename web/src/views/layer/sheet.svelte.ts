@@ -2,6 +2,7 @@
 import { SvelteMap } from "svelte/reactivity";
 import * as client from "../../api/client";
 import { batches, type Span } from "../../model/tiles";
+import { explorer } from "../../state/explorer.svelte";
 
 const LARGE = 100 * 100; // values of a map; of such maps a batch has fewer
 
@@ -10,14 +11,12 @@ export class Sheet {
   readonly #maps = new SvelteMap<number, client.Maps>();
   readonly #asked = new Set<number>();
 
-  /** `units`: which map is at which position; `counted` where these are 0, 1, 2 and so on. */
+  /** `units[i]` is the channel at position i; its map has so many `values`. */
   constructor(
     readonly seen: client.Seen,
     readonly layer: string,
     readonly units: readonly number[],
-    readonly counted: boolean,
     values: number,
-    readonly failed: (error: unknown) => void,
   ) {
     this.batch = values > LARGE ? 16 : 32;
   }
@@ -36,13 +35,10 @@ export class Sheet {
     this.#asked.add(batch);
     const units = this.units.slice(batch * this.batch, (batch + 1) * this.batch);
     try {
-      const maps = this.counted
-        ? await client.activationMaps(this.seen, this.layer, units[0] ?? 0, units.at(-1) ?? 0)
-        : await client.chosenMaps(this.seen, this.layer, units);
-      this.#maps.set(batch, maps);
+      this.#maps.set(batch, await client.activationMaps(this.seen, this.layer, units));
     } catch (error) {
       this.#asked.delete(batch);
-      this.failed(error);
+      explorer.fail(error, () => void this.#load(batch));
     }
   }
 

@@ -1,6 +1,6 @@
 // Which component works out which kind of number.
 import type { Component } from "svelte";
-import type { Ledger } from "../../api/wire";
+import type { Layer, Ledger } from "../../api/wire";
 import Activation from "./Activation.svelte";
 import AveragePool from "./AveragePool.svelte";
 import BatchNorm from "./BatchNorm.svelte";
@@ -18,7 +18,7 @@ import Table from "./Table.svelte";
 
 export type Family = Component<{ pane: Pane; ledger: Ledger }>;
 
-const FAMILIES: Readonly<Record<string, Family>> = {
+const KINDS: Readonly<Record<string, Family>> = {
   input: Pixel,
   convolution: Convolution,
   linear: Linear,
@@ -30,18 +30,13 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   local_response_norm: Response,
   softmax: Softmax,
   cross_entropy: Loss,
-  ...all(Operands, "add subtract multiply divide"),
-  ...all(Same, "concatenate flatten reshape permute slice pad identity dropout"),
-  ...all(
-    Activation,
-    "relu relu6 leaky_relu elu selu celu gelu silu mish sigmoid tanh softplus hardtanh " +
-      "hardsigmoid hardswish",
-  ),
+};
+const FAMILIES: Readonly<Record<string, Family>> = {
+  activation: Activation,
+  arithmetic: Operands,
+  rearrangement: Same,
 };
 
-function all(family: Family, kinds: string): Record<string, Family> {
-  return Object.fromEntries(kinds.split(" ").map((kind) => [kind, family]));
-}
-
 /** A plain table of terms for a kind that has no component. */
-export const familyOf = (kind: string): Family => FAMILIES[kind] ?? Table;
+export const familyOf = ({ kind, family }: Layer): Family =>
+  KINDS[kind] ?? FAMILIES[family] ?? Table;

@@ -1,49 +1,69 @@
 // What the formula pane shows: the number under the pointer or the one of the address, how it came
 // about, and the steps from number to number.
+import { untrack } from "svelte";
 import * as client from "../../api/client";
 import type { Layer, LayerDetail, Ledger } from "../../api/wire";
-import type { Box } from "../../model/window";
+import { windowed } from "../../model/maps";
 import { text } from "../../model/numbers";
-import { indexOf, moved, next, spotOf, words, type At, type Spot } from "../../model/spot";
-import { strongest } from "../../model/sums";
+import { indexOf, moved, next, pixelOf, spotOf, words, type At, type Spot } from "../../model/spot";
 import { geometry, outputAt, type Geometry, type Term } from "../../model/window";
 import { explorer } from "../../state/explorer.svelte";
+import { latest, type Latest } from "../../state/latest.svelte";
 
 const STEP_MILLISECONDS = 250;
-const WINDOWED = [
-  "convolution",
-  "max_pool",
-  "average_pool",
-  "adaptive_max_pool",
-  "adaptive_average_pool",
-];
 /** So many terms are asked for; of these kinds more would not be shown. */
 const LIMITS: Partial<Record<string, number>> = { linear: 12, softmax: 12, cross_entropy: 12 };
 
 export class Pane {
-  ledger: Ledger | null = $state.raw(null);
-  detail: LayerDetail | null = $state.raw(null);
+  readonly layer: Layer;
+  readonly map: boolean;
   hovered: Spot | null = $state.raw(null);
   playing: boolean = $state(false);
 
-  readonly layer: Layer;
   readonly spot: Spot = $derived(
     this.hovered ?? { unit: explorer.place.unit, at: explorer.place.at },
   );
+  readonly #detail: Latest<string, LayerDetail>;
+  readonly #number: Latest<readonly [client.Seen, readonly number[]], Ledger>;
+
+  /**
+   * How a number came about. It names its own place: while the pointer goes on, the last one stays
+   * until the next is there; that of another image does not.
+   */
+  readonly ledger: Ledger | null = $derived.by(() => {
+    const { last } = this.#number;
+    const own = last && JSON.stringify(last.asked[0]) === JSON.stringify(explorer.seen);
+    return own ? last.answer : null;
+  });
+  readonly detail: LayerDetail | null = $derived.by(() => this.#detail.value);
+  readonly geometry: Geometry | null = $derived(geometry(this.detail?.settings ?? {}));
   /** The input channel whose kernel is worked out; of a convolution. */
   readonly tab: number = $derived(explorer.place.tab ?? this.ledger?.first_channel ?? 0);
-  readonly geometry: Geometry | null = $derived(geometry(this.detail?.settings ?? {}));
-  readonly map: boolean;
 
-  #asking: AbortController | null = null;
-
+  /** To be made where effects may be. */
   constructor(layer: Layer) {
     this.layer = layer;
     this.map = layer.shape.length === 3 && (layer.shape[1] ?? 1) * (layer.shape[2] ?? 1) > 1;
     // Nobody has chosen a place yet: the kernel sets out by itself, unless motion is not wanted.
     const [row, column] = explorer.place.at;
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.playing = this.map && !still && !row && !column && WINDOWED.includes(layer.kind);
+    this.playing = this.map && !still && !row && !column && windowed(layer);
+    this.#detail = latest(
+      () => layer.name,
+      (name) => client.layerDetail(name),
+    );
+    this.#number = latest(
+      () => explorer.seen && ([explorer.seen, indexOf(layer.shape, this.spot)] as const),
+      ([seen, index], signal) =>
+        client.number(seen, layer.name, index, LIMITS[layer.kind] ?? 200, signal),
+    );
+    $effect(() => {
+      const found = this.#number.value;
+      if (found) untrack(() => this.#arrived(found));
+    });
+    $effect(() => explorer.showField(this.detail, layer.shape.length === 3 ? this.spot.at : null));
+    $effect(() => (this.playing ? this.play() : undefined));
+    $effect(() => () => explorer.showField(null, null));
   }
 
   get shape(): readonly number[] {
@@ -55,42 +75,9 @@ export class Pane {
     return explorer.subject?.layers.find((layer) => layer.name === name) ?? null;
   }
 
-  async loadDetail(): Promise<void> {
-    try {
-      this.detail = await client.layerDetail(this.layer.name);
-    } catch (error) {
-      explorer.report(error);
-    }
-  }
-
-  /** Asks for a number; an earlier question that is still open is dropped. */
-  async ask(seen: client.Seen, spot: Spot): Promise<void> {
-    this.#asking?.abort();
-    const asking = new AbortController();
-    this.#asking = asking;
-    try {
-      const limit = LIMITS[this.layer.kind] ?? 200;
-      const index = indexOf(this.shape, spot);
-      const ledger = await client.number(seen, this.layer.name, index, limit, asking.signal);
-      if (asking.signal.aborted) return;
-      this.#take(ledger);
-    } catch (error) {
-      if (!asking.signal.aborted) explorer.report(error);
-    } finally {
-      if (this.#asking === asking) this.#asking = null;
-    }
-  }
-
-  stop(): void {
-    this.#asking?.abort();
-    explorer.showField(null, null);
-  }
-
-  #take(ledger: Ledger): void {
-    this.ledger = ledger;
-    if (ledger.window && explorer.place.tab === null) {
-      explorer.move({ tab: strongest(ledger.channel_sums, ledger.first_channel) });
-    }
+  #arrived(ledger: Ledger): void {
+    const [strongest] = ledger.strongest;
+    if (explorer.place.tab === null && strongest !== undefined) explorer.move({ tab: strongest });
     if (!this.playing) {
       const place = words(ledger.index);
       explorer.say(`${place ? `${place}: ` : ""}${text(ledger.value)}`);
@@ -105,13 +92,13 @@ export class Pane {
   }
 
   /** The pointer is on the output map. */
-  hoverOutput(at: At | null): void {
-    this.hover(at && { unit: explorer.place.unit, at });
+  hoverOutput(point: readonly [number, number] | null): void {
+    this.hover(point && { unit: explorer.place.unit, at: pixelOf(point) });
   }
 
   /** The pointer is on the input map of `shape`: the window goes there with its centre. */
   hoverInput(shape: readonly number[], point: readonly [number, number] | null): void {
-    this.hoverOutput(point && this.#under(shape, point));
+    this.hover(point && { unit: explorer.place.unit, at: this.#under(shape, point) });
   }
 
   /** What was hovered is what the address names now. */
@@ -126,7 +113,7 @@ export class Pane {
   }
 
   #under(shape: readonly number[], point: readonly [number, number]): At {
-    if (!WINDOWED.includes(this.layer.kind)) return this.#beside(point);
+    if (!windowed(this.layer)) return this.#beside(point);
     return outputAt(this.geometry, shape, this.shape, point);
   }
 
@@ -157,7 +144,7 @@ export class Pane {
 
   /** One step along the output map; none while the last one has not been answered. */
   step(): void {
-    if (this.#asking || document.hidden) return;
+    if (!this.#number.value || document.hidden) return;
     explorer.move({ at: next(this.shape, explorer.place.at) });
   }
 
@@ -192,6 +179,3 @@ export class Pane {
     explorer.openNumber(node, unit, at);
   }
 }
-
-/** A box of one pixel of a map. */
-export const pixel = ([row, column]: At): Box => ({ row, column, height: 1, width: 1 });

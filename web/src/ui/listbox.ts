@@ -1,0 +1,22 @@
+// A field of many tiles as a list: keys move among them, open one, or mean something else.
+import { stepped, type Tiling } from "../model/tiles";
+
+export interface List {
+  readonly active: number;
+  readonly move: (position: number) => void;
+  readonly open: (position: number, event: MouseEvent | KeyboardEvent) => void;
+  readonly typed?: (event: KeyboardEvent) => void;
+}
+
+/** `tall` is how much of the field is seen, in CSS pixels. */
+export function typed(event: KeyboardEvent, list: List, tiles: Tiling, tall: number): void {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const next = stepped(tiles, list.active, event.key, tall);
+  if (next !== null) {
+    event.preventDefault();
+    if (next !== list.active) list.move(next);
+  } else if (event.key === "Enter" || event.key === " ") {
+    event.preventDefault();
+    list.open(list.active, event);
+  } else list.typed?.(event);
+}
