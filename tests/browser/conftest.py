@@ -92,7 +92,7 @@ def context(chromium, subject):
     )
     context.set_default_timeout(10_000)
     page = context.new_page()
-    page.goto(subject.url)
+    page.goto(subject.url, wait_until="commit")  # for the cookie alone
     page.close()
     yield context
     context.close()
