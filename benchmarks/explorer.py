@@ -153,6 +153,7 @@ def _vgg16(browser: Any, images: list[Path], rounds: int) -> list[Row]:
             ("features.30", "3,3"), ("classifier.0", "0,0"), ("classifier.6", "0,0"),
         ):  # fmt: skip
             page, _ = at("aside h2", image="file-1")
+            page.wait_for_load_state("networkidle")
             began = perf_counter()
             page.evaluate(
                 _GO,

@@ -223,26 +223,22 @@ def _merged(ranking: Ranking, maps: Tensor, strengths: np.ndarray) -> Ranking:
         return ranking
     together = np.concatenate([ranking.strengths[channels], strengths[:, channels].T], axis=1)
     order = np.argsort(-together, axis=1, kind="stable")[:, :top]
-    numbers = np.arange(ranking.count, ranking.count + len(strengths))
-    numbers = np.broadcast_to(numbers, (len(channels), len(numbers)))
-    images = _take(np.concatenate([ranking.images[channels], numbers], axis=1), order)
-    kept = _take(together, order)
-    images[kept <= 0] = -1
-    new_positions = np.full((len(channels), len(strengths), 2), -1)
+    rows = np.arange(len(channels))[:, None]
+    kept = together[rows, order]
+    # Where each comes from: one of the former winners, or an image of the batch.
+    former = np.minimum(order, top - 1)
+    images = ranking.images[channels][rows, former]
+    positions = ranking.positions[channels][rows, former]
     row, place = np.nonzero((order >= top) & (kept > 0))
     batch = order[row, place] - top
-    new_positions[row, batch] = _argmax(maps, batch, channels[row])
-    both = np.concatenate([ranking.positions[channels], new_positions], axis=1)
-    positions = np.take_along_axis(both, order[..., None], axis=1)
+    images[row, place] = ranking.count + batch
+    positions[row, place] = _argmax(maps, batch, channels[row])
+    images[kept <= 0] = -1
     positions[kept <= 0] = -1
     result = [a.copy() for a in (ranking.strengths, ranking.images, ranking.positions)]
     for array, part in zip(result, (kept, images, positions), strict=True):
         array[channels] = part
     return replace(ranking, strengths=result[0], images=result[1], positions=result[2])
-
-
-def _take(values: np.ndarray, order: np.ndarray) -> np.ndarray:
-    return np.take_along_axis(values, order, axis=1)
 
 
 def _argmax(maps: Tensor, images: np.ndarray, channels: np.ndarray) -> np.ndarray:
