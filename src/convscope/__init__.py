@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from convscope.data.catalog import open_dataset as open_dataset
     from convscope.evaluation.evaluate import evaluate as evaluate
     from convscope.explain.backward import backward as backward
+    from convscope.explain.pathways import pathways as pathways
+    from convscope.explain.pathways_proof import prove as prove
     from convscope.explain.projection import project as project
+    from convscope.explain.shift import shift_tables as shift_tables
+    from convscope.explain.shift_layers import layer_shifts as layer_shifts
     from convscope.graph.arithmetic import arithmetic as arithmetic
     from convscope.graph.capture import capture as capture
     from convscope.graph.geometry import receptive_fields as receptive_fields
@@ -42,13 +46,17 @@ _HOMES = {
     "convolve": "convscope.images.kernels",
     "evaluate": "convscope.evaluation.evaluate",
     "explore": "convscope.server.serve",
+    "layer_shifts": "convscope.explain.shift_layers",
     "load": "convscope.runs.folder",
     "make_atlas": "convscope.runs.atlas",
     "open_dataset": "convscope.data.catalog",
     "output_size": "convscope.images.kernels",
     "project": "convscope.explain.projection",
+    "pathways": "convscope.explain.pathways",
+    "prove": "convscope.explain.pathways_proof",
     "read_atlas": "convscope.runs.atlas_files",
     "receptive_fields": "convscope.graph.geometry",
+    "shift_tables": "convscope.explain.shift",
     "summary": "convscope.graph.summary",
     "trace": "convscope.graph.trace",
     "train": "convscope.training.loop",
@@ -64,13 +72,17 @@ __all__ = [
     "convolve",
     "evaluate",
     "explore",
+    "layer_shifts",
     "load",
     "make_atlas",
     "open_dataset",
     "output_size",
+    "pathways",
     "project",
+    "prove",
     "read_atlas",
     "receptive_fields",
+    "shift_tables",
     "summary",
     "trace",
     "train",

@@ -24,9 +24,11 @@ from convscope.cli.filters import filters
 from convscope.cli.import_weights import import_weights
 from convscope.cli.kernel import kernel
 from convscope.cli.models import models
+from convscope.cli.pathways import pathways
 from convscope.cli.predict import predict
 from convscope.cli.receptive_field import receptive_field
 from convscope.cli.reproduce import reproduce
+from convscope.cli.shift import shift
 from convscope.cli.summary import summary
 from convscope.cli.train import train
 
@@ -48,7 +50,9 @@ app.command()(kernel)
 app.command()(summary)
 app.command()(activations)
 app.command()(filters)
+app.command()(pathways)
 app.command()(atlas)
+app.command()(shift)
 app.command()(models)
 app.command("import")(import_weights)
 app.command()(reproduce)

@@ -46,6 +46,19 @@ def _vgg(name: str, summary: str) -> dict[str, Network]:
     }
 
 
+def _small(name: str, summary: str, **options: Any) -> dict[str, Network]:
+    build = partial(
+        VGG,
+        BLOCKS["vgg-small"],
+        widths=(16, 32, 64),
+        head=(128, 128),
+        dropout=0.0,
+        batch_norm=True,
+        **options,
+    )
+    return {name: Network(build, (3, 32, 32), summary, (28, 64))}
+
+
 NETWORKS: dict[str, Network] = {
     **_vgg("vgg11", "VGG configuration A"),
     **_vgg("vgg11-lrn", "VGG configuration A-LRN"),
@@ -53,19 +66,8 @@ NETWORKS: dict[str, Network] = {
     **_vgg("vgg16-c", "VGG configuration C (1 x 1 convolutions)"),
     **_vgg("vgg16", "VGG configuration D"),
     **_vgg("vgg19", "VGG configuration E"),
-    "vgg-small": Network(
-        partial(
-            VGG,
-            BLOCKS["vgg-small"],
-            widths=(16, 32, 64),
-            head=(128, 128),
-            dropout=0.0,
-            batch_norm=True,
-        ),
-        (3, 32, 32),
-        "three blocks of two convolutions, batch norm; for 28 to 96 pixels",
-        (28, 64),
-    ),
+    **_small("vgg-small", "three blocks of two convolutions, batch norm; for 28 to 96 pixels"),
+    **_small("vgg-small-blur", "vgg-small with a low-pass filter in its pools", pooling="blur"),
     "mlp": Network(MLP, (3, 32, 32), "multilayer perceptron, three hidden layers of 128", (28, 64)),
 }
 

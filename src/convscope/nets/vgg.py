@@ -4,12 +4,13 @@ Source: Simonyan & Zisserman 2014, "Very Deep Convolutional Networks for Large-S
 Recognition", table 1. Parameter names and shapes are torchvision's where it has the network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from convscope.base.errors import ConvscopeError
+from convscope.nets.blur import BlurPool
 
 # Kernel sizes of the convolutions, block by block.
 BLOCKS: dict[str, tuple[tuple[int, ...], ...]] = {
@@ -100,7 +101,7 @@ def _features(
                 # Krizhevsky's n = 5, k = 2, alpha = 1e-4, beta = 0.75; torch divides alpha by n.
                 layers.append(nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2))
             channels = width
-        layers.append(_POOLS[pooling](2, 2))
+        layers.append(_POOLS[pooling](width))
     return nn.Sequential(*layers)
 
 
@@ -112,7 +113,9 @@ def _head(inputs: int, hidden: Sequence[int], num_classes: int, dropout: float) 
     return nn.Sequential(*layers, nn.Linear(inputs, num_classes))
 
 
-_POOLS: dict[str, type[nn.MaxPool2d] | type[nn.AvgPool2d]] = {
-    "max": nn.MaxPool2d,
-    "average": nn.AvgPool2d,
+# Each halves the sides of maps of so many channels.
+_POOLS: dict[str, Callable[[int], nn.Module]] = {
+    "max": lambda _: nn.MaxPool2d(2, 2),
+    "average": lambda _: nn.AvgPool2d(2, 2),
+    "blur": BlurPool,
 }

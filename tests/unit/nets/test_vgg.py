@@ -48,7 +48,7 @@ def test_vgg16_layer_by_layer():
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "mlp"])
 def test_every_network_answers_with_one_logit_a_class(name):
-    small = {} if name == "vgg-small" else {"widths": (4, 4, 8, 8, 8), "head": (8, 8)}
+    small = {} if name.startswith("vgg-small") else {"widths": (4, 4, 8, 8, 8), "head": (8, 8)}
     module = build_module(name, num_classes=7, input_shape=(1, 64, 32), **small)
     assert module(torch.zeros(2, 1, 64, 32)).shape == (2, 7)
 

@@ -1,0 +1,295 @@
+"""`convscope pathways`: which units carried a class's logit, and the proof of it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convscope.base.errors import ConvscopeError
+from convscope.cli.sheets import (
+    Source,
+    checked_folder,
+    named,
+    print_table,
+    progress,
+    stem,
+    warn_untrained,
+)
+from convscope.cli.source import classifier_of, is_run
+
+if TYPE_CHECKING:
+    from convscope.base.tensors import Pixels
+    from convscope.explain.pathways import Pathways
+    from convscope.explain.pathways_proof import Proof
+    from convscope.explain.pathways_survey import SurveyRow
+    from convscope.graph.graph import Graph
+    from convscope.nets.classifier import Classifier
+
+_IMAGES, _STRONGEST = 100, 5
+
+
+def pathways(
+    source: Source,
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="One image file, or two to see side by side.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Class, by name or number; by default the predicted one.")
+    ] = None,
+    contrast: Annotated[
+        str | None,
+        typer.Option(help="A second class; by default the most probable one beside the target."),
+    ] = None,
+    share: Annotated[
+        float, typer.Option(help="Of the active units, how many are switched off.")
+    ] = 0.05,
+    sets: Annotated[int, typer.Option(help="Random sets of units, 2 or more.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random sets and images.")] = 0,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Instead of files, a table over images of train, val, test or all."),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option("--images", min=1, help="How many of the split; by default 100.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Other labelled images; by default the run's own.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder; by default pathways/IMAGE.", show_default=False)
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object; of two images a list.")
+    ] = False,
+) -> None:
+    """Show which units carried a class's logit, and switch them off to prove it."""
+    if split is not None:
+        if images or target is not None or contrast is not None:
+            raise ConvscopeError(
+                "--split looks at images of a data set, each with its own two most probable "
+                "classes: leave image files, --target and --contrast out"
+            )
+        _survey(source, split, count or _IMAGES, data, share, sets, seed, out, as_json)
+        return
+    if not images or len(images) > 2:
+        raise ConvscopeError(
+            f"give one or two image files, or --split test; got {len(images or ())}"
+        )
+    if count is not None or data is not None:
+        raise ConvscopeError("--images and --data are for --split")
+    _show(source, images, target, contrast, share, sets, seed, out, as_json)
+
+
+def _show(
+    source: str,
+    files: Sequence[Path],
+    target: str | None,
+    contrast: str | None,
+    share: float,
+    sets: int,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """The sheet of one or two image files."""
+    from convscope.base.device import default_device
+    from convscope.base.storage import write_bytes, write_json
+    from convscope.images.files import read_image
+    from convscope.report.activations import safe_name
+    from convscope.report.pathways import Panel, pathways_sheet
+    from convscope.report.pathways_files import pathways_json
+
+    folder = checked_folder(
+        out or Path("pathways", safe_name("-".join(file.stem for file in files)))
+    )
+    classifier = classifier_of(source).to(default_device())
+    names = _class_names(classifier, source)
+    classes = [
+        None if text is None else class_number(names, text, option)
+        for text, option in ((target, "--target"), (contrast, "--contrast"))
+    ]
+    preprocess = classifier.preprocess
+    pixels = [read_image(file, preprocess.channels) for file in files]
+    graph = _graph(classifier)
+    warn_untrained(source)
+    panels, objects = [], []
+    for file, image in zip(files, pixels, strict=True):
+        found, proofs = _found(graph, classifier, image, classes, share, sets, seed)
+        seen = preprocess.centre(preprocess.canvas(image))
+        panels.append(Panel(file.name, seen, found, proofs, names))
+        objects.append(pathways_json(found, proofs, names, file.name))
+    sheet = pathways_sheet(panels, title=f"{named(source)} · pathways")
+    answer = objects[0] if len(objects) == 1 else objects
+    write_bytes(folder / "pathways.png", sheet.png())
+    write_json(folder / "pathways.json", answer)
+    if as_json:
+        print(json.dumps(answer, allow_nan=False))
+        return
+    for panel in panels:
+        _print(panel.name, panel.pathways, panel.proofs, names)
+    print(f"pathways.png and pathways.json: {folder}")
+
+
+def _found(
+    graph: "Graph",
+    classifier: "Classifier",
+    image: "Pixels",
+    classes: Sequence[int | None],
+    share: float,
+    sets: int,
+    seed: int,
+) -> "tuple[Pathways, tuple[Proof, ...]]":
+    from convscope.explain.pathways import pathways as pathways_of
+    from convscope.explain.pathways_behind import pathway_layers
+    from convscope.explain.pathways_proof import prove
+    from convscope.graph.trace import trace
+
+    batch = classifier.preprocess.batch([image])
+    record = trace(graph, batch, keep=pathway_layers(graph))
+    found = pathways_of(record, *classes)
+    return found, prove(record, found, share=share, sets=sets, seed=seed)
+
+
+def _graph(classifier: "Classifier") -> "Graph":
+    import torch
+
+    from convscope.graph.capture import capture
+
+    preprocess = classifier.preprocess
+    return capture(classifier.module, torch.zeros(1, preprocess.channels, *preprocess.size))
+
+
+def _class_names(classifier: "Classifier", source: str) -> tuple[str, ...]:
+    if classifier.class_names is None:
+        raise ConvscopeError(
+            f"{source} is a trunk: without a head it has no classes, and no logit to explain"
+        )
+    return classifier.class_names
+
+
+def class_number(names: Sequence[str], text: str, option: str) -> int:
+    """The class that an option names or numbers.
+
+    Raises:
+        ConvscopeError: no such class, with those that there are.
+    """
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    raise ConvscopeError(f"{option} {text!r} is no class; there are {', '.join(names[:12])}{more}")
+
+
+def _print(image: str, found: "Pathways", proofs: "Sequence[Proof]", names: Sequence[str]) -> None:
+    from convscope.report.pathways_files import signed, sum_lines
+    from convscope.report.pathways_proof import proof_title
+
+    shares = found.probabilities
+    print(
+        f"{image} · target {names[found.target]} {shares[found.target]:.1%} · "
+        f"contrast {names[found.contrast]} {shares[found.contrast]:.1%}"
+    )
+    for note in found.notes:
+        print(note)
+    for layer in found.layers:
+        kind = "channel" if layer.activations.ndim > 1 else "unit"
+        best = [f"{kind} {u} {signed(layer.channels[0, u])}" for u in layer.shown[:_STRONGEST]]
+        print(f"{layer.name}, {layer.role}: {', '.join(best) or layer.silence}")
+        for line in sum_lines(layer, found, names):
+            print(f"  {line}")
+        if best and layer.silence:
+            print(f"  {layer.silence}")
+    if proofs:
+        columns = ["switched off", "drop", "random", "most active", "contrast", "claimed", ""]
+        rows = [_row(proof, proof_title(proof)) for proof in proofs]
+        print_table(columns, rows, left=("switched off", ""))
+
+
+def _row(proof: "Proof", title: str) -> list[str]:
+    from convscope.report.page import number
+
+    return [
+        title,
+        number(proof.drop),
+        f"{number(proof.random_mean)} ± {number(proof.random_std)}",
+        *map(number, (proof.activation_drop, proof.contrast_drop, proof.claimed)),
+        proof.verdict,
+    ]
+
+
+def _survey(
+    source: str,
+    split: str,
+    count: int,
+    data: str | None,
+    share: float,
+    sets: int,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """The table over images of a data set."""
+    import numpy as np
+
+    from convscope.base.device import default_device
+    from convscope.base.storage import write_json, write_text
+    from convscope.data.split import held_out
+    from convscope.evaluation.evaluate import indices_of
+    from convscope.explain.pathways_survey import survey
+    from convscope.report.activations import safe_name
+    from convscope.report.pathways_files import survey_csv, survey_json
+    from convscope.runs.data import run_dataset
+
+    if not is_run(source):
+        raise ConvscopeError(f"--split needs a run folder; {source} is an untrained network")
+    folder = checked_folder(out or Path("pathways", safe_name(f"{stem(source)}-{split}")))
+    classifier = classifier_of(source).to(default_device())
+    names = _class_names(classifier, source)
+    dataset = run_dataset(Path(source), data).aligned_to(names)
+    indices, split = indices_of(dataset, split)
+    if count < len(indices):
+        pool = np.isin(np.arange(len(dataset)), indices)
+        generator = np.random.default_rng([seed, 0x9A7B])
+        indices = held_out(dataset.labels, pool, count, generator)
+    graph = _graph(classifier)
+    found = []
+    for index in progress(indices.tolist(), "proving"):
+        image = dataset.image(index, classifier.preprocess.channels)
+        parts = _found(graph, classifier, image, (None, None), share, sets, seed)
+        found.append((dataset.paths[index], *parts))
+    rows = survey([proofs for _, _, proofs in found])
+    about: dict[str, Any] = survey_json(
+        rows, network=stem(source), split=split, images=len(found), seed=seed, sets=sets
+    )
+    write_text(folder / "pathways.csv", survey_csv(found, names))
+    write_json(folder / "pathways.json", about)
+    if as_json:
+        print(json.dumps(about, allow_nan=False))
+        return
+    what = f"{share:.0%} of the active units off, {sets} random sets, seed {seed}"
+    print(f"{stem(source)} · {split} split, {len(found)} images · {what}")
+    _print_survey(rows)
+    print(f"pathways.csv and pathways.json: {folder}")
+
+
+def _print_survey(rows: "Sequence[SurveyRow]") -> None:
+    from convscope.report.page import number
+
+    lines = [
+        ("images with such a proof", [str(row.images) for row in rows]),
+        ("switched off, on average", [f"{row.count:.1f}" for row in rows]),
+        ("logit's drop: pathway", [number(row.drop) for row in rows]),
+        ("  random", [number(row.random_drop) for row in rows]),
+        ("  most active", [number(row.activation_drop) for row in rows]),
+        ("drop less the contrast class's: pathway", [number(row.specific) for row in rows]),
+        ("  random", [number(row.random_specific) for row in rows]),
+        ("  most active", [number(row.activation_specific) for row in rows]),
+        ("claimed by the contributions", [number(row.claimed) for row in rows]),
+        ("beats random by 3 sd", [f"{row.beat_random} of {row.images}" for row in rows]),
+        ("beats most active", [f"{row.beat_activation} of {row.images}" for row in rows]),
+    ]
+    columns = ["mean over the images", *(f"{row.layer} {row.by}" for row in rows)]
+    print_table(columns, [[name, *cells] for name, cells in lines], left=columns[:1])

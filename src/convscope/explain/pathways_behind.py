@@ -1,0 +1,110 @@
+"""The part of a network behind a layer: which layers everything passes through, and running on.
+
+It knows graphs, and nothing of contributions.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from convscope.graph.graph import INPUT, Graph, Node
+from convscope.graph.kinds import ACTIVATIONS, Kind
+from convscope.graph.program import run
+
+CONVOLUTION, DENSE = "last convolution", "first fully connected layer"
+
+
+def passes_all(graph: Graph, name: str) -> bool:
+    """Whether every way from the image to the logits leads through this node."""
+    reached = {INPUT} - {name}
+    for node in graph.nodes[1:]:
+        if node.name != name and reached.intersection(node.inputs):
+            reached.add(node.name)
+    return graph.logits not in reached
+
+
+def behind(graph: Graph, name: str) -> list[Node]:
+    """The nodes on the ways from a node, itself left out, to the logits, in order."""
+    reached = {name}
+    for node in graph.nodes[1:]:
+        if reached.intersection(node.inputs):
+            reached.add(node.name)
+    leading = {graph.logits}
+    for node in reversed(graph.nodes):
+        if node.name in leading:
+            leading.update(node.inputs)
+    return [n for n in graph.nodes if n.name in reached & leading and n.name != name]
+
+
+def run_on(
+    graph: Graph, name: str, output: Tensor, nodes: Collection[Node] | None = None
+) -> Mapping[str, Tensor]:
+    """What the nodes behind a layer give for other outputs of it, (batch, *node.output_shape).
+
+    Gradients flow where torch's mode and `output` ask for them.
+
+    Args:
+        graph: from `capture`.
+        name: a layer that everything passes through.
+        output: (batch, *its output_shape).
+        nodes: of `behind`, where it is known or only a first part is wanted.
+    """
+    slots = graph.node_slots
+    values: list[Any] = graph.constants()
+    # Some steps ask for the batch size of the images.
+    values[0] = torch.empty((len(output), *graph.input_shape), device="meta")
+    values[slots[name]] = output
+    found = {name: output}
+    for node in behind(graph, name) if nodes is None else nodes:
+        run(graph.node_steps[node.name], values)
+        found[node.name] = values[slots[node.name]]
+    return found
+
+
+def pathway_layers(graph: Graph) -> dict[str, str]:
+    """The layers whose units a pathway is made of, and what each of them is.
+
+    The last convolution's maps and the first dense layer behind them, both behind their activation
+    function. Where maps go round the last convolution (a shortcut, a branch), they are taken where
+    all ways have met. A convolution that gives the classes' own maps counts as logits.
+    """
+    found: dict[str, str] = {}
+    convolutions = [node for node in graph.nodes if node.kind is Kind.CONVOLUTION]
+    for node in reversed(convolutions):
+        maps = _met(graph, node)
+        if maps is not None and not _is_classifier(graph, node):
+            found[maps.name] = CONVOLUTION
+            break
+    for node in behind(graph, next(iter(found), INPUT)):
+        vector = node.kind is Kind.LINEAR and len(node.output_shape) == 1
+        if vector and node.name != graph.logits and passes_all(graph, node.name):
+            found[_activated(graph, node).name] = DENSE
+            break
+    return found
+
+
+def _met(graph: Graph, node: Node) -> Node | None:
+    """The first maps from `node` on that all ways lead through, behind their activation."""
+    for candidate in [node, *behind(graph, node.name)]:
+        if len(candidate.output_shape) != 3:
+            return None
+        if passes_all(graph, candidate.name):
+            return _activated(graph, candidate)
+    return None
+
+
+def _is_classifier(graph: Graph, node: Node) -> bool:
+    """Whether a convolution's channels are the classes: nothing is weighed behind it."""
+    weighed = any(n.kind in (Kind.LINEAR, Kind.CONVOLUTION) for n in behind(graph, node.name))
+    return not weighed and node.output_shape[0] == graph[graph.logits].output_shape[0]
+
+
+def _activated(graph: Graph, node: Node) -> Node:
+    """The activation function behind a node (and its batch norm), else the node."""
+    for kinds in (frozenset({Kind.BATCH_NORM}), ACTIVATIONS):
+        users = [other for other in graph.nodes if node.name in other.inputs]
+        if len(users) == 1 and users[0].kind in kinds and users[0].name != graph.logits:
+            node = users[0]
+    return node
