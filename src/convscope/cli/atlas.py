@@ -59,7 +59,7 @@ def atlas(
     import torch
 
     from convscope.base.device import default_device
-    from convscope.cli.sheets import checked_folder
+    from convscope.cli.sheets import StageBar, checked_folder
     from convscope.explain.atlas import atlas_layers
     from convscope.graph.capture import capture
     from convscope.runs.atlas import make_atlas
@@ -78,10 +78,11 @@ def atlas(
         raise ConvscopeError(f"{dataset.name}: there are no images to look at")
     stem = split if data is None else re.sub(r"[^\w.-]+", "-", f"{dataset.name}-{split}")
     folder = out or run / "atlas" / stem
-    with _Bar() as bar:
+    with StageBar() as bar:
         found = make_atlas(
             folder, classifier, dataset, split, chosen,
-            top=top, projected=project, seed=seed, graph=graph, progress=bar.show,
+            top=top, projected=project, seed=seed, graph=graph,
+            progress=lambda stage, done, total: bar.show(_stage(stage), done, total),
         )  # fmt: skip
     _draw(found, classifier, dataset, run)
     if as_json:
@@ -90,30 +91,8 @@ def atlas(
         _print(found, graph)
 
 
-class _Bar:
-    """A line a stage on the terminal."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True, highlight=False)
-        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> "_Bar":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, stage: str, done: int, total: int) -> None:
-        """What is done of a stage."""
-        if stage not in self._tasks:
-            what = "ranking the images" if stage == "images" else f"projecting {stage}"
-            self._tasks[stage] = self._bar.add_task(what, total=total)
-        self._bar.update(self._tasks[stage], completed=done)
+def _stage(stage: str) -> str:
+    return "ranking the images" if stage == "images" else f"projecting {stage}"
 
 
 def _draw(found: "Atlas", classifier: "Classifier", dataset: "Dataset", run: Path) -> None:

@@ -48,7 +48,7 @@ def shift(
     if border not in _BORDERS:
         raise ConvscopeError(f"unknown --border {border!r}; there are {', '.join(_BORDERS)}")
     from convscope.base.device import default_device
-    from convscope.cli.sheets import checked_folder
+    from convscope.cli.sheets import StageBar, checked_folder
     from convscope.explain.shift import Border
     from convscope.report.shift import as_json as entries
     from convscope.report.shift import write_shift
@@ -57,7 +57,7 @@ def shift(
     if out is not None:
         checked_folder(out)
     chosen: Border = border
-    with _Bar() as bar:
+    with StageBar() as bar:
         study = shift_study(
             runs, data=data, max_shift=max_shift, border=chosen, full=full, batch_size=batch,
             device=default_device(), progress=bar.show,
@@ -76,31 +76,6 @@ def _stem(study: "ShiftStudy", data: str | None, full: bool) -> str:
     parts += [study.split, study.border, str(study.max_shift), *(["full"] if full else [])]
     parts += [run.run for run in study.runs[1:]]
     return re.sub(r"[^\w.-]+", "-", "-".join(parts))
-
-
-class _Bar:
-    """A line a stage on the terminal."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import Progress, TaskID
-
-        console = Console(stderr=True, highlight=False)
-        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> "_Bar":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, stage: str, done: int, total: int) -> None:
-        """What is done of a stage."""
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bar.add_task(stage, total=total)
-        self._bar.update(self._tasks[stage], completed=done)
 
 
 def _card(study: "ShiftStudy", folder: Path) -> None:

@@ -6,7 +6,7 @@ forward pass is computed again: on a crop, rounding would let other values win i
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -170,7 +170,9 @@ def _passed(
     return [(node.inputs[0], _windowed(graph, node, signal, given))]
 
 
-def _windowed(graph: Graph, node: Node, signal: Patch, given) -> Patch:  # noqa: ANN001
+def _windowed(
+    graph: Graph, node: Node, signal: Patch, given: Callable[[Patch, float], Tensor]
+) -> Patch:
     """Back through a convolution or a pool: from a window to all that it was computed from."""
     kernel, stride, padding = (node.pair(name) for name in ("kernel_size", "stride", "padding"))
     dilation = node.pair("dilation") if "dilation" in node.settings else (1, 1)
