@@ -29,6 +29,11 @@ def explore(
     data: Annotated[
         str | None, typer.Option(help="Labelled images to choose from; by default the run's own.")
     ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another run with the same classes, to see the same moved images.",
+                     show_default=False),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(help="Begin with images of this split; by default test.", show_default=False),
@@ -38,9 +43,10 @@ def explore(
         str, typer.Option(help="Where to listen; another lets other machines reach the page.")
     ] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
-) -> None:
+) -> None:  # fmt: skip
     """Open a page to explore a network, down to the dot product behind every number."""
     from convscope.base.device import default_device
+    from convscope.runs.folder import load
     from convscope.server.serve import explore as serve
     from convscope.server.serve import is_loopback
 
@@ -49,9 +55,11 @@ def explore(
         raise ConvscopeError(f"no images in {', '.join(images)}")
     classifier = classifier_of(source).to(default_device())
     warn_untrained(source)
+    others = {stem(str(run)): load(run).to(default_device()) for run in beside or []}
     explored = serve(
         classifier, files, _data(source, data), port, browser=False, host=host, split=split,
-        title=stem(source), trained=is_run(source),
+        title=stem(source), trained=is_run(source), beside=others,
+        run=source if is_run(source) else None,
     )  # fmt: skip
     if not is_loopback(host):
         sys.stderr.write(

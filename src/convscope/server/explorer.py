@@ -17,6 +17,7 @@ from convscope.graph.trace import Trace, aimed
 from convscope.images.files import to_channels
 from convscope.images.preprocess import resized
 from convscope.server.gallery import Images
+from convscope.server.learned import Learned
 from convscope.server.problem import RefusedError
 from convscope.server.store import Kept, Pending, Store
 from convscope.server.subject import Off, Subject
@@ -48,6 +49,7 @@ class Explorer:
     subject: Subject
     images: Images
     store: Store
+    learned: Learned = field(default_factory=Learned)
     details: dict[str, LayerDetail] = field(default_factory=dict)
     # A handful of bytes an image.
     predictions: dict[str, Prediction] = field(default_factory=dict)

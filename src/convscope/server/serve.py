@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from convscope.server.app import build
 from convscope.server.explorer import Explorer
 from convscope.server.gallery import Images
 from convscope.server.guard import Door, Guard
+from convscope.server.learned import Learned, learned_of
 from convscope.server.store import MAX_BYTES, Store
-from convscope.server.subject import subject
+from convscope.server.subject import Subject, subject
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START = 30.0  # seconds until the server must listen
@@ -70,6 +71,8 @@ def explore(
     split: str | None = None,
     title: str | None = None,
     trained: bool = True,
+    beside: Mapping[str, Classifier] | None = None,
+    run: str | Path | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Explored:
     """Opens a page on which one clicks from a class probability down to a single dot product.
@@ -88,6 +91,9 @@ def explore(
         split: of the data, to begin with.
         title: what the page calls the network; by default its name.
         trained: False says on the page that the weights are random.
+        beside: other classifiers by title, to answer the same moved images; they must see pixels
+            of the same size and know the same classes.
+        run: a run folder whose atlas and shift study are shown.
         max_bytes: of memory for recorded passes.
 
     Raises:
@@ -96,18 +102,39 @@ def explore(
     listening = _listening(host, port)
     try:
         files = [images] if isinstance(images, str | Path) else list(images or ())
+        explored = subject(classifier, title=title, trained=trained)
+        others = [_beside(classifier, name, other) for name, other in (beside or {}).items()]
         explorer = Explorer(
-            subject(classifier, title=title, trained=trained),
+            explored,
             _gallery(classifier, data, [str(file) for file in files], split),
             Store(max_bytes),
+            learned_of(Path(run), explored.graph, others) if run else Learned(beside=tuple(others)),
         )
     except BaseException:
         listening.close()
         raise
-    explored = _started(listening, host, explorer)
+    server = _started(listening, host, explorer)
     if browser:
-        webbrowser.open(explored.url)
-    return explored
+        webbrowser.open(server.url)
+    return server
+
+
+def _beside(classifier: Classifier, name: str, other: Classifier) -> Subject:
+    """Another classifier as a subject.
+
+    Raises:
+        ConvscopeError: it sees other pixels or knows other classes.
+    """
+    mine, theirs = classifier.preprocess, other.preprocess
+    if (mine.size, mine.channels) != (theirs.size, theirs.channels) or (
+        classifier.class_names is None or classifier.class_names != other.class_names
+    ):
+        raise ConvscopeError(
+            f"{name} cannot stand beside {classifier.name}: both must have classes, the same ones, "
+            f"and images of one size; they see {mine.channels} x {mine.size} and "
+            f"{theirs.channels} x {theirs.size}"
+        )
+    return subject(other, title=name)
 
 
 def is_loopback(host: str) -> bool:

@@ -65,7 +65,7 @@ export function seen(pass: Seen): Query {
   };
 }
 
-async function answer(url: string, options: RequestInit = {}): Promise<Response> {
+export async function answer(url: string, options: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(url, { credentials: "same-origin", ...options });
@@ -89,18 +89,18 @@ async function reason(response: Response): Promise<string> {
     : `The server answered ${response.status}.`;
 }
 
-async function json<T>(url: string, options: RequestInit = {}): Promise<T> {
+export async function json<T>(url: string, options: RequestInit = {}): Promise<T> {
   return (await (await answer(url, options)).json()) as T;
 }
 
-function aborting(signal: AbortSignal | undefined): RequestInit {
+export function aborting(signal: AbortSignal | undefined): RequestInit {
   return signal ? { signal } : {};
 }
 
 const recalled = new Map<string, Promise<unknown>>();
 
 /** What does not change while the server runs is asked for once; a failure is not remembered. */
-function once<T>(url: string): Promise<T> {
+export function once<T>(url: string): Promise<T> {
   const before = recalled.get(url);
   if (before) return before as Promise<T>;
   const asked = json<T>(url);

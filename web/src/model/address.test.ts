@@ -17,6 +17,7 @@ const place: Place = {
   ],
   kernel: "1,0,-1",
   way: "12_7-3-2",
+  more: "4,-3",
 };
 
 describe("the address", () => {

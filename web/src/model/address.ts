@@ -1,6 +1,16 @@
 // Where one is on the page, as a value, and as the text after the page's address. Pure.
 
-export const VIEWS = ["network", "layer", "channel", "number", "classifier", "kernel"] as const;
+export const VIEWS = [
+  "network",
+  "layer",
+  "channel",
+  "card",
+  "number",
+  "classifier",
+  "pathways",
+  "shift",
+  "kernel",
+] as const;
 export type View = (typeof VIEWS)[number];
 
 export const SCALES = ["unit", "layer", "network"] as const;
@@ -12,7 +22,8 @@ export type Order = (typeof ORDERS)[number];
 /**
  * `at` is the place in the unit's map, (row, column). `tab` is the input channel in the formula
  * pane. `target` is the class in question where it is not the image's own. `off` are the units that
- * are switched off. `kernel` is the kernel playground's, `way` the classifier's.
+ * are switched off. `kernel` is the kernel playground's, `way` the classifier's, `more` that of the
+ * pathways and of the shift laboratory.
  */
 export interface Place {
   readonly view: View;
@@ -27,6 +38,7 @@ export interface Place {
   readonly off: readonly [string, number][];
   readonly kernel: string | null;
   readonly way: string | null;
+  readonly more: string | null;
 }
 
 export const START: Place = {
@@ -42,6 +54,7 @@ export const START: Place = {
   off: [],
   kernel: null,
   way: null,
+  more: null,
 };
 
 /** The place that a query string names; what it does not name, or names wrongly, is as at the start. */
@@ -62,6 +75,7 @@ export function parse(query: string): Place {
     off: units(given.get("off")),
     kernel: given.get("kernel"),
     way: given.get("way"),
+    more: given.get("more"),
   };
 }
 
@@ -83,6 +97,7 @@ export function format(place: Place): string {
   write("off", JSON.stringify(place.off));
   write("kernel", place.kernel ?? "");
   write("way", place.way ?? "");
+  write("more", place.more ?? "");
   const text = given.toString();
   return text ? `?${text}` : "";
 }
@@ -93,7 +108,10 @@ export function above(place: Place): Place {
     number: "channel",
     channel: "layer",
     layer: "network",
+    card: "layer",
     classifier: "network",
+    pathways: "network",
+    shift: "network",
     kernel: "network",
     network: "network",
   };

@@ -19,8 +19,11 @@ const TITLES: Record<View, string> = {
   network: "Network",
   layer: "Layer",
   channel: "Channel",
+  card: "What a channel looks for",
   number: "Number",
   classifier: "Classifier",
+  pathways: "Pathways",
+  shift: "Shift laboratory",
   kernel: "Kernel playground",
 };
 
