@@ -243,10 +243,15 @@ def _draw_unit(
     return (x, y, x + layout.width, y + side)
 
 
+def full_from(values: np.ndarray) -> float:
+    """The magnitude from which on a projection's colours are full; 0 where all of it is zero."""
+    magnitudes = np.abs(values).max(axis=0)
+    return float(np.quantile(magnitudes, _FULL_FROM)) or float(magnitudes.max())
+
+
 def projection_pixels(values: np.ndarray) -> Pixels:
     """A projection (colours, height, width) as pixels (height, width, 3), on its own scale."""
-    magnitudes = np.abs(values).max(axis=0)
-    limit = float(np.quantile(magnitudes, _FULL_FROM)) or float(magnitudes.max())
+    limit = full_from(values)
     if values.shape[0] == 3:
         return as_colour(values, limit)
     shares = values.mean(axis=0) / (limit if limit > 0 else 1)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -54,7 +54,7 @@ class Explorer:
     # A handful of bytes an image.
     predictions: dict[str, Prediction] = field(default_factory=dict)
     _limiters: dict[str, anyio.CapacityLimiter] = field(default_factory=dict)
-    _grey: tuple[str, np.ndarray] | None = None
+    _last: dict[str, tuple[object, Any]] = field(default_factory=dict)
 
     async def away(self, work: Callable[[], T], kind: str = "light") -> T:
         """Runs `work` off the event loop; "heavy" work, such as decoding, two at a time."""
@@ -115,11 +115,16 @@ class Explorer:
 
     def grey(self, image: str) -> np.ndarray:
         """An image as the network sees it, in grey, (height, width) float64; the last is kept."""
-        last = self._grey
-        if last is None or last[0] != image:
-            last = image, to_channels(self.seen(image), 1)[:, :, 0].astype(np.float64)
-            self._grey = last
-        return last[1]
+        return self.last(
+            "grey", image, lambda: to_channels(self.seen(image), 1)[:, :, 0].astype(np.float64)
+        )
+
+    def last(self, name: str, key: object, make: Callable[[], T]) -> T:
+        """What `make` gives, kept until another key is asked for under the same name."""
+        found = self._last.get(name)
+        if found is None or found[0] != key:
+            found = self._last[name] = key, make()
+        return found[1]
 
     def small(self, image: str, channels: int, longest: int) -> Pixels:
         """An image with its longer side at most so long, in colour or grey."""

@@ -9,6 +9,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,26 @@ class Images:
             return read_image(Path(self._files[number]), channels)
         assert self._dataset is not None
         return self._dataset.image(number, channels)
+
+    def named(self, path: str) -> str | None:
+        """The data set's image of a path; None where it has none."""
+        number = self._numbers.get(path)
+        return None if number is None else f"data-{number}"
+
+    def content(self, image: str) -> bytes:
+        """The bytes of one of the data set's images, as they are stored.
+
+        Raises:
+            RefusedError: there is no such image.
+        """
+        _, number = self._found(image)
+        assert self._dataset is not None
+        return self._dataset.source.content(number)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        paths = self._dataset.paths if self._dataset is not None else ()
+        return {path: number for number, path in enumerate(paths)}
 
     def stretch(self, split: str | None, label: int | None, offset: int, limit: int) -> Gallery:
         """Some images of a split, of a class where one is asked for.

@@ -20,11 +20,13 @@ class Learned:
     """What stands beside a subject.
 
     Attributes:
+        run: the folder, as it was given; None for a network by name.
         atlas: of the same weights; None where there is none.
         study: an entry a run, as `convscope shift --json` prints them; empty where there is none.
         beside: subjects that see the same pixels and classes, to answer side by side.
     """
 
+    run: str | None = None
     atlas: Atlas | None = None
     study: tuple[dict[str, Any], ...] = ()
     beside: tuple[Subject, ...] = ()
@@ -35,7 +37,7 @@ def learned_of(run: Path, graph: Graph, beside: Sequence[Subject] = ()) -> Learn
 
     What is unreadable or of other weights is told on stderr and left out.
     """
-    return Learned(_atlas(run, graph), _study(run), tuple(beside))
+    return Learned(str(run), _atlas(run, graph), _study(run), tuple(beside))
 
 
 def _newest(folder: Path, name: str) -> list[Path]:

@@ -4,6 +4,46 @@
  */
 
 export interface paths {
+    "/api/card": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Card
+         * @description What a channel looks for.
+         */
+        get: operations["card_api_card_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/card/picture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Card Picture
+         * @description A strongest image cut to what the unit sees, or what excited it there.
+         */
+        get: operations["card_picture_api_card_picture_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/filter": {
         parameters: {
             query?: never;
@@ -264,6 +304,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projected": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Projected
+         * @description A unit of this image, sent back to the pixels; without `at` the channel's strongest.
+         */
+        get: operations["projected_api_projected_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projected/picture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Projected Picture
+         * @description The projection of a unit, cut to what it sees; or that part of the image.
+         */
+        get: operations["projected_picture_api_projected_picture_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/subject": {
         parameters: {
             query?: never;
@@ -308,6 +388,37 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * Card
+         * @description What is known of a channel. Without `ranked`, `reason` says why and `layers` where there is.
+         *
+         *     `command` makes an atlas, where one can be made.
+         */
+        Card: {
+            /** Channel */
+            channel: number;
+            /** Command */
+            command: string | null;
+            /** Layer */
+            layer: string;
+            /** Layers */
+            layers: string[];
+            ranked: components["schemas"]["Ranked"] | null;
+            /** Reason */
+            reason: string | null;
+        };
+        /**
+         * ClassMean
+         * @description A class, and the mean over its images of the channel's largest activation in each.
+         */
+        ClassMean: {
+            /** Images */
+            images: number;
+            /** Mean */
+            mean: number;
+            /** Name */
+            name: string;
+        };
         /**
          * Field
          * @description A layer's receptive field away from the border, in pixels; `exact` as `ReceptiveField`.
@@ -708,6 +819,78 @@ export interface components {
             of: number;
         };
         /**
+         * Projected
+         * @description A unit in the image that is looked at, projected back to the pixels.
+         *
+         *     `at` is its row and column, `strongest` those of the channel's largest activation; `crop`,
+         *     `largest` and `full` as in `Winner`.
+         */
+        Projected: {
+            /** At */
+            at: [
+                number,
+                number
+            ];
+            /** Channel */
+            channel: number;
+            /** Crop */
+            crop: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /** Exact */
+            exact: boolean;
+            /** Full */
+            full: number;
+            /** Largest */
+            largest: number;
+            /** Layer */
+            layer: string;
+            /** Strongest */
+            strongest: [
+                number,
+                number
+            ];
+            /** Value */
+            value: number | null;
+        };
+        /**
+         * Ranked
+         * @description A channel over all images of an atlas.
+         *
+         *     `active` is the share of images that excite it; `mean` and `high` are of the largest activation
+         *     in each image. `selectivity`, 0 to 1, is that for the class `best`; both null without classes.
+         *     `exact` says whether crops are what the units see, or bounds.
+         */
+        Ranked: {
+            /** Active */
+            active: number;
+            /** Best */
+            best: string | null;
+            /** Classes */
+            classes: components["schemas"]["ClassMean"][];
+            /** Data */
+            data: string;
+            /** Dead */
+            dead: boolean;
+            /** Exact */
+            exact: boolean;
+            /** High */
+            high: number;
+            /** Images */
+            images: number;
+            /** Mean */
+            mean: number;
+            /** Selectivity */
+            selectivity: number | null;
+            /** Split */
+            split: string;
+            /** Winners */
+            winners: components["schemas"]["Winner"][];
+        };
+        /**
          * Rest
          * @description Terms, or input channels, that are not listed: how many, and what they make together.
          *
@@ -812,6 +995,42 @@ export interface components {
             upload_bytes: number;
         };
         /**
+         * Winner
+         * @description An image that excites a channel most: which, where, how much, and the part of it that is seen.
+         *
+         *     `image` names it where it can be opened; `crop` is top, left, bottom, right in pixels of the
+         *     image as the network sees it. Of a projection `largest` is the largest magnitude and `full` the
+         *     one from which on its colours are full, both in units of the activation; null: not projected.
+         */
+        Winner: {
+            /** Crop */
+            crop: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /** Full */
+            full: number | null;
+            /** Image */
+            image: string | null;
+            /** Label */
+            label: string | null;
+            /** Largest */
+            largest: number | null;
+            /** Path */
+            path: string;
+            /** Position */
+            position: [
+                number,
+                number
+            ];
+            /** Rank */
+            rank: number;
+            /** Value */
+            value: number;
+        };
+        /**
          * WorkedCell
          * @description One number of the filtered picture: pixel x weight, row by row; places may lie outside.
          */
@@ -843,6 +1062,72 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    card_api_card_get: {
+        parameters: {
+            query: {
+                layer: string;
+                channel: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Card"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    card_picture_api_card_picture_get: {
+        parameters: {
+            query: {
+                layer: string;
+                channel: number;
+                rank: number;
+                kind?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description PNG */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": unknown;
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     filtered_api_filter_post: {
         parameters: {
             query?: never;
@@ -1265,6 +1550,79 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Preset"][];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    projected_api_projected_get: {
+        parameters: {
+            query: {
+                image: string;
+                layer: string;
+                channel: number;
+                at?: string;
+                /** @description JSON: [["layer", unit], ...] */
+                off?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Projected"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    projected_picture_api_projected_picture_get: {
+        parameters: {
+            query: {
+                image: string;
+                layer: string;
+                channel: number;
+                at?: string;
+                /** @description JSON: [["layer", unit], ...] */
+                off?: string | null;
+                kind?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description PNG */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": unknown;
                 };
             };
             /** @description Client Error */
