@@ -8,8 +8,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from convscope.data.dataset import Dataset
 from convscope.images.preprocess import Preprocess
 from convscope.nets.classifier import Classifier
+from convscope.runs.atlas import make_atlas
+from convscope.runs.atlas_files import Atlas
 
 # As nasty as a folder's name may be; the page must show it, not run it.
 CLASSES = (
@@ -63,6 +66,12 @@ def classifier() -> Classifier:
         size=(SIDE, SIDE), channels=3, resize=SIDE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3)
     )
     return Classifier("explored", module.eval(), preprocess, CLASSES)
+
+
+def write_atlas(run: Path, classifier: Classifier, dataset: Dataset) -> Atlas:
+    """What the channels of some layers look for in all images, as in a run's folder."""
+    layers = ["stem.0", "stem.3", "block", "narrow"]
+    return make_atlas(run / "atlas" / "all", classifier, dataset, "all", layers, projected=6)
 
 
 def write_images(folder: Path, per_class: int = 6) -> None:

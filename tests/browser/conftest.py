@@ -43,6 +43,7 @@ class Explored:
     classifier: convscope.Classifier
     dataset: object
     url: str
+    atlas: object
 
     @property
     def origin(self) -> str:
@@ -65,10 +66,11 @@ def subject(tmp_path_factory) -> Iterator[Explored]:
     folder = tmp_path_factory.mktemp("explored") / "images"
     explored.write_images(folder)
     classifier = explored.classifier()
-    handle = convscope.explore(classifier, data=str(folder), browser=False)
+    dataset = convscope.open_dataset(str(folder)).aligned_to(classifier.class_names)
+    atlas = explored.write_atlas(folder.parent, classifier, dataset)
+    handle = convscope.explore(classifier, data=dataset, browser=False, run=folder.parent)
     try:
-        dataset = convscope.open_dataset(str(folder)).aligned_to(classifier.class_names)
-        yield Explored(classifier, dataset, handle.url)
+        yield Explored(classifier, dataset, handle.url, atlas)
     finally:
         handle.close()
 

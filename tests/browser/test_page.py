@@ -20,6 +20,7 @@ PLACES = {
     "vector": {"view": "layer", "layer": "fc1"},
     "channel": {"view": "channel", "layer": "block", "unit": 1, "at": "3,4"},
     "number": {"view": "number", "layer": "stem.0", "unit": 1, "at": "0,5"},
+    "card": {"view": "card", "layer": "block", "unit": 1},
     "classifier": {"view": "classifier", "target": 1},
     "kernel": {"view": "kernel"},
 }

@@ -20,6 +20,7 @@ class Running:
     dataset: object
     handle: object
     folder: Path
+    atlas: object
 
     @property
     def origin(self):
@@ -50,12 +51,15 @@ class Running:
 def running(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explored") / "images"
     explored.write_images(folder)
-    (folder / "zebra" / "9-cut.png").write_bytes((folder / "zebra" / "0.png").read_bytes()[:90])
     classifier = explored.classifier()
+    whole = convscope.open_dataset(str(folder)).aligned_to(explored.CLASSES)
+    atlas = explored.write_atlas(folder.parent, classifier, whole)
+    (folder / "zebra" / "9-cut.png").write_bytes((folder / "zebra" / "0.png").read_bytes()[:90])
     files = sorted((folder / "coat").glob("*.png"))[:3]
-    with convscope.explore(classifier, files, str(folder), browser=False) as handle:
+    more = {"browser": False, "run": folder.parent}
+    with convscope.explore(classifier, files, str(folder), **more) as handle:
         dataset = convscope.open_dataset(str(folder)).aligned_to(explored.CLASSES)
-        yield Running(classifier, dataset, handle, folder)
+        yield Running(classifier, dataset, handle, folder, atlas)
 
 
 @pytest.fixture

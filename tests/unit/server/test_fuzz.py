@@ -34,7 +34,8 @@ NASTY = [
 
 GETS = (
     "subject", "layer", "gallery", "predictions", "picture", "pass", "values", "maps", "kernels",
-    "parts", "number", "presets", "output_size",
+    "parts", "number", "presets", "output_size", "card", "card/picture", "projected",
+    "projected/picture",
 )  # fmt: skip
 POSTS = ("images", "filter")
 
@@ -44,7 +45,8 @@ POSTS = ("images", "filter")
 def test_random_requests_of_a_route_are_answered_in_order(running, route):
     files = sorted(map(str, (running.folder / "coat").glob("*.png")))[:3]
     images = Images(running.dataset, files, max_dropped=100_000)
-    explorer = Explorer(running.explorer.subject, images, Store(30_000_000))
+    learned = running.explorer.learned
+    explorer = Explorer(running.explorer.subject, images, Store(30_000_000), learned)
     app = Guard(build(explorer), Door(8000, "token", frozenset({"localhost"})))
     maker = Maker(running, random.Random(route))
     asyncio.run(_ask(app, maker, explorer, route, 100))  # what is loaded and cached once
@@ -86,6 +88,11 @@ class Maker:
         seen = {"image": self.image(), "target": self.random.randrange(6), "off": json.dumps(units)}
         index = ",".join(str(self.random.randrange(side + 1)) for side in shape)
         channels = {"channel": self.random.randrange(9), "inputs": self.span(3)}
+        card = {"layer": self.random.choice(["stem.0", "stem.3", "block", layer]),
+                "channel": self.random.randrange(9)}  # fmt: skip
+        kind = self.random.choice(["patch", "projection"])
+        at = self.random.choice(["", f"{self.random.randrange(9)},{self.random.randrange(9)}"])
+        unit = {**card, "image": seen["image"], "off": seen["off"], "at": at}
         queries = {
             "layer": {"layer": layer},
             "gallery": {"split": "all", "label": self.random.randrange(6),
@@ -99,6 +106,10 @@ class Maker:
             "parts": {**seen, "layer": self.random.choice(["block", "strided", layer]), **channels},
             "number": {**seen, "layer": layer, "index": index},
             "output_size": whole,
+            "card": card,
+            "card/picture": {**card, "rank": self.random.randrange(-1, 12), "kind": kind},
+            "projected": unit,
+            "projected/picture": {**unit, "kind": kind},
         }  # fmt: skip
         query = {name: self.often(value) for name, value in queries.get(route, {}).items()}
         if query and self.random.random() < 0.05:

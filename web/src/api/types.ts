@@ -996,7 +996,7 @@ export interface components {
         };
         /**
          * Winner
-         * @description An image that excites a channel most: which, where, how much, and the part of it that is seen.
+         * @description An image that excites a channel most: which, where, how much, and what the unit sees.
          *
          *     `image` names it where it can be opened; `crop` is top, left, bottom, right in pixels of the
          *     image as the network sees it. Of a projection `largest` is the largest magnitude and `full` the

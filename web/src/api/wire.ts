@@ -2,6 +2,7 @@
 import type { components } from "./types";
 
 type Schemas = components["schemas"];
+export type Card = Schemas["Card"];
 export type Field = Schemas["Field"];
 export type Filtered = Schemas["Filtered"];
 export type Filtering = Schemas["Filtering"];
@@ -19,7 +20,10 @@ export type Picture = Schemas["Picture"];
 export type Prediction = Schemas["Prediction"];
 export type Preset = Schemas["Preset"];
 export type Progress = Schemas["Progress"];
+export type Projected = Schemas["Projected"];
+export type Ranked = Schemas["Ranked"];
 export type Source = Schemas["Source"];
 export type Subject = Schemas["Subject"];
+export type Winner = Schemas["Winner"];
 export type WorkedCell = Schemas["WorkedCell"];
 export type Unit = [layer: string, unit: number];
