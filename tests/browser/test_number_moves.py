@@ -66,12 +66,15 @@ def test_keys_move_the_number_and_the_input_channel(open_number, twin):
         wait_where(page, place)
     says(page, float(twin["block"][2, 3, 0]))
     assert page.locator(".unseen[aria-live]").inner_text().startswith("channel 2, row 3, column 0")
-    choice = page.get_by_label(re.compile("Input channel, of"))
+    choice = page.get_by_role("spinbutton", name=re.compile("Input channel"))
     for key, channel in [("]", "2"), ("]", "3"), ("[", "2")]:
         page.keyboard.press(key)
-        page.wait_for_function("c => document.querySelector('select').value === c", arg=channel)
+        page.wait_for_function(
+            "c => document.querySelector('input[type=number]').value === c", arg=channel
+        )
     assert "tab=2" in page.url
-    choice.select_option("5")
+    choice.fill("5")
+    choice.press("Enter")
     assert formula(page).get_by_text("input channel 5").first.is_visible()
     page.get_by_role("button", name=re.compile("^max: the strongest")).click()
     assert rows(page)[0][0] == f"channel {choice.input_value()}"

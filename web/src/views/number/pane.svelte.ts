@@ -38,7 +38,9 @@ export class Pane {
   readonly detail: LayerDetail | null = $derived.by(() => this.#detail.value);
   readonly geometry: Geometry | null = $derived(geometry(this.detail?.settings ?? {}));
   /** The input channel whose kernel is worked out; of a convolution. */
-  readonly tab: number = $derived(explorer.place.tab ?? this.ledger?.first_channel ?? 0);
+  readonly tab: number = $derived(
+    explorer.place.tab ?? this.ledger?.strongest[0] ?? this.ledger?.first_channel ?? 0,
+  );
 
   /** To be made where effects may be. */
   constructor(layer: Layer) {
