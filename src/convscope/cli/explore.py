@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,7 +56,8 @@ def explore(
         raise ConvscopeError(f"no images in {', '.join(images)}")
     classifier = classifier_of(source).to(default_device())
     warn_untrained(source)
-    others = {stem(str(run)): load(run).to(default_device()) for run in beside or []}
+    titles = _titles(source, beside or [])
+    others = {titles[run]: load(run).to(default_device()) for run in beside or []}
     explored = serve(
         classifier, files, _data(source, data), port, browser=False, host=host, split=split,
         title=stem(source), trained=is_run(source), beside=others,
@@ -67,6 +69,22 @@ def explore(
             "sees these images, and it travels unencrypted\n"
         )
     _until_stopped(explored, browser)
+
+
+def _titles(source: str, beside: Sequence[Path]) -> dict[Path, str]:
+    """What runs are called beside each other: their folders' names; their paths where two are one.
+
+    Raises:
+        ConvscopeError: a run is given twice.
+    """
+    runs = [Path(source), *beside]
+    names = [stem(str(run)) for run in runs]
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise ConvscopeError(f"--beside: a run is given twice: {', '.join(map(str, runs))}")
+    return {
+        run: name if names.count(name) == 1 else str(run)
+        for run, name in zip(runs, names, strict=True)
+    }
 
 
 def _until_stopped(explored: "Explored", browser: bool) -> None:

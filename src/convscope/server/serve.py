@@ -103,7 +103,10 @@ def explore(
     try:
         files = [images] if isinstance(images, str | Path) else list(images or ())
         explored = subject(classifier, title=title, trained=trained)
-        others = [_beside(classifier, name, other) for name, other in (beside or {}).items()]
+        others = [
+            _beside(explored.title, classifier, name, other)
+            for name, other in (beside or {}).items()
+        ]
         explorer = Explorer(
             explored,
             _gallery(classifier, data, [str(file) for file in files], split),
@@ -119,20 +122,23 @@ def explore(
     return server
 
 
-def _beside(classifier: Classifier, name: str, other: Classifier) -> Subject:
-    """Another classifier as a subject.
+def _beside(title: str, classifier: Classifier, name: str, other: Classifier) -> Subject:
+    """Another classifier as a subject, called `name`, beside the one called `title`.
 
     Raises:
         ConvscopeError: it sees other pixels or knows other classes.
     """
-    mine, theirs = classifier.preprocess, other.preprocess
-    if (mine.size, mine.channels) != (theirs.size, theirs.channels) or (
-        classifier.class_names is None or classifier.class_names != other.class_names
-    ):
+    differ = [
+        f"{key} {getattr(classifier.preprocess, key)} and {getattr(other.preprocess, key)}"
+        for key in ("size", "channels", "resize", "fit")
+        if getattr(classifier.preprocess, key) != getattr(other.preprocess, key)
+    ]
+    if classifier.class_names is None or classifier.class_names != other.class_names:
+        differ.append("their classes are not the same")
+    if differ:
         raise ConvscopeError(
-            f"{name} cannot stand beside {classifier.name}: both must have classes, the same ones, "
-            f"and images of one size; they see {mine.channels} x {mine.size} and "
-            f"{theirs.channels} x {theirs.size}"
+            f"{name} cannot stand beside {title}: {'; '.join(differ)}; give a run that sees the "
+            "same pixels and knows the same classes"
         )
     return subject(other, title=name)
 

@@ -73,11 +73,14 @@ class Subject:
         """One recorded pass of one image (1, channels, height, width), some units switched off."""
         return trace(self.graph, image, edits=self.masks(off), watch=watch)
 
-    def probabilities_of(self, images: Tensor, watch: Callable[[int, int], None]) -> Tensor:
+    def probabilities_of(
+        self, images: Tensor, watch: Callable[[int, int], None], off: Off = ()
+    ) -> Tensor:
         """Probabilities (batch, classes) of images, from a pass that keeps nothing else."""
         if self.probabilities is None:
             raise ConvscopeError("a trunk has no classes to predict")
-        found = trace(self.graph, images, keep=[self.probabilities], watch=watch)
+        keep, edits = [self.probabilities], self.masks(off)
+        found = trace(self.graph, images, keep=keep, edits=edits, watch=watch)
         return found[self.probabilities].output
 
     def masks(self, off: Off) -> dict[str, Tensor]:

@@ -124,6 +124,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/laboratory": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Laboratory
+         * @description Which networks answer, and what a study of many images found.
+         */
+        get: operations["laboratory_api_laboratory_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/layer": {
         parameters: {
             query?: never;
@@ -156,6 +176,66 @@ export interface paths {
          * @description Activation maps of a layer as float32.
          */
         get: operations["maps_api_maps_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/moved": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Moved
+         * @description What each network says of a moved image; switched-off units are those of the first.
+         */
+        get: operations["moved_api_moved_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/moved/map": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Moved Map
+         * @description What one of the networks says of an image at many places.
+         */
+        get: operations["moved_map_api_moved_map_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/moved/picture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Moved Picture
+         * @description The moved image, as the network sees it.
+         */
+        get: operations["moved_picture_api_moved_picture_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -531,6 +611,24 @@ export interface components {
             total: number;
         };
         /**
+         * Laboratory
+         * @description What can be compared: the networks' titles; a study, or the command that makes one.
+         */
+        Laboratory: {
+            /** Borders */
+            borders: {
+                [key: string]: string;
+            };
+            /** Command */
+            command: string | null;
+            /** Furthest */
+            furthest: number;
+            /** Runs */
+            runs: string[];
+            /** Study */
+            study: components["schemas"]["StudyRun"][];
+        };
+        /**
          * Layer
          * @description A node of the graph. `stage` is "input", "block 1", ..., "head".
          *
@@ -622,6 +720,22 @@ export interface components {
             lows: (number | null)[];
             /** Means */
             means: (number | null)[];
+        };
+        /**
+         * Moved
+         * @description An image moved `dx` pixels to the right and `dy` down, to every network at once.
+         */
+        Moved: {
+            /** Border */
+            border: string;
+            /** Dx */
+            dx: number;
+            /** Dy */
+            dy: number;
+            /** Labelled */
+            labelled: boolean;
+            /** Said */
+            said: components["schemas"]["Said"][];
         };
         /**
          * Number
@@ -904,6 +1018,70 @@ export interface components {
             sum: number | null;
         };
         /**
+         * Said
+         * @description What one network says of the moved image, and of the same image where it stands.
+         *
+         *     `followed` is the class whose probability is given: the label, or, where there is none, the
+         *     class that this network says of the unmoved image.
+         */
+        Said: {
+            /** Followed */
+            followed: number;
+            /** Predicted */
+            predicted: number;
+            /** Probabilities */
+            probabilities: number[];
+            /** Probability */
+            probability: number;
+            /** Run */
+            run: string;
+            /** Share */
+            share: number;
+            /** Share Unmoved */
+            share_unmoved: number;
+            /** Unmoved */
+            unmoved: number;
+        };
+        /**
+         * Share
+         * @description A share of 1, and its 95 % interval.
+         */
+        Share: {
+            /** High */
+            high: number;
+            /** Low */
+            low: number;
+            /** Value */
+            value: number;
+        };
+        /**
+         * ShiftMap
+         * @description What one network says of an image at many places.
+         *
+         *     Entry [i][j] is that of dy = -reach + i * step, dx = -reach + j * step. `same` is the share of
+         *     places with the class of the unmoved image.
+         */
+        ShiftMap: {
+            /** Border */
+            border: string;
+            /** Followed */
+            followed: number;
+            /** Predicted */
+            predicted: number[][];
+            /** Probability */
+            probability: number[][];
+            /** Reach */
+            reach: number;
+            /** Run */
+            run: string;
+            /** Same */
+            same: number;
+            /** Step */
+            step: number;
+            /** Unmoved */
+            unmoved: number;
+        };
+        /**
          * Source
          * @description Terms of one input node, as columns: term i has place `index[i]`, and so on.
          */
@@ -956,6 +1134,36 @@ export interface components {
             high: number | null;
             /** Mean */
             mean: number | null;
+        };
+        /**
+         * StudyRun
+         * @description A run in a shift study over many images; `accuracy_grid` as in `ShiftMap`, step 1.
+         */
+        StudyRun: {
+            /** Accuracy */
+            accuracy: number;
+            /** Accuracy Grid */
+            accuracy_grid: number[][];
+            accuracy_shifted: components["schemas"]["Share"];
+            /** Border */
+            border: string;
+            consistency: components["schemas"]["Share"];
+            /** Data */
+            data: string;
+            gap: components["schemas"]["Share"] | null;
+            /** Images */
+            images: number;
+            /** Network */
+            network: string;
+            one_pixel_changed: components["schemas"]["Share"];
+            /** Parameters */
+            parameters: number;
+            /** Reach */
+            reach: number;
+            /** Run */
+            run: string;
+            /** Split */
+            split: string;
         };
         /**
          * Subject
@@ -1261,6 +1469,35 @@ export interface operations {
             };
         };
     };
+    laboratory_api_laboratory_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Laboratory"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     layer_api_layer_get: {
         parameters: {
             query: {
@@ -1315,6 +1552,111 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": unknown;
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    moved_api_moved_get: {
+        parameters: {
+            query: {
+                image: string;
+                dx?: number;
+                dy?: number;
+                border?: string;
+                /** @description JSON: [["layer", unit], ...] */
+                off?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Moved"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    moved_map_api_moved_map_get: {
+        parameters: {
+            query: {
+                image: string;
+                run?: number;
+                border?: string;
+                /** @description JSON: [["layer", unit], ...] */
+                off?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShiftMap"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    moved_picture_api_moved_picture_get: {
+        parameters: {
+            query: {
+                image: string;
+                dx?: number;
+                dy?: number;
+                border?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description PNG */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": unknown;
                 };
             };
             /** @description Client Error */

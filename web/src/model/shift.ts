@@ -1,0 +1,51 @@
+// Where the image of the shift laboratory is, as text in the address. Pure.
+
+export interface Shift {
+  readonly dx: number;
+  readonly dy: number;
+  readonly border: string;
+}
+
+export const BORDERS = ["zero", "edge", "reflect", "circular"] as const;
+
+/** "3,-2,edge"; what is not understood is the middle, with black around it. */
+export function parseShift(text: string | null, furthest: number): Shift {
+  const [dx, dy, border] = (text ?? "").split(",");
+  return {
+    dx: within(dx, furthest),
+    dy: within(dy, furthest),
+    border: BORDERS.find((one) => one === border) ?? "zero",
+  };
+}
+
+export function formatShift({ dx, dy, border }: Shift): string | null {
+  return dx === 0 && dy === 0 && border === "zero" ? null : `${dx},${dy},${border}`;
+}
+
+export const clamped = (value: number, furthest: number): number =>
+  Math.max(-furthest, Math.min(furthest, Math.round(value))) + 0; // no minus zero
+
+/** Where an arrow key leads: by one pixel, with Shift by four; Home to the middle. */
+export function keyed(shift: Shift, key: string, far: boolean, furthest: number): Shift | null {
+  const step = far ? 4 : 1;
+  const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[
+    key
+  ] ?? [0, 0];
+  if (key === "Home") return { ...shift, dx: 0, dy: 0 };
+  if (!x && !y) return null;
+  const to = (value: number, way: number): number => clamped(value + way * step, furthest);
+  return { ...shift, dx: to(shift.dx, x ?? 0), dy: to(shift.dy, y ?? 0) };
+}
+
+/** "3 right, 2 up"; "where it stands". */
+export function shiftWords({ dx, dy }: Pick<Shift, "dx" | "dy">): string {
+  const parts = [
+    dx ? `${Math.abs(dx)} ${dx > 0 ? "right" : "left"}` : "",
+    dy ? `${Math.abs(dy)} ${dy > 0 ? "down" : "up"}` : "",
+  ].filter(Boolean);
+  return parts.join(", ") || "where it stands";
+}
+
+function within(text: string | undefined, furthest: number): number {
+  return /^-?\d{1,5}$/.test(text ?? "") ? clamped(Number(text), furthest) : 0;
+}
