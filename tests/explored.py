@@ -8,8 +8,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from convscope.base.storage import write_json
 from convscope.data.dataset import Dataset
+from convscope.explain.shift import shift_tables
 from convscope.images.preprocess import Preprocess
+from convscope.metrics.shift import Estimate
 from convscope.nets.classifier import Classifier
 from convscope.runs.atlas import make_atlas
 from convscope.runs.atlas_files import Atlas
@@ -72,6 +75,42 @@ def write_atlas(run: Path, classifier: Classifier, dataset: Dataset) -> Atlas:
     """What the channels of some layers look for in all images, as in a run's folder."""
     layers = ["stem.0", "stem.3", "block", "narrow"]
     return make_atlas(run / "atlas" / "all", classifier, dataset, "all", layers, projected=6)
+
+
+def dense() -> Classifier:
+    """A network without convolutions that sees the same pixels and knows the same classes."""
+    torch.manual_seed(5)
+    module = nn.Sequential(
+        nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 8), nn.ReLU(), nn.Linear(8, len(CLASSES))
+    )
+    return Classifier("dense", module.eval(), classifier().preprocess, CLASSES)
+
+
+def write_study(run: Path, classifiers: dict[str, Classifier], dataset: Dataset) -> list[dict]:
+    """What `convscope shift` writes, of all images, with the figures that the page shows."""
+    preprocess = classifier().preprocess
+    images = [dataset.image(i, preprocess.channels) for i in range(len(dataset))]
+    entries = []
+    tables = shift_tables(list(classifiers.values()), images, dataset.labels, max_shift=2)
+    for (name, one), table in zip(classifiers.items(), tables, strict=True):
+        figures = {"consistency": table.consistency, "accuracy_shifted": table.accuracy}
+        values = {
+            "run": name, "network": one.name, "data": "images", "split": "all",
+            "n": len(dataset), "border": "zero", "max_shift": 2,
+            "accuracy_unshifted": float(table.accuracy_grid[2, 2]),
+            "accuracy_grid": table.accuracy_grid.tolist(),
+            "one_pixel": share("changed", table.one_pixel.changed),
+            "fit": {"parameters": sum(p.numel() for p in one.module.parameters()), "gap": None},
+        }  # fmt: skip
+        for key, figure in figures.items():
+            values |= share(key, figure)
+        entries.append(values)
+    write_json(run / "shift" / "all-zero-2" / "metrics.json", entries)
+    return entries
+
+
+def share(name: str, figure: Estimate) -> dict:
+    return {name: figure.value, f"{name}_interval": [figure.low, figure.high]}
 
 
 def write_images(folder: Path, per_class: int = 6) -> None:

@@ -44,6 +44,8 @@ class Explored:
     dataset: object
     url: str
     atlas: object
+    dense: convscope.Classifier
+    study: list
 
     @property
     def origin(self) -> str:
@@ -68,9 +70,13 @@ def subject(tmp_path_factory) -> Iterator[Explored]:
     classifier = explored.classifier()
     dataset = convscope.open_dataset(str(folder)).aligned_to(classifier.class_names)
     atlas = explored.write_atlas(folder.parent, classifier, dataset)
-    handle = convscope.explore(classifier, data=dataset, browser=False, run=folder.parent)
+    both = {"explored": classifier, "dense": explored.dense()}
+    study = explored.write_study(folder.parent, both, dataset)
+    handle = convscope.explore(
+        classifier, data=dataset, browser=False, run=folder.parent, beside={"dense": both["dense"]}
+    )
     try:
-        yield Explored(classifier, dataset, handle.url, atlas)
+        yield Explored(classifier, dataset, handle.url, atlas, both["dense"], study)
     finally:
         handle.close()
 

@@ -14,7 +14,7 @@ from convscope.base.errors import ConvscopeError
 from convscope.graph.arithmetic import arithmetic
 from convscope.graph.parts import kernels, parts
 from convscope.graph.trace import Trace
-from convscope.server import cards, encode, moved, playground, static, wire
+from convscope.server import cards, encode, moved, pathways, playground, static, wire
 from convscope.server.answers import answer
 from convscope.server.explorer import Explorer
 from convscope.server.problem import RefusedError, StoppedError, refusal
@@ -44,6 +44,7 @@ def build(explorer: Explorer | None) -> FastAPI:
     app.include_router(routes)
     app.include_router(cards.routes)
     app.include_router(moved.routes)
+    app.include_router(pathways.routes)
     app.include_router(playground.routes)
     app.include_router(static.routes)
     return app

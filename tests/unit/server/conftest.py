@@ -21,6 +21,7 @@ class Running:
     handle: object
     folder: Path
     atlas: object
+    study: list
 
     @property
     def origin(self):
@@ -54,12 +55,14 @@ def running(tmp_path_factory):
     classifier = explored.classifier()
     whole = convscope.open_dataset(str(folder)).aligned_to(explored.CLASSES)
     atlas = explored.write_atlas(folder.parent, classifier, whole)
+    both = {"explored": classifier, "dense": explored.dense()}
+    study = explored.write_study(folder.parent, both, whole)
     (folder / "zebra" / "9-cut.png").write_bytes((folder / "zebra" / "0.png").read_bytes()[:90])
     files = sorted((folder / "coat").glob("*.png"))[:3]
-    more = {"browser": False, "run": folder.parent}
+    more = {"browser": False, "run": folder.parent, "beside": {"dense": both["dense"]}}
     with convscope.explore(classifier, files, str(folder), **more) as handle:
         dataset = convscope.open_dataset(str(folder)).aligned_to(explored.CLASSES)
-        yield Running(classifier, dataset, handle, folder, atlas)
+        yield Running(classifier, dataset, handle, folder, atlas, study)
 
 
 @pytest.fixture

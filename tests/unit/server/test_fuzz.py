@@ -35,7 +35,8 @@ NASTY = [
 GETS = (
     "subject", "layer", "gallery", "predictions", "picture", "pass", "values", "maps", "kernels",
     "parts", "number", "presets", "output_size", "card", "card/picture", "projected",
-    "projected/picture",
+    "projected/picture", "laboratory", "moved", "moved/picture", "moved/map", "pathways",
+    "pathways/maps", "pathways/proof",
 )  # fmt: skip
 POSTS = ("images", "filter")
 
@@ -57,7 +58,7 @@ def test_random_requests_of_a_route_are_answered_in_order(running, route):
     assert memory() - before < GROWTH
     assert images.dropped_bytes <= 100_000
     assert sum(found.values()) == EACH
-    valid_alone = route in ("subject", "presets")
+    valid_alone = route in ("subject", "presets", "laboratory")
     assert set(found) == {200} if valid_alone else {200} < set(found) <= {200, 404, 422}, found
 
 
@@ -93,6 +94,11 @@ class Maker:
         kind = self.random.choice(["patch", "projection"])
         at = self.random.choice(["", f"{self.random.randrange(9)},{self.random.randrange(9)}"])
         unit = {**card, "image": seen["image"], "off": seen["off"], "at": at}
+        dx, dy = self.random.randrange(-17, 17), self.random.randrange(-17, 17)
+        still = {"image": seen["image"], "off": seen["off"],
+                 "border": self.random.choice(["zero", "edge", "reflect", "circular"])}  # fmt: skip
+        classes = {"image": seen["image"], "target": seen["target"],
+                   "contrast": self.random.randrange(6)}  # fmt: skip
         queries = {
             "layer": {"layer": layer},
             "gallery": {"split": "all", "label": self.random.randrange(6),
@@ -107,6 +113,12 @@ class Maker:
             "number": {**seen, "layer": layer, "index": index},
             "output_size": whole,
             "card": card,
+            "moved": {**still, "dx": dx, "dy": dy},
+            "moved/picture": {"image": seen["image"], "dx": dx, "dy": dy},
+            "moved/map": {**still, "run": self.random.randrange(3)},
+            "pathways": classes,
+            "pathways/maps": {**classes, "layer": self.random.choice(["narrow", "fc1", layer])},
+            "pathways/proof": classes,
             "card/picture": {**card, "rank": self.random.randrange(-1, 12), "kind": kind},
             "projected": unit,
             "projected/picture": {**unit, "kind": kind},

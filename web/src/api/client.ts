@@ -192,7 +192,7 @@ export async function pass(
   }
 }
 
-async function maps(url: string): Promise<Maps> {
+export async function maps(url: string): Promise<Maps> {
   const response = await answer(url);
   const [count = 0, height = 0, width = 0] = (response.headers.get("X-Shape") ?? "")
     .split(",")

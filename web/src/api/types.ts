@@ -324,6 +324,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/pathways": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Graph
+         * @description Which units carried the logits of two classes.
+         */
+        get: operations["graph_api_pathways_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pathways/maps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Maps
+         * @description The target's contributions of a layer's drawn channels, place by place, as float32.
+         */
+        get: operations["maps_api_pathways_maps_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pathways/proof": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Proof
+         * @description What becomes of the logits when the pathway's units are switched off, beside controls.
+         */
+        get: operations["proof_api_pathways_proof_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/picture": {
         parameters: {
             query?: never;
@@ -498,6 +558,20 @@ export interface components {
             mean: number;
             /** Name */
             name: string;
+        };
+        /**
+         * Drop
+         * @description How far the two logits fall when some units are switched off; negative where they rise.
+         */
+        Drop: {
+            /** Contrast */
+            contrast: number;
+            /** Name */
+            name: string;
+            /** Target */
+            target: number;
+            /** Units */
+            units: number;
         };
         /**
          * Field
@@ -877,6 +951,103 @@ export interface components {
             result: components["schemas"]["Pass"] | null;
         };
         /**
+         * PathwayLayer
+         * @description What the units of a layer carried: `carried` + `bias_share` + `residue` = logit.
+         *
+         *     `drawn` is the sum over `units`, `others` that over the `hidden` ones that are not drawn. `holds` says whether the residue
+         *     is rounding; `curved` names the layers because of which it may not be. `silence` says why
+         *     nothing can be switched off; "" where something can.
+         */
+        PathwayLayer: {
+            /** Bias Share */
+            bias_share: [
+                number,
+                number
+            ];
+            /** Carried */
+            carried: [
+                number,
+                number
+            ];
+            /** Curved */
+            curved: string[];
+            /** Drawn */
+            drawn: [
+                number,
+                number
+            ];
+            /** Hidden */
+            hidden: number;
+            /** Holds */
+            holds: boolean;
+            /** Name */
+            name: string;
+            /** Others */
+            others: [
+                number,
+                number
+            ];
+            /** Residue */
+            residue: [
+                number,
+                number
+            ];
+            /** Role */
+            role: string;
+            /** Shape */
+            shape: number[];
+            /** Silence */
+            silence: string;
+            /** Units */
+            units: components["schemas"]["PathwayUnit"][];
+        };
+        /**
+         * PathwayUnit
+         * @description A channel of maps, or a unit of a vector, that is drawn; of maps `activation` is the mean.
+         */
+        PathwayUnit: {
+            /** Activation */
+            activation: number;
+            /** Contribution */
+            contribution: [
+                number,
+                number
+            ];
+            /** Unit */
+            unit: number;
+        };
+        /**
+         * Pathways
+         * @description From maps to two classes, in the network with all units on.
+         *
+         *     `edges[j][i]` is what channel i of the first layer's units gives to the target's logit through
+         *     unit j of the second's; empty with one layer.
+         */
+        Pathways: {
+            /** Contrast */
+            contrast: number;
+            /** Edges */
+            edges: number[][];
+            /** Layers */
+            layers: components["schemas"]["PathwayLayer"][];
+            /** Logits */
+            logits: [
+                number,
+                number
+            ];
+            /** Notes */
+            notes: string[];
+            /** Predicted */
+            predicted: number;
+            /** Probabilities */
+            probabilities: [
+                number,
+                number
+            ];
+            /** Target */
+            target: number;
+        };
+        /**
          * Picture
          * @description An image that can be opened. `label` is an index in `Subject.classes`, null where unknown.
          */
@@ -969,6 +1140,39 @@ export interface components {
             ];
             /** Value */
             value: number | null;
+        };
+        /**
+         * Proof
+         * @description What became of the logits without a pathway's units, and without as many others.
+         *
+         *     `drops` are those of the pathway and of the most active units; `random` has each random set's.
+         *     `by` is "units" or "channels"; `claimed` the sum of the contributions.
+         */
+        Proof: {
+            /** Active */
+            active: number;
+            /** Better */
+            better: boolean;
+            /** By */
+            by: string;
+            /** Claimed */
+            claimed: number;
+            /** Drops */
+            drops: components["schemas"]["Drop"][];
+            /** Layer */
+            layer: string;
+            /** Random */
+            random: components["schemas"]["Drop"][];
+            /** Random Mean */
+            random_mean: number;
+            /** Random Std */
+            random_std: number;
+            /** Specific */
+            specific: number;
+            /** Switched */
+            switched: number[][];
+            /** Verdict */
+            verdict: string;
         };
         /**
          * Ranked
@@ -1800,6 +2004,106 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PassLine"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graph_api_pathways_get: {
+        parameters: {
+            query: {
+                image: string;
+                target?: number | null;
+                contrast?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pathways"];
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    maps_api_pathways_maps_get: {
+        parameters: {
+            query: {
+                image: string;
+                layer: string;
+                target?: number | null;
+                contrast?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description float32, X-Shape */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description Client Error */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    proof_api_pathways_proof_get: {
+        parameters: {
+            query: {
+                image: string;
+                target?: number | null;
+                contrast?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proof"][];
                 };
             };
             /** @description Client Error */
