@@ -22,6 +22,7 @@ import hmac
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from html import escape
 from ipaddress import ip_address
@@ -41,7 +42,8 @@ MAX_QUERY = 16_384
 MAX_JSON = 1_000_000
 HEALTH = "/health"
 UPLOAD = "/api/images"
-_BODIES = 4  # read at the same time, each held in memory
+_BODIES = 4  # uploads at the same time, each held in memory
+_IDLE = 10.0  # seconds without a byte of a body that was announced
 _OWN = (b"same-origin", b"none")
 
 HEADERS: tuple[tuple[bytes, bytes], ...] = (
@@ -116,7 +118,7 @@ class Guard:
     def __init__(self, app: App, door: Door) -> None:
         self._app = app
         self._door = door
-        self._reading = asyncio.Semaphore(_BODIES)
+        self._uploads = asyncio.Semaphore(_BODIES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or lets the app do it."""
@@ -125,6 +127,10 @@ class Guard:
         reply = _Reply(scope, send)
         try:
             await self._answer(scope, receive, reply)
+        except asyncio.CancelledError:
+            # The server is closing; in the middle of a body nothing else would be told of it.
+            if not reply.started:
+                await reply.problem(503, "convscope is closing", close=True)
         except Exception as error:  # noqa: BLE001 (of the app; it must go on)
             frames = traceback.extract_tb(error.__traceback__)
             place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
@@ -168,11 +174,14 @@ class Guard:
         limit = MAX_UPLOAD if path == UPLOAD else MAX_JSON
         lengths = headers.all(b"content-length")
         if any(not length.isdigit() or int(length) > limit for length in lengths):
-            return await reply.problem(413, f"more than {limit:,} bytes")
-        async with self._reading:
-            body = await _body(receive, limit)
+            return await reply.problem(413, f"more than {limit:,} bytes", close=True)
+        async with self._uploads if path == UPLOAD else nullcontext():
+            try:
+                body = await _body(receive, limit)
+            except TimeoutError:
+                return await reply.problem(408, "the rest of the request did not come", close=True)
             if body is None:
-                return await reply.problem(413, f"more than {limit:,} bytes")
+                return await reply.problem(413, f"more than {limit:,} bytes", close=True)
             return await self._app(scope, _replayed(body, receive), reply.send)
 
     async def _let_in(self, reply: "_Reply", query: list[tuple[str, str]], foreign: bool) -> None:
@@ -215,10 +224,11 @@ class _Reply:
             message = {**message, "headers": headers}
         await self._send(message)
 
-    async def problem(self, status: int, error: str) -> None:
-        """A `Problem`."""
+    async def problem(self, status: int, error: str, *, close: bool = False) -> None:
+        """A `Problem`; `close` where the rest of the request is not wanted any more."""
         content = Problem(error=error).model_dump_json().encode()
-        await self._whole(status, content, b"application/json", [])
+        more = [(b"connection", b"close")] if close else []
+        await self._whole(status, content, b"application/json", more)
 
     async def page(
         self, status: int, text: str, more: list[tuple[bytes, bytes]] | None = None
@@ -250,10 +260,15 @@ def _cookies(headers: _Headers, name: str) -> list[str]:
 
 
 async def _body(receive: Receive, limit: int) -> bytes | None:
-    """The whole body; None as soon as it is over the limit."""
+    """The whole body; None as soon as it is over the limit.
+
+    Raises:
+        TimeoutError: nothing came for a while.
+    """
     body = bytearray()
     while True:
-        message = await receive()
+        async with asyncio.timeout(_IDLE):
+            message = await receive()
         if message["type"] != "http.request":
             return bytes(body)
         body += message.get("body", b"")

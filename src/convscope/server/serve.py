@@ -155,6 +155,7 @@ def _started(listening: socket.socket, host: str, explorer: Explorer) -> Explore
     server = uvicorn.Server(
         uvicorn.Config(
             Guard(build(explorer), door), log_config=None, access_log=False, lifespan="off",
+            log_level="critical",  # the guard tells of bugs, and nobody's broken request is one
             ws="none", http="h11", loop="asyncio", server_header=False, proxy_headers=False,
             timeout_graceful_shutdown=1,
         )

@@ -48,11 +48,13 @@ def test_it_prints_its_address_when_it_is_ready_and_leaves_with_0_during_a_pass(
         origin = url.split("/?")[0]
         with urllib.request.urlopen(f"{origin}/health") as response:  # at once
             assert response.status == 200
-        begun, lines = threading.Event(), []
+        begun, lines, half = threading.Event(), [], []
 
         def ask():
             with httpx.Client(follow_redirects=True, timeout=60) as client:
                 client.get(url)
+                (cookie,) = client.cookies.jar
+                half.append(half_upload(origin, f"{cookie.name}={cookie.value}"))
                 with client.stream("GET", f"{origin}/api/pass?image=file-0") as response:
                     for line in response.iter_lines():
                         lines.append(line)
@@ -67,8 +69,21 @@ def test_it_prints_its_address_when_it_is_ready_and_leaves_with_0_during_a_pass(
         output, errors = process.communicate()
     assert 'result":{' not in lines[-1]
     assert output == ""
+    half[0].close()
     assert "Traceback" not in errors
+    assert "Exception" not in errors
     assert "untrained" in errors
+    assert len(errors.splitlines()) == 2
+
+
+def half_upload(origin, cookie):
+    """A connection on which a file was begun and goes no further."""
+    host = origin.removeprefix("http://")
+    name, port = host.split(":")
+    half = socket.create_connection((name, int(port)))
+    head = f"POST /api/images HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n"
+    half.sendall(f"{head}Content-Length: 50000\r\n\r\nab".encode())
+    return half
 
 
 def test_a_port_in_use_is_an_error_that_names_it(convscope, images):

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import convscope
+from convscope.server import guard
 from convscope.server.guard import MAX_JSON, MAX_QUERY, Door
 
 POLICY = (
@@ -176,6 +177,26 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(running):
         response = connection.getresponse()
         assert response.status == 413
         assert b"64,000,000" in response.read()
+
+
+def test_uploads_that_go_no_further_hold_up_nobody_and_are_ended(client, running, monkeypatch):
+    monkeypatch.setattr(guard, "_IDLE", 1.0)
+    host = running.origin.removeprefix("http://")
+    name, port = host.split(":")
+    head = f"POST /api/images HTTP/1.1\r\nHost: {host}\r\nCookie: {running.cookie}\r\n"
+    stalled = [socket.create_connection((name, int(port)), timeout=30) for _ in range(6)]
+    try:
+        for connection in stalled:
+            connection.sendall(f"{head}Content-Length: 1000\r\n\r\nab".encode())
+        asked = {"kernel": [[1.0]], "picture": False, "at": [0, 0]}
+        assert client.post("/api/filter", json=asked).status_code == 200
+        for connection in stalled:
+            answer = connection.makefile("rb").read()
+            assert answer.startswith(b"HTTP/1.1 408")
+            assert b"connection: close" in answer.lower()
+    finally:
+        for connection in stalled:
+            connection.close()
 
 
 def test_a_body_without_a_length_is_refused_where_it_grows_too_large(client):
