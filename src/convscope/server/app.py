@@ -134,7 +134,8 @@ async def drop(request: Request) -> Response:
     content = await request.body()
     given = unquote(request.headers.get("x-name", ""), errors="replace")
     name = re.sub(r"[\x00-\x1f\x7f]", " ", re.split(r"[/\\]", given)[-1])[:200].strip()
-    image = await explorer.away(lambda: explorer.images.checked(name, content), "heavy")
+    canvas = explorer.subject.classifier.preprocess.canvas
+    image = await explorer.away(lambda: explorer.images.checked(name, content, canvas), "heavy")
     return answer(explorer.images.picture(explorer.images.drop(image)))
 
 

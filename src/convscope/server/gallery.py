@@ -7,7 +7,7 @@ Nothing else on the disk can be read. An image is named by what it is: `data-12`
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -166,14 +166,15 @@ class Images:
             splits=self.splits, split=split, total=total, offset=offset, pictures=pictures
         )
 
-    def checked(self, name: str, content: bytes) -> Dropped:
-        """A file that was dropped, if it is an image.
+    def checked(self, name: str, content: bytes, seen: Callable[[Pixels], object]) -> Dropped:
+        """A file that was dropped, if it is an image, and one that the network can see.
 
         Raises:
             UnreadableImageError: it is none, is damaged, or has too many pixels.
+            ConvscopeError: by `seen`, which makes of it what the network sees.
         """
         name = shown(name) or "dropped image"
-        decode_image(content, 3, name=name)
+        seen(decode_image(content, 3, name=name))
         return Dropped(name, content)
 
     def drop(self, dropped: Dropped) -> str:

@@ -20,7 +20,7 @@ class Learned:
     """What stands beside a subject.
 
     Attributes:
-        run: the folder, as it was given; None for a network by name.
+        run: the folder, for a command to type; None for a network by name.
         atlas: of the same weights; None where there is none.
         study: an entry a run, as `convscope shift --json` prints them; empty where there is none.
         beside: subjects that see the same pixels and classes, to answer side by side.
@@ -37,7 +37,9 @@ def learned_of(run: Path, graph: Graph, beside: Sequence[Subject] = ()) -> Learn
 
     What is unreadable or of other weights is told on stderr and left out.
     """
-    return Learned(str(run), _atlas(run, graph), _study(run), tuple(beside))
+    # As it was typed; of an absolute path the page says no more than the name.
+    name = run.name if run.is_absolute() else str(run)
+    return Learned(name, _atlas(run, graph), _study(run), tuple(beside))
 
 
 def _newest(folder: Path, name: str) -> list[Path]:

@@ -1,7 +1,9 @@
 """`convscope explore` as a user starts and stops it."""
 
+import dataclasses
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +15,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from convscope.cli.explore import _data
+from convscope.cli.explore import _data, _titles
 
 COMMAND = Path(os.sys.executable).with_name("convscope")
 SLOW = """
@@ -120,3 +122,38 @@ def test_a_run_whose_data_is_gone_is_explored_without(trained, capsys, monkeypat
     assert "the folder is gone" in capsys.readouterr().err
     with pytest.raises(DataError):
         _data(str(trained), "elsewhere")
+
+
+def test_runs_of_the_same_name_beside_each_other_have_titles_that_differ(tmp_path):
+    first, other, third = tmp_path / "a" / "run", tmp_path / "b" / "run", tmp_path / "c" / "third"
+    assert _titles(str(first), [third]) == {first: "run", third: "third"}
+    titles = _titles(str(first), [other, third])
+    assert titles == {first: str(first), other: str(other), third: "third"}
+
+
+def test_the_run_itself_cannot_stand_beside_it(convscope, trained):
+    done = convscope("explore", trained, "--beside", trained, "--no-browser")
+    assert done.returncode == 2
+    assert str(trained) in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_run_of_other_classes_beside_is_an_error_that_names_both(
+    convscope, trained, tmp_path, monkeypatch
+):
+    from convscope.runs import folder as runs
+
+    load, other = runs.load, tmp_path / "other"
+    shutil.copytree(trained, other)
+    strange = dataclasses.replace(load(trained), class_names=tuple(f"c{i}" for i in range(10)))
+    monkeypatch.setattr(runs, "load", lambda run: strange if run == other else load(run))
+    done = convscope("explore", trained, "--beside", other, "--no-browser")
+    assert done.returncode == 2
+    assert f"other cannot stand beside {trained.name}" in done.stderr
+    assert done.stdout == ""
+
+
+def test_what_is_no_run_cannot_stand_beside_one(convscope, trained, tmp_path):
+    done = convscope("explore", trained, "--beside", tmp_path / "none", "--no-browser")
+    assert done.returncode == 2
+    assert "none" in done.stderr

@@ -954,9 +954,9 @@ export interface components {
          * PathwayLayer
          * @description What the units of a layer carried: `carried` + `bias_share` + `residue` = logit.
          *
-         *     `drawn` is the sum over `units`, `others` that over the `hidden` ones that are not drawn. `holds` says whether the residue
-         *     is rounding; `curved` names the layers because of which it may not be. `silence` says why
-         *     nothing can be switched off; "" where something can.
+         *     `drawn` is the sum over `units`, `others` that over the `hidden` ones that are not drawn.
+         *     `holds` says whether the residue is rounding; `curved` names the layers because of which it may
+         *     not be. `silence` says why nothing can be switched off; "" where something can.
          */
         PathwayLayer: {
             /** Bias Share */

@@ -89,7 +89,9 @@ export function format(place: Place): string {
   write("image", place.image ?? "");
   write("layer", place.layer ?? "");
   write("unit", String(place.unit));
-  write("at", place.at.join(","));
+  // Of a number also the first place is named: it was chosen, and does not step on by itself.
+  if (place.view === "number") given.set("at", place.at.join(","));
+  else write("at", place.at.join(","));
   write("tab", String(place.tab));
   write("scale", place.scale);
   write("order", place.order);

@@ -38,6 +38,8 @@ export class Explorer {
   progress: Progress | null = $state.raw(null);
   /** The receptive field of what the pointer is on, drawn on the image; null: nothing. */
   field: Box | null = $state.raw(null);
+  /** The address that was opened names a place of the map: nobody has gone anywhere since. */
+  addressed = false;
   /** Said by screen readers when it changes. */
   said: string = $state("");
   choosing: boolean = $state(false);
@@ -79,6 +81,7 @@ export class Explorer {
   /** Reads the address, asks for the subject, and follows the browser's back and forward. */
   async start(): Promise<void> {
     this.place = parse(location.search);
+    this.addressed = new URLSearchParams(location.search).has("at");
     window.addEventListener("popstate", () => this.#arrive(parse(location.search)));
     await this.load();
   }
@@ -100,6 +103,11 @@ export class Explorer {
     for (const { again } of failed) again();
   }
 
+  /** Lets go of what failed; it is not asked for again. */
+  dismiss(): void {
+    this.#failures = [];
+  }
+
   /**
    * Shows an error, unless something was merely called off. `again` asks once more; what is given
    * back takes the error away, when nobody asks for that any more.
@@ -119,6 +127,7 @@ export class Explorer {
   go(change: Partial<Place>): void {
     const next = { ...this.place, ...change };
     if (format(next) === format(this.place)) return;
+    this.addressed = false;
     history.pushState(null, "", format(next) || location.pathname);
     this.#arrive(next);
   }
@@ -223,7 +232,9 @@ export class Explorer {
       }
       this.setImage((await client.upload(file)).image);
     } catch (error) {
-      this.#forget = this.fail(error, () => void this.drop(file));
+      const reason = error instanceof Error ? error.message : String(error);
+      const named = reason.includes(file.name) ? reason : `${file.name}: ${reason}`;
+      this.#forget = this.fail(new Error(named), () => void this.drop(file));
     }
   }
 

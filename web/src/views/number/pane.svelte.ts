@@ -49,7 +49,8 @@ export class Pane {
     // Nobody has chosen a place yet: the kernel sets out by itself, unless motion is not wanted.
     const [row, column] = explorer.place.at;
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.playing = this.map && !still && !row && !column && windowed(layer);
+    const unplaced = !row && !column && !explorer.addressed;
+    this.playing = this.map && !still && unplaced && windowed(layer);
     this.#detail = latest(
       () => layer.name,
       (name) => client.layerDetail(name),
@@ -167,10 +168,26 @@ export class Pane {
       this.toggle();
       return true;
     }
+    if (key === "Enter") return this.#deeper();
     const spot = moved(this.shape, this.spot, key);
     if (!spot) return false;
     this.hovered = null;
     explorer.move({ unit: spot.unit, at: spot.at });
+    return true;
+  }
+
+  /** Down to the value that adds most, or that was taken; whether there is one. */
+  #deeper(): boolean {
+    let best: (Pick<Term, "node" | "index" | "padding"> & { size: number }) | null = null;
+    for (const { node, index, product, padding } of this.ledger?.sources ?? []) {
+      index.forEach((one, place) => {
+        const size = Math.abs(product[place] ?? 0);
+        if (padding[place] || (best && size <= best.size)) return;
+        best = { node, index: one, padding: false, size };
+      });
+    }
+    if (!best) return false;
+    this.down(best);
     return true;
   }
 
