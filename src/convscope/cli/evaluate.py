@@ -24,6 +24,7 @@ def evaluate(
 
     from convscope.base.device import default_device
     from convscope.cli.cards import evaluation_card
+    from convscope.cli.sheets import warn_trained_on
     from convscope.evaluation.evaluate import evaluate as run_evaluation
     from convscope.evaluation.evaluate import indices_of
     from convscope.report.evaluation import write_evaluation
@@ -46,11 +47,8 @@ def evaluate(
     folder = run / "evaluation" / stem
     about = f"{run.name} on {dataset.name}, {evaluation.split} split"
     write_evaluation(folder, evaluation, dataset, about)
-    if same.trained_on and evaluation.split != "train":
-        sys.stderr.write(
-            f"convscope: careful: {same.trained_on:,} of the {evaluation.n:,} images have the "
-            "content of an image that the run was trained on; the figures are too good\n"
-        )
+    if evaluation.split != "train":
+        warn_trained_on(same.trained_on, evaluation.n)
     if same.changed:
         sys.stderr.write(
             f"convscope: careful: {same.changed:,} images have changed since the run was trained\n"

@@ -41,6 +41,15 @@ def warn_untrained(source: str) -> None:
         )
 
 
+def warn_trained_on(count: int, images: int, about: str = "") -> None:
+    """Says loudly that figures are of images that a run was trained on, where they are."""
+    if count:
+        sys.stderr.write(
+            f"convscope: careful: {about}{count:,} of the {images:,} images have the content of an "
+            "image that the run was trained on; the figures are too good\n"
+        )
+
+
 def checked_folder(folder: Path) -> Path:
     """`folder`, where files can be put in it; nothing is made yet.
 

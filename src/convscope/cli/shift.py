@@ -48,7 +48,7 @@ def shift(
     if border not in _BORDERS:
         raise ConvscopeError(f"unknown --border {border!r}; there are {', '.join(_BORDERS)}")
     from convscope.base.device import default_device
-    from convscope.cli.sheets import StageBar, checked_folder
+    from convscope.cli.sheets import StageBar, checked_folder, warn_trained_on
     from convscope.explain.shift import Border
     from convscope.report.shift import as_json as entries
     from convscope.report.shift import write_shift
@@ -64,6 +64,8 @@ def shift(
         )  # fmt: skip
     folder = out or runs[0] / "shift" / _stem(study, data, full)
     write_shift(folder, study)
+    for run in study.runs:
+        warn_trained_on(run.trained_on, study.images, f"{run.run}: ")
     if as_json:
         print(json.dumps(entries(study), allow_nan=False))
     else:

@@ -24,7 +24,7 @@ from convscope.graph.comparisons import DenseTwin, comparisons
 from convscope.metrics.shift import Estimate, changed, difference_of, gap_of, share_of
 from convscope.nets.catalog import num_parameters
 from convscope.nets.classifier import BATCH_SIZE, Classifier
-from convscope.runs.data import run_dataset
+from convscope.runs.data import overlap, run_dataset
 from convscope.runs.folder import load, read_status, recorded_split
 
 LIMIT = 1_000  # images, unless all are asked for
@@ -59,13 +59,17 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class RunShift:
-    """One run: every shift of every image, its layers, and its fit."""
+    """One run: every shift of every image, its layers, and its fit.
+
+    `trained_on` counts the shifted images that have the content of one the run was trained on.
+    """
 
     run: str
     network: str
     table: ShiftTable
     layers: tuple[LayerShifts, ...]
     fit: Fit
+    trained_on: int
 
 
 @dataclass(frozen=True)
@@ -146,8 +150,7 @@ def shift_study(
     """
     classifiers = [load(run).to(device) for run in runs]
     _check_networks(runs, classifiers, max_shift, border)
-    if data is None:
-        _check_data(runs)
+    _check_data(runs if data is None else ())
     names = classifiers[0].class_names or ()
     dataset = run_dataset(runs[0], data).aligned_to(names)
     indices, split = indices_of(dataset, "test")
@@ -158,14 +161,15 @@ def shift_study(
         batch_size=batch_size, progress=lambda done, total: progress("shifts", done, total),
     )  # fmt: skip
     few = [dataset.image(i, classifiers[0].preprocess.channels) for i in _spread(chosen)]
-    distances = (1, whole_distance(classifiers))
-    layers, fits = [], []
+    whole = whole_distance(classifiers)
+    layers, fits, seen = [], [], []
     for done, (run, classifier) in enumerate(zip(runs, classifiers, strict=True)):
         progress("layers, training and test images", done, len(runs))
-        layers.append(layer_shifts(classifier, few, distances, border=border))
+        layers.append(layer_shifts(classifier, few, (1, whole), border=border))
         fits.append(_fit(run, classifier, dataset, indices, data, batch_size))
-    named = [classifier.name for classifier in classifiers]
-    found = tuple(map(RunShift, _titles(runs), named, tables, layers, fits))
+        seen.append(overlap(run, dataset, chosen).trained_on)
+    kinds = (classifier.name for classifier in classifiers)
+    found = tuple(map(RunShift, _titles(runs), kinds, tables, layers, fits, seen))
     return ShiftStudy(
         data=dataset.name,
         split=split,

@@ -35,6 +35,20 @@ def mlp(convscope, tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize(("split", "told"), [("train", True), ("val", False)])
+def test_images_that_a_run_was_trained_on_are_told(
+    convscope, trained, tmp_path, monkeypatch, split, told
+):
+    def those_of_the_split(dataset, _):
+        return np.flatnonzero(dataset.splits == split), "test"
+
+    monkeypatch.setattr(runs_shift, "indices_of", those_of_the_split)
+    done = convscope("shift", trained, "--max-shift", 1, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert ("30 of the 30 images have the content of an image that" in done.stderr) == told
+    assert ("careful" in done.stderr) == told
+
+
 def table(path):
     return list(csv.DictReader(io.StringIO(path.read_text())))
 
