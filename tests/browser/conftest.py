@@ -120,12 +120,13 @@ def page_at(context, subject):
     """Opens the page at a place: `page_at(view="layer", layer="stem.0", image="data-3")`.
 
     What the page writes to the console as an error, and what it throws, fails the test; `expected`
-    lists parts of messages that are meant to be there.
+    lists parts of messages that are meant to be there, `motion` is what the user prefers.
     """
     troubles: list[str] = []
 
-    def open_at(expected=(), **place):
+    def open_at(expected=(), motion="reduce", **place):
         page = context.new_page()
+        page.emulate_media(reduced_motion=motion)
 
         def note(text):
             if not any(part in text for part in expected):

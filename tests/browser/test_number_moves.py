@@ -107,10 +107,11 @@ def test_stepping_goes_along_the_map_and_pauses(open_number):
 
 
 def test_it_sets_out_by_itself_only_where_nobody_chose_a_place(page_at):
-    page = page_at(view="number", image=IMAGE, layer="block", unit=2)
+    place = {"view": "number", "image": IMAGE, "layer": "block", "unit": 2}
+    page = page_at(**place)
     page.get_by_role("button", name="Play", exact=True).wait_for()  # motion is reduced
-    page.emulate_media(reduced_motion="no-preference")
-    page.reload()
+    page.close()
+    page = page_at(**place, motion="no-preference")
     # Whichever step is seen: on a busy machine a single one of 250 ms can be missed.
     moved = "() => /row [1-9]|column [1-9]/.test(document.querySelector('.where')?.innerText)"
     page.wait_for_function(moved)
