@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +29,17 @@ if TYPE_CHECKING:
     from convscope.nets.classifier import Classifier
 
 _IMAGES, _STRONGEST = 100, 5
+
+
+@dataclass(frozen=True)
+class _How:
+    """What holds for files and for a split: the proof's settings, and where the answer goes."""
+
+    share: float
+    sets: int
+    seed: int
+    out: Path | None
+    as_json: bool
 
 
 def pathways(
@@ -65,13 +77,14 @@ def pathways(
     ] = False,
 ) -> None:
     """Show which units carried a class's logit, and switch them off to prove it."""
+    how = _How(share, sets, seed, out, as_json)
     if split is not None:
         if images or target is not None or contrast is not None:
             raise ConvscopeError(
                 "--split looks at images of a data set, each with its own two most probable "
                 "classes: leave image files, --target and --contrast out"
             )
-        _survey(source, split, count or _IMAGES, data, share, sets, seed, out, as_json)
+        _survey(source, split, count or _IMAGES, data, how)
         return
     if not images or len(images) > 2:
         raise ConvscopeError(
@@ -79,7 +92,7 @@ def pathways(
         )
     if count is not None or data is not None:
         raise ConvscopeError("--images and --data are for --split")
-    _show(source, images, target, contrast, share, sets, seed, out, as_json)
+    _show(source, images, target, contrast, how)
 
 
 def _show(
@@ -87,11 +100,7 @@ def _show(
     files: Sequence[Path],
     target: str | None,
     contrast: str | None,
-    share: float,
-    sets: int,
-    seed: int,
-    out: Path | None,
-    as_json: bool,
+    how: _How,
 ) -> None:
     """The sheet of one or two image files."""
     from convscope.base.device import default_device
@@ -102,7 +111,7 @@ def _show(
     from convscope.report.pathways_files import pathways_json
 
     folder = checked_folder(
-        out or Path("pathways", safe_name("-".join(file.stem for file in files)))
+        how.out or Path("pathways", safe_name("-".join(file.stem for file in files)))
     )
     classifier = classifier_of(source).to(default_device())
     names = _class_names(classifier, source)
@@ -116,7 +125,7 @@ def _show(
     warn_untrained(source)
     panels, objects = [], []
     for file, image in zip(files, pixels, strict=True):
-        found, proofs = _found(graph, classifier, image, classes, share, sets, seed)
+        found, proofs = _found(graph, classifier, image, classes, how)
         seen = preprocess.centre(preprocess.canvas(image))
         panels.append(Panel(file.name, seen, found, proofs, names))
         objects.append(pathways_json(found, proofs, names, file.name))
@@ -124,7 +133,7 @@ def _show(
     answer = objects[0] if len(objects) == 1 else objects
     write_bytes(folder / "pathways.png", sheet.png())
     write_json(folder / "pathways.json", answer)
-    if as_json:
+    if how.as_json:
         print(json.dumps(answer, allow_nan=False))
         return
     for panel in panels:
@@ -137,9 +146,7 @@ def _found(
     classifier: "Classifier",
     image: "Pixels",
     classes: Sequence[int | None],
-    share: float,
-    sets: int,
-    seed: int,
+    how: _How,
 ) -> "tuple[Pathways, tuple[Proof, ...]]":
     from convscope.explain.pathways import pathways as pathways_of
     from convscope.explain.pathways_behind import pathway_layers
@@ -149,7 +156,7 @@ def _found(
     batch = classifier.preprocess.batch([image])
     record = trace(graph, batch, keep=pathway_layers(graph))
     found = pathways_of(record, *classes)
-    return found, prove(record, found, share=share, sets=sets, seed=seed)
+    return found, prove(record, found, share=how.share, sets=how.sets, seed=how.seed)
 
 
 def _graph(classifier: "Classifier") -> "Graph":
@@ -220,17 +227,7 @@ def _row(proof: "Proof", title: str) -> list[str]:
     ]
 
 
-def _survey(
-    source: str,
-    split: str,
-    count: int,
-    data: str | None,
-    share: float,
-    sets: int,
-    seed: int,
-    out: Path | None,
-    as_json: bool,
-) -> None:
+def _survey(source: str, split: str, count: int, data: str | None, how: _How) -> None:
     """The table over images of a data set."""
     import numpy as np
 
@@ -245,31 +242,31 @@ def _survey(
 
     if not is_run(source):
         raise ConvscopeError(f"--split needs a run folder; {source} is an untrained network")
-    folder = checked_folder(out or Path("pathways", safe_name(f"{stem(source)}-{split}")))
+    folder = checked_folder(how.out or Path("pathways", safe_name(f"{stem(source)}-{split}")))
     classifier = classifier_of(source).to(default_device())
     names = _class_names(classifier, source)
     dataset = run_dataset(Path(source), data).aligned_to(names)
     indices, split = indices_of(dataset, split)
     if count < len(indices):
         pool = np.isin(np.arange(len(dataset)), indices)
-        generator = np.random.default_rng([seed, 0x9A7B])
+        generator = np.random.default_rng([how.seed, 0x9A7B])
         indices = held_out(dataset.labels, pool, count, generator)
     graph = _graph(classifier)
     found = []
     for index in progress(indices.tolist(), "proving"):
         image = dataset.image(index, classifier.preprocess.channels)
-        parts = _found(graph, classifier, image, (None, None), share, sets, seed)
+        parts = _found(graph, classifier, image, (None, None), how)
         found.append((dataset.paths[index], *parts))
     rows = survey([proofs for _, _, proofs in found])
     about: dict[str, Any] = survey_json(
-        rows, network=stem(source), split=split, images=len(found), seed=seed, sets=sets
+        rows, network=stem(source), split=split, images=len(found), seed=how.seed, sets=how.sets
     )
     write_text(folder / "pathways.csv", survey_csv(found, names))
     write_json(folder / "pathways.json", about)
-    if as_json:
+    if how.as_json:
         print(json.dumps(about, allow_nan=False))
         return
-    what = f"{share:.0%} of the active units off, {sets} random sets, seed {seed}"
+    what = f"{how.share:.0%} of the active units off, {how.sets} random sets, seed {how.seed}"
     print(f"{stem(source)} · {split} split, {len(found)} images · {what}")
     _print_survey(rows)
     print(f"pathways.csv and pathways.json: {folder}")
