@@ -104,3 +104,25 @@ def test_the_two_sides_of_a_channel_lead_to_each_other(page_at):
     page.locator("[data-winner]").wait_for()
     page.get_by_role("button", name="How it is made").click()
     page.locator("ol[aria-label='Input channels']").wait_for()
+
+
+def test_keys_pressed_before_the_answer_stay_on_the_map(page_at, context):
+    """A held arrow key does not lead to the next channel while a projection is under way."""
+    page = page_at(view="card", layer="stem.2", unit=3, image="data-5", at="4,6", more="here")
+    here(page).get_by_text("row 4, column 6", exact=True).wait_for()
+    context.route("**/api/projected?*", lambda route: None)  # none is answered any more
+    here(page).locator("button.map").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    assert "at=4%2C9" in page.url
+    page.get_by_role("heading", name="stem.2, channel 3").wait_for()
+
+
+def test_another_image_takes_the_old_receptive_field_away(page_at, context):
+    page = page_at(view="card", layer="stem.2", unit=3, image="data-5", at="4,6", more="here")
+    field = page.locator("aside svg rect")
+    field.wait_for()
+    context.route("**/api/projected?*", lambda route: None)
+    page.get_by_role("button", name="Choose an image").click()
+    page.locator("dialog li button").nth(2).click()
+    field.wait_for(state="detached")

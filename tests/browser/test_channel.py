@@ -13,7 +13,7 @@ def twin(subject):
 
 def output(page, layer):
     """The value that is shown beside the map of a layer."""
-    return page.locator(f"[data-map='{layer}'] output")
+    return page.locator(f"[data-map='{layer}'] .at .number")
 
 
 def wait_for(locator, value, digits=6):
@@ -37,7 +37,7 @@ def test_a_convolution_from_its_inputs_to_its_activation(page_at, twin, subject)
                 module.weight[2:3, channel : channel + 1],
                 padding=1,
             )[0, 0, 3, 4]
-            wait_for(rows.nth(channel).locator("output"), part, 3)
+            wait_for(rows.nth(channel).locator(".added"), part, 3)
     wait_for(page.locator(".sum .number"), module.bias[2].detach())
     for layer in ("stem.0", "stem.1", "stem.2"):
         wait_for(output(page, layer), twin[layer][2, 3, 4])
@@ -98,17 +98,17 @@ def test_inputs_by_contribution(page_at, twin, subject):
     parts = torch.nn.functional.conv2d(pooled[:, None], weight[:, None].flip(1), padding=1)
     sums = torch.stack([parts[i, i] for i in range(6)])[:, 2, 5]
     rows = page.locator("ol[aria-label='Input channels'] li")
-    wait_for(rows.nth(0).locator("output"), sums[0], 3)
+    wait_for(rows.nth(0).locator(".added"), sums[0], 3)
     page.get_by_role("button", name="contribution").click()
     expected = sums.abs().argsort(descending=True).tolist()
-    wait_for(rows.nth(0).locator("output"), sums[expected[0]], 3)
-    shown = page.locator("ol[aria-label='Input channels'] li > span").all_inner_texts()
+    wait_for(rows.nth(0).locator(".added"), sums[expected[0]], 3)
+    shown = page.locator("ol[aria-label='Input channels'] li > span.soft").all_inner_texts()
     assert [int(text) for text in shown] == expected
 
 
 def test_a_group_sees_its_own_inputs(page_at, twin):
     page = page_at(view="channel", layer="strided", unit=6, at="1,1", image="data-5")
-    rows = page.locator("ol[aria-label='Input channels'] li > span")
+    rows = page.locator("ol[aria-label='Input channels'] li > span.soft")
     rows.nth(2).wait_for()
     assert rows.all_inner_texts() == ["3", "4", "5"]
     wait_for(output(page, "strided"), twin["strided"][6, 1, 1])
@@ -130,9 +130,9 @@ def test_maps_that_are_made_of_a_few(page_at, twin, name, unit, inputs):
     shown = page.locator(".inputs [data-map]")
     assert [one.get_attribute("data-map") for one in shown.all()] == inputs
     if name == "concatenate":
-        wait_for(shown.locator("output"), twin["average_pool"][2, 1, 0])
+        wait_for(shown.locator(".at .number"), twin["average_pool"][2, 1, 0])
     if name == "add":
-        wait_for(shown.nth(1).locator("output"), twin["stem.3"][3, 1, 0])
+        wait_for(shown.nth(1).locator(".at .number"), twin["stem.3"][3, 1, 0])
     if name == "stem.3":
         assert "rows 2 to 3, columns 0 to 1" in " ".join(shown.inner_text().split())
 

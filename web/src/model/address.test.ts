@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { above, format, parse, START, type Place } from "./address";
+import { above, format, misread, parse, START, type Place } from "./address";
 
 const place: Place = {
   view: "number",
@@ -33,9 +33,21 @@ describe("the address", () => {
     expect(parse('?off=[["a",1],["b"],3,["c",1.5],["d","2"]]').off).toEqual([["a", 1]]);
   });
 
+  it("names what it does not understand", () => {
+    expect(misread("?view=moon&unit=-1&at=foo&target=77x&off=broken")).toEqual([
+      "view=moon",
+      "unit=-1",
+      "at=foo",
+      "target=77x",
+      "off=broken",
+    ]);
+    expect(misread(format(place))).toEqual([]);
+    expect(misread("?view=network&unit=0&at=0,0&scale=unit&order=index&off=[]&image=")).toEqual([]);
+  });
+
   it("leads one level up, and keeps the cursor", () => {
     const channel = above(place);
-    expect(channel).toEqual({ ...place, view: "channel" });
+    expect(channel).toEqual({ ...place, view: "channel", more: null });
     expect(above(channel).view).toBe("layer");
     expect(above(above(channel)).view).toBe("network");
     expect(above({ ...place, view: "classifier" }).view).toBe("network");

@@ -22,8 +22,9 @@ export type Order = (typeof ORDERS)[number];
 /**
  * `at` is the place in the unit's map, (row, column). `tab` is the input channel in the formula
  * pane. `target` is the class in question where it is not the image's own. `off` are the units that
- * are switched off. `kernel` is the kernel playground's, `way` the classifier's, `more` that of the
- * pathways and of the shift laboratory.
+ * are switched off. `kernel` is the kernel playground's, `way` the classifier's, `more` is the
+ * pathways' class to compare with, the shift laboratory's shift, and "here" on a card whose place
+ * was chosen; it does not outlive its view.
  */
 export interface Place {
   readonly view: View;
@@ -79,6 +80,20 @@ export function parse(query: string): Place {
   };
 }
 
+/** The parts of a query string that say nothing, as they stand: "view=moon". */
+export function misread(query: string): string[] {
+  const place = parse(query);
+  const same = (name: string, value: unknown): boolean =>
+    JSON.stringify(value) === JSON.stringify(START[name as keyof Place]);
+  return [...new URLSearchParams(query)]
+    .filter(([name, text]) => {
+      const read = name in START && same(name, place[name as keyof Place]);
+      const asAtStart = text === String(START[name as keyof Place]) || text === "[]";
+      return read && text !== "" && !asAtStart;
+    })
+    .map(([name, text]) => `${name}=${text}`);
+}
+
 /** The query string of a place, "" at the start. `parse(format(place))` is the place. */
 export function format(place: Place): string {
   const given = new URLSearchParams();
@@ -117,7 +132,7 @@ export function above(place: Place): Place {
     kernel: "network",
     network: "network",
   };
-  return { ...place, view: up[place.view] };
+  return { ...place, view: up[place.view], more: null };
 }
 
 function whole(text: string | null | undefined): number | null {

@@ -3,21 +3,21 @@ import { formatShift, keyed, parseShift, shiftWords } from "./shift";
 
 describe("a shift in the address", () => {
   it("comes back", () => {
-    const shift = { dx: 3, dy: -2, border: "edge" };
+    const shift = { dx: 3, dy: -2, border: "edge" } as const;
     expect(parseShift(formatShift(shift), 27)).toEqual(shift);
     expect(formatShift({ dx: 0, dy: 0, border: "zero" })).toBeNull();
   });
 
   it("is the middle where it is not understood, and no further than the image", () => {
     const middle = { dx: 0, dy: 0, border: "zero" };
-    for (const text of [null, "", "here", "1e9,x,moon", ",,"]) {
+    for (const text of [null, "", "here", "2", "3,1", "1e9,x,moon", ",,"]) {
       expect(parseShift(text, 27)).toEqual(middle);
     }
     expect(parseShift("99,-99,zero", 27)).toEqual({ dx: 27, dy: -27, border: "zero" });
   });
 
   it("goes by keys", () => {
-    const shift = { dx: 26, dy: 0, border: "zero" };
+    const shift = { dx: 26, dy: 0, border: "zero" } as const;
     expect(keyed(shift, "ArrowRight", true, 27)?.dx).toBe(27);
     expect(keyed(shift, "ArrowUp", false, 27)?.dy).toBe(-1);
     expect(keyed(shift, "Home", false, 27)).toEqual({ dx: 0, dy: 0, border: "zero" });

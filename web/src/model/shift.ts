@@ -1,19 +1,19 @@
 // Where the image of the shift laboratory is, as text in the address. Pure.
 
+export const BORDERS = ["zero", "edge", "reflect", "circular"] as const;
+
 export interface Shift {
   readonly dx: number;
   readonly dy: number;
-  readonly border: string;
+  readonly border: (typeof BORDERS)[number];
 }
-
-export const BORDERS = ["zero", "edge", "reflect", "circular"] as const;
 
 /** "3,-2,edge"; what is not understood is the middle, with black around it. */
 export function parseShift(text: string | null, furthest: number): Shift {
-  const [dx, dy, border] = (text ?? "").split(",");
+  const [, dx, dy, border] = /^(-?\d{1,5}),(-?\d{1,5}),(\w+)$/.exec(text ?? "") ?? [];
   return {
-    dx: within(dx, furthest),
-    dy: within(dy, furthest),
+    dx: clamped(Number(dx ?? 0), furthest),
+    dy: clamped(Number(dy ?? 0), furthest),
     border: BORDERS.find((one) => one === border) ?? "zero",
   };
 }
@@ -44,8 +44,4 @@ export function shiftWords({ dx, dy }: Pick<Shift, "dx" | "dy">): string {
     dy ? `${Math.abs(dy)} ${dy > 0 ? "down" : "up"}` : "",
   ].filter(Boolean);
   return parts.join(", ") || "where it stands";
-}
-
-function within(text: string | undefined, furthest: number): number {
-  return /^-?\d{1,5}$/.test(text ?? "") ? clamped(Number(text), furthest) : 0;
 }

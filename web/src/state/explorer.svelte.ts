@@ -1,16 +1,7 @@
 // The one state: where one is (mirrored in the address), the subject, and the pass of the image.
 import * as client from "../api/client";
 import type { LayerDetail, Layer, Pass, Progress, Subject, Unit } from "../api/wire";
-import {
-  above,
-  format,
-  parse,
-  START,
-  type Order,
-  type Place,
-  type Scale,
-  type View,
-} from "../model/address";
+import { above, format, misread, parse, START, type Place, type View } from "../model/address";
 
 /** What the pointer or the cursor is on: a pixel box on the image that the picture panel shows. */
 export type Box = readonly [top: number, left: number, bottom: number, right: number];
@@ -43,6 +34,8 @@ export class Explorer {
   /** Said by screen readers when it changes. */
   said: string = $state("");
   choosing: boolean = $state(false);
+  /** What of the opened address says nothing; null: all was understood. */
+  misread: string | null = $state(null);
 
   /** Which pass the address asks for, as text: what is equal is asked for once. */
   readonly #asked: string | null = $derived.by(() => {
@@ -82,6 +75,7 @@ export class Explorer {
   async start(): Promise<void> {
     this.place = parse(location.search);
     this.addressed = new URLSearchParams(location.search).has("at");
+    this.misread = misread(location.search).join(", ") || null;
     window.addEventListener("popstate", () => this.#arrive(parse(location.search)));
     await this.load();
   }
@@ -89,7 +83,7 @@ export class Explorer {
   /** Asks for the subject, then for the pass. */
   async load(): Promise<void> {
     try {
-      this.subject = await client.subject();
+      this.subject = named(await client.subject());
       this.#arrive(this.place);
     } catch (error) {
       this.fail(error, () => void this.load());
@@ -126,6 +120,8 @@ export class Explorer {
 
   go(change: Partial<Place>): void {
     const next = { ...this.place, ...change };
+    const elsewhere = next.view !== this.place.view || next.layer !== this.place.layer;
+    if (elsewhere) next.more = change.more ?? null; // it means another thing there
     if (format(next) === format(this.place)) return;
     this.addressed = false;
     history.pushState(null, "", format(next) || location.pathname);
@@ -171,22 +167,12 @@ export class Explorer {
     this.move({ unit, at });
   }
 
-  setScale(scale: Scale): void {
-    this.move({ scale });
-  }
-
-  setOrder(order: Order): void {
-    this.move({ order });
-  }
-
   setImage(image: string): void {
     this.choosing = false;
     this.#forget();
-    this.go({ image, target: null, off: [] });
-  }
-
-  setTarget(target: number | null): void {
-    this.go({ target });
+    // The class to compare with was the old image's; a shift or a place is as good on the new one.
+    const more = this.place.view === "pathways" ? null : this.place.more;
+    this.go({ image, target: null, off: [], more });
   }
 
   /** The class that a unit of a layer stands for; null where it stands for none. */
@@ -282,6 +268,12 @@ export class Explorer {
     }
     if (this.#running === running) this.progress = null;
   }
+}
+
+/** Classes that have only their number for a name are called "class 3". */
+function named(subject: Subject): Subject {
+  const bare = subject.classes.every((name, place) => name === String(place));
+  return bare ? { ...subject, classes: subject.classes.map((name) => `class ${name}`) } : subject;
 }
 
 export const explorer = new Explorer();

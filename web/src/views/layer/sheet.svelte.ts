@@ -10,6 +10,8 @@ export class Sheet {
   readonly batch: number;
   readonly #maps = new SvelteMap<number, client.Maps>();
   readonly #asked = new Set<number>();
+  readonly #failed = new Set<() => void>();
+  #ended = false;
 
   /** `units[i]` is the channel at position i; its map has so many `values`. */
   constructor(
@@ -38,8 +40,14 @@ export class Sheet {
       this.#maps.set(batch, await client.activationMaps(this.seen, this.layer, units));
     } catch (error) {
       this.#asked.delete(batch);
-      explorer.fail(error, () => void this.#load(batch));
+      if (!this.#ended) this.#failed.add(explorer.fail(error, () => void this.#load(batch)));
     }
+  }
+
+  /** Nobody looks any more: what failed is not to be shown. */
+  end(): void {
+    this.#ended = true;
+    for (const forget of this.#failed) forget();
   }
 
   /** The map at a position; null while it is on its way. */
