@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from convscope.base.storage import write_json
 from convscope.data.dataset import Dataset
 from convscope.explain.shift import shift_tables
+from convscope.graph.capture import capture
+from convscope.graph.graph import Graph
 from convscope.images.preprocess import Preprocess
 from convscope.metrics.shift import Estimate
 from convscope.nets.classifier import Classifier
@@ -95,8 +97,8 @@ def write_study(run: Path, classifiers: dict[str, Classifier], dataset: Dataset)
     for (name, one), table in zip(classifiers.items(), tables, strict=True):
         figures = {"consistency": table.consistency, "accuracy_shifted": table.accuracy}
         values = {
-            "run": name, "network": one.name, "data": "images", "split": "all",
-            "n": len(dataset), "border": "zero", "max_shift": 2,
+            "run": name, "network": one.name, "weights": graph_of(one).digest(),
+            "data": "images", "split": "all", "n": len(dataset), "border": "zero", "max_shift": 2,
             "accuracy_unshifted": float(table.accuracy_grid[2, 2]),
             "accuracy_grid": table.accuracy_grid.tolist(),
             "one_pixel": share("changed", table.one_pixel.changed),
@@ -107,6 +109,11 @@ def write_study(run: Path, classifiers: dict[str, Classifier], dataset: Dataset)
         entries.append(values)
     write_json(run / "shift" / "all-zero-2" / "metrics.json", entries)
     return entries
+
+
+def graph_of(classifier: Classifier) -> Graph:
+    preprocess = classifier.preprocess
+    return capture(classifier.module, torch.zeros(2, preprocess.channels, *preprocess.size))
 
 
 def share(name: str, figure: Estimate) -> dict:

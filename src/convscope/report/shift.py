@@ -44,6 +44,7 @@ def _run(study: ShiftStudy, run: RunShift, difference: Difference | None) -> dic
     values: dict[str, Any] = {
         "run": run.run,
         "network": run.network,
+        "weights": run.fit.weights,
         "data": study.data,
         "split": study.split,
         "n": study.images,

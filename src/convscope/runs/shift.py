@@ -40,6 +40,7 @@ class Fit:
     """What a run cost, and how well it knows the images it was trained on.
 
     Attributes:
+        weights: the network's, as `Graph.digest`.
         parameters: values that training changed.
         seconds_per_epoch: median over the whole epochs, validation included; None where no epoch
             was whole, or the weights were imported.
@@ -49,6 +50,7 @@ class Fit:
         first_convolution: its parameters, and those of a dense layer of its shapes.
     """
 
+    weights: str
     parameters: int
     seconds_per_epoch: float | None
     train: Estimate | None
@@ -267,7 +269,7 @@ def _fit(
     batch_size: int,
 ) -> Fit:
     preprocess = classifier.preprocess
-    example = torch.zeros(2, preprocess.channels, *preprocess.size)
+    graph = capture(classifier.module, torch.zeros(2, preprocess.channels, *preprocess.size))
     test = _hits(classifier, dataset, stratified(dataset.labels, tested, _FITTED), batch_size)
     train = None
     if data is None:
@@ -275,12 +277,13 @@ def _fit(
         trained = np.flatnonzero(own.splits == "train")
         train = _hits(classifier, own, stratified(own.labels, trained, len(test)), batch_size)
     return Fit(
+        weights=graph.digest(),
         parameters=num_parameters(classifier.module),
         seconds_per_epoch=_seconds_per_epoch(run),
         train=None if train is None else share_of(train),
         test=share_of(test),
         gap=None if train is None else gap_of(train, test),
-        first_convolution=comparisons(capture(classifier.module, example)).first_convolution,
+        first_convolution=comparisons(graph).first_convolution,
     )
 
 

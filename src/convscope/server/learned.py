@@ -33,13 +33,13 @@ class Learned:
 
 
 def learned_of(run: Path, graph: Graph, beside: Sequence[Subject] = ()) -> Learned:
-    """What the run's folder holds: the newest atlas of these weights, the newest shift study.
+    """What the run's folder holds: the newest atlas and the newest shift study of these weights.
 
     What is unreadable or of other weights is told on stderr and left out.
     """
     # As it was typed; of an absolute path the page says no more than the name.
     name = run.name if run.is_absolute() else str(run)
-    return Learned(name, _atlas(run, graph), _study(run), tuple(beside))
+    return Learned(name, _atlas(run, graph), _study(run, graph), tuple(beside))
 
 
 def _newest(folder: Path, name: str) -> list[Path]:
@@ -61,13 +61,16 @@ def _atlas(run: Path, graph: Graph) -> Atlas | None:
     return None
 
 
-def _study(run: Path) -> tuple[dict[str, Any], ...]:
+def _study(run: Path, graph: Graph) -> tuple[dict[str, Any], ...]:
     for folder in _newest(run / "shift", _FIGURES):
         try:
             entries = read_json(folder / _FIGURES)
-            if all(isinstance(one, dict) and "accuracy_grid" in one for one in entries):
+            if not all(isinstance(one, dict) and "accuracy_grid" in one for one in entries):
+                _left_out(f"{folder / _FIGURES} is no shift study")
+            elif entries and entries[0].get("weights") == graph.digest():
                 return tuple(entries)
-            _left_out(f"{folder / _FIGURES} is no shift study")
+            else:
+                _left_out(f"{folder} is of other weights; make it anew with: convscope shift {run}")
         except (ConvscopeError, TypeError) as error:
             _left_out(str(error))
     return ()
