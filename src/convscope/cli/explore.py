@@ -28,7 +28,8 @@ def explore(
         typer.Argument(help="Images to look at: files, folders, globs.", show_default=False),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Labelled images to choose from; by default the run's own.")
+        str | None,
+        typer.Option(help="Images to choose from, labelled or not; by default the run's own."),
     ] = None,
     beside: Annotated[
         list[Path] | None,
@@ -116,7 +117,7 @@ def _data(source: str, data: str | None) -> "Dataset | str | None":
     if not is_run(source):
         return data
     try:
-        return run_dataset(Path(source), data)
+        return run_dataset(Path(source), data, unlabelled=True)
     except ConvscopeError as error:
         if data is not None:
             raise

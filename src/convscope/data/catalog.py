@@ -18,7 +18,7 @@ from convscope.data.arrays import (
     read_idx_folder,
 )
 from convscope.data.dataset import ArraySource, Dataset
-from convscope.data.folder import SPLIT_FOLDERS, read_folder
+from convscope.data.folder import SPLIT_FOLDERS, has_classes, read_folder, read_unlabelled
 from convscope.data.manifest import read_manifest
 from convscope.images.files import SUFFIXES
 
@@ -114,6 +114,14 @@ def open_dataset(where: str) -> Dataset:
     if where == "digits":
         return _digits()
     return _known(where).read(fetch(where))
+
+
+def open_images(where: str) -> Dataset:
+    """What `open_dataset` opens; or a folder of images without classes, whose labels are all -1."""
+    path = Path(where).expanduser()
+    if path.is_dir() and not has_classes(path):
+        return read_unlabelled(path, path.resolve().name)
+    return open_dataset(where)
 
 
 def check_outside(folder: Path, data: str) -> None:

@@ -7,9 +7,8 @@ import numpy as np
 
 from convscope.base.errors import DataError
 from convscope.base.storage import sha256_of
-from convscope.data.catalog import open_dataset
+from convscope.data.catalog import open_dataset, open_images
 from convscope.data.dataset import Dataset
-from convscope.data.folder import has_classes, read_unlabelled
 from convscope.data.split import SKIPPED, Recorded, read_split_table
 from convscope.evaluation.evaluate import indices_of
 from convscope.runs.folder import read_recipe, recorded_split
@@ -29,16 +28,17 @@ class Overlap:
     relabelled: int
 
 
-def run_dataset(run: Path, data: str | None = None) -> Dataset:
+def run_dataset(run: Path, data: str | None = None, *, unlabelled: bool = False) -> Dataset:
     """The run's data set with the run's splits; or `data` instead.
 
     `data` has the run's splits where all of its images are the run's own by path and content (the
-    folder was moved), else its own.
+    folder was moved), else its own. With `unlabelled` it may be a folder of images without classes.
 
     Raises:
         DataError: the data cannot be found or read, or the run's `split.csv` is damaged.
     """
-    dataset = open_dataset(data or read_recipe(run).data.source)
+    opened = open_images if unlabelled else open_dataset
+    dataset = opened(data or read_recipe(run).data.source)
     recorded = _recorded(run)
     if data is not None and not _same_images(dataset, recorded):
         return dataset
@@ -57,10 +57,7 @@ def images_of(run: Path, data: str | None, split: str) -> tuple[Dataset, str]:
     Raises:
         DataError: as `run_dataset`, or there is no such split.
     """
-    folder = Path(data) if data is not None else None
-    if folder is not None and folder.is_dir() and not has_classes(folder):
-        return read_unlabelled(folder, folder.resolve().name), "all"
-    dataset = run_dataset(run, data)
+    dataset = run_dataset(run, data, unlabelled=True)
     indices, split = indices_of(dataset, split)
     return dataset.only(indices), split
 

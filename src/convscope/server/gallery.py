@@ -18,7 +18,7 @@ from convscope.base.errors import DataError
 from convscope.base.storage import sha256_of
 from convscope.base.tensors import Pixels
 from convscope.data.dataset import SPLITS, Dataset
-from convscope.images.files import decode_image, read_image
+from convscope.images.files import decode_image, read_content, read_image
 from convscope.server.problem import RefusedError, shown
 from convscope.server.wire import Gallery, Picture, Split
 
@@ -118,24 +118,26 @@ class Images:
         return self._dataset.image(number, channels)
 
     def named(self, path: str) -> str | None:
-        """The data set's image of a path; None where it has none."""
-        number = self._numbers.get(path)
-        return None if number is None else f"data-{number}"
+        """The image of a path: the data set's, else a file's; None where there is none."""
+        return self._by_path.get(path)
 
     def content(self, image: str) -> bytes:
-        """The bytes of one of the data set's images, as they are stored.
+        """The bytes of one of the data set's images or of the files, as they are stored.
 
         Raises:
             RefusedError: there is no such image.
         """
-        _, number = self._found(image)
+        kind, number = self._found(image)
+        if kind == "file":
+            return read_content(Path(self._files[number]))
         assert self._dataset is not None
         return self._dataset.source.content(number)
 
     @cached_property
-    def _numbers(self) -> dict[str, int]:
+    def _by_path(self) -> dict[str, str]:
         paths = self._dataset.paths if self._dataset is not None else ()
-        return {path: number for number, path in enumerate(paths)}
+        files = {path: f"file-{number}" for number, path in enumerate(self._names)}
+        return files | {path: f"data-{number}" for number, path in enumerate(paths)}
 
     def stretch(self, split: str | None, label: int | None, offset: int, limit: int) -> Gallery:
         """Some images of a split, of a class where one is asked for.

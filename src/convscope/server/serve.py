@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from convscope.base.errors import ConvscopeError, DataError
-from convscope.data.catalog import open_dataset
+from convscope.data.catalog import open_images
 from convscope.data.dataset import Dataset
 from convscope.nets.classifier import Classifier
 from convscope.server.app import build
@@ -83,7 +83,7 @@ def explore(
     Args:
         classifier: what is explored; its weights are not changed, and must not be meanwhile.
         images: image files to look at.
-        data: a `Dataset`, or a folder or name of one, to choose images from.
+        data: what to choose images from: a `Dataset`, its folder or name, or a folder of images.
         port: 0 takes a free one.
         browser: opens the page in the browser.
         host: where to listen; another than 127.0.0.1 lets other machines reach the page, with the
@@ -205,11 +205,11 @@ def _names(host: str) -> tuple[frozenset[str], bool]:
 def _gallery(
     classifier: Classifier, data: Dataset | str | Path | None, files: list[str], split: str | None
 ) -> Images:
-    dataset = data if isinstance(data, Dataset) or data is None else open_dataset(str(data))
+    dataset = data if isinstance(data, Dataset) or data is None else open_images(str(data))
     if split is not None and dataset is None:
         raise DataError(f"--split {split}: there is no data set; give one with --data")
-    labelled = True
-    if dataset is not None:
+    labelled = dataset is not None and len(dataset.class_names) > 0
+    if dataset is not None and labelled:
         try:
             dataset = dataset.aligned_to(classifier.class_names or ())
         except DataError:

@@ -114,7 +114,7 @@ def test_a_run_brings_its_own_data_and_splits(trained):
 def test_a_run_whose_data_is_gone_is_explored_without(trained, capsys, monkeypatch):
     from convscope.base.errors import DataError
 
-    def gone(*_):
+    def gone(*_, **__):
         raise DataError("the folder is gone")
 
     monkeypatch.setattr("convscope.runs.data.run_dataset", gone)

@@ -2,11 +2,15 @@
 
 import io
 
+import httpx
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import convscope
+import explored
+from convscope.data.catalog import open_images
 from convscope.explain.backward import backward
 from convscope.graph.geometry import receptive_fields
 from convscope.report.atlas import full_from, projection_pixels
@@ -139,3 +143,38 @@ def test_what_cannot_be_shown_is_refused(client, route, query, named):
     response = client.get(f"/api/{route}", params=query)
     assert response.status_code in (404, 422)
     assert named in response.json()["error"]
+
+
+@pytest.mark.parametrize("way", ["a folder", "files"])
+def test_the_strongest_of_photos_without_classes_are_shown(tmp_path, way):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    explored.write_images(tmp_path / "labelled", per_class=2)
+    for number, file in enumerate(sorted((tmp_path / "labelled").glob("*/*.png"))):
+        file.rename(photos / f"{number}.png")
+    classifier = explored.classifier()
+    dataset = open_images(str(photos))
+    assert dataset.class_names == ()
+    atlas = explored.write_atlas(tmp_path, classifier, dataset)
+    paths = sorted(str(file) for file in photos.iterdir())
+    given = {"data": photos} if way == "a folder" else {"images": paths}
+    with (
+        convscope.explore(classifier, **given, run=tmp_path, browser=False) as handle,
+        httpx.Client(base_url=handle.url.split("/?")[0], follow_redirects=True) as client,
+    ):
+        assert client.get(handle.url).status_code == 200
+        gallery = client.get("/api/gallery").json()
+        assert [one["label"] for one in gallery["pictures"]] == [None] * 10
+        query = {"layer": "stem.3", "channel": 2}
+        winners = client.get("/api/card", params=query).json()["ranked"]["winners"]
+        layer = atlas.layer("stem.3")
+        assert len(winners) == 9
+        for one in winners:
+            place = layer.ranking.images[2, one["rank"]]
+            pixels = dataset.image(int(place), 3)
+            y0, x0, y1, x1 = one["crop"]
+            seen = classifier.preprocess.centre(classifier.preprocess.canvas(pixels))[y0:y1, x0:x1]
+            shown = client.get("/api/card/picture", params={**query, "rank": one["rank"]})
+            assert (picture(shown) == seen).all()
+            opened = client.get("/api/picture", params={"image": one["image"]})
+            assert opened.status_code == 200
