@@ -1,7 +1,9 @@
 # Every target sets up what it needs: a virtual environment in .venv, pinned by constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+# Uncompiled: what is imported is compiled then, and the rest, most of torch, never.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile \
+  --constraint constraints.txt
 # PyPI's Linux wheel of torch brings gigabytes of CUDA; this index has the CPU build. Where it cannot
 # be reached, or CPU=0 is given, torch comes from wherever pip finds it.
 CPU ?= 1
@@ -11,7 +13,9 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 STATIC := src/convscope/server/static/index.html
 PAGE := $(shell find web -path web/node_modules -prune -o -type f -print)
 
-.PHONY: demo test quick check fix web bench docs wheel clean help
+.PHONY: demo test quick check fix web bench docs wheel clean help code types page fetched
+# Side by side, the longest first; what each one prints comes when it has ended.
+PARTS := $(MAKE) --no-print-directory -j2 -O types page code
 
 help:
 	@echo "make demo    train, evaluate and use two classifiers on Fashion-MNIST (about 5 minutes)"
@@ -25,21 +29,31 @@ demo: .venv/runtime $(STATIC)
 	@tools/get-fashion-mnist
 	@tools/demo
 
-test: check $(STATIC)
-	@$(BIN)/python tools/get-corpora
-	@tools/get-chromium
+test: .venv/dev $(STATIC)
+	@$(PARTS) fetched
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 quick: .venv/dev $(STATIC)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 check: .venv/dev web/node_modules/.package-lock.json
+	@$(PARTS)
+
+code:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sizes.py
-	@tools/check-page
+
+types:
+	$(BIN)/pyright
+
+page:
+	tools/check-page
+
+fetched:
+	@$(BIN)/python tools/get-corpora
+	@tools/get-chromium
 
 fix: .venv/dev
 	$(BIN)/ruff check --fix .

@@ -5,11 +5,18 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from convscope import open_dataset
 
 COMMAND = [sys.executable, "-m", "convscope"]
 # Small enough to end in seconds; dropout, so that torch's generator counts; a save every moment.
@@ -32,10 +39,25 @@ class Attempt:
         return [event["step"] for event in self.events if event["event"] == kind]
 
 
+@cache
+def _digits() -> TemporaryDirectory:
+    """The digits as the MNIST family's files: scikit-learn, which has them, is slow to import."""
+    digits, folder = open_dataset("digits"), TemporaryDirectory()
+    pixels = np.stack([digits.image(i, 1)[:, :, 0] for i in range(len(digits))])
+    labels = digits.labels.astype(np.uint8)
+    for name, part in (("train", slice(200, None)), ("t10k", slice(200))):
+        for kind, values in (("images-idx3", pixels[part]), ("labels-idx1", labels[part])):
+            head = struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
+            Path(folder.name, f"{name}-{kind}-ubyte").write_bytes(head + values.tobytes())
+    return folder
+
+
 def begin(folder: Path, *options: str) -> subprocess.Popen:
     """Training in `folder` from its beginning, or resumed where it holds a run."""
     known = (folder / "run.json").exists()
-    arguments = ["--resume", folder] if known else ["digits", *QUICK, *options, "--out", folder]
+    arguments = (
+        ["--resume", folder] if known else [_digits().name, *QUICK, *options, "--out", folder]
+    )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with (
         open(folder.with_suffix(".log"), "wb") as log,

@@ -41,7 +41,7 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("workers", WORKERS if KILLS else [2])
 def test_killed_at_any_moment(tmp_path, whole, workers):
     killed, number = 0, 0
-    while killed < (25 if KILLS else 2):
+    while killed < (25 if KILLS else 1):
         run = tmp_path / f"run{number}"
 
         def stop(process, count, run=run, number=number):
@@ -66,7 +66,7 @@ def test_killed_in_the_middle_of_saving(tmp_path, whole, name):
             nonlocal killed
             killed += kill_in_save(process, run, 1 + count % 3, name)
 
-        attempts = until_finished(run, stop, *EPOCHS, kills=5 if KILLS else 2)
+        attempts = until_finished(run, stop, *EPOCHS, kills=5 if KILLS else 1)
         survival.assert_little_repeated(attempts)
         assert differing(whole, run) == []
         assert not list(run.rglob("*.tmp"))

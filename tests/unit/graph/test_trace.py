@@ -52,6 +52,7 @@ def test_every_record_is_bit_equal_to_the_modules(family, count):
             assert record.output.shape == (count, *record.node.output_shape)
 
 
+@pytest.mark.parametrize("family", ["vgg-bn", "resnet", "inception", "functional"], indirect=True)
 def test_channels_last_and_double_precision(family):
     module, _, graph = family
     images = zoo.images(3).contiguous(memory_format=torch.channels_last)
