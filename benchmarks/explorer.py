@@ -83,9 +83,11 @@ def _photos(folder: Path, count: int) -> list[Path]:
 
 
 @contextmanager
-def _opened(browser: Any, model: Any, images: list[Path]) -> Iterator[Callable[..., Any]]:
+def _opened(
+    browser: Any, model: Any, images: list[Path], **more: Any
+) -> Iterator[Callable[..., Any]]:
     """Opens the page at a place, with the seconds until a selector was there."""
-    handle = convscope.explore(model, images=[str(path) for path in images], browser=False)
+    handle = convscope.explore(model, images=[str(path) for path in images], browser=False, **more)
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     try:
         context.new_page().goto(handle.url)
@@ -104,8 +106,11 @@ def _opened(browser: Any, model: Any, images: list[Path]) -> Iterator[Callable[.
 
 
 def _small(browser: Any, images: list[Path], rounds: int) -> list[Row]:
-    model = convscope.build_model("vgg-small", num_classes=10, input_shape=(3, 28, 28), seed=0)
-    with _opened(browser, model, images) as at:
+    model, mlp = (
+        convscope.build_model(name, num_classes=10, input_shape=(3, 28, 28), seed=0)
+        for name in ("vgg-small", "mlp")
+    )
+    with _opened(browser, model, images, beside={"mlp": mlp}) as at:
         at("aside h2")[0].close()
         paints = []
         for _ in range(rounds):
@@ -113,26 +118,33 @@ def _small(browser: Any, images: list[Path], rounds: int) -> list[Row]:
             paints.append(seconds)
             page.close()
         page, _ = at(".verdict", view="number", layer="features.3", unit="1", image="file-0")
-        hovers = _hovers(page, rounds)
+        hovers = _moves(page, page.locator("main canvas").last, "main h1", 10 * rounds)
+        page, _ = at("section[data-run='mlp']", view="shift", image="file-0")
+        stage = page.get_by_role("button", name="The image, where it stands")
+        box = stage.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        drags = _moves(page, stage, "[data-testid=shift]", 10 * rounds)
     return [
         _row("explorer: first meaningful paint, vgg-small at 28 x 28", paints, "s",
              "from the address to the network with the image's probabilities; wanted: 1.5"),
         _row("explorer: hover to the new number, vgg-small at 28 x 28", hovers, "ms",
              "from the pointer's event on another pixel of the output map; wanted: 50"),
+        _row("explorer: dragged image to the answers of vgg-small and mlp at 28 x 28", drags, "ms",
+             "from the pointer's event to both new answers"),
     ]  # fmt: skip
 
 
-def _hovers(page: Any, rounds: int) -> list[float]:
-    """Milliseconds from a move of the pointer over the output map to the new number."""
-    box = page.locator("main canvas").last.bounding_box()
-    title, found = "main h1", []
+def _moves(page: Any, over: Any, told: str, count: int) -> list[float]:
+    """Milliseconds from each move of the pointer over an element to another text elsewhere."""
+    box, found = over.bounding_box(), []
     page.evaluate(_NOTE_MOVES)
-    for number in range(10 * rounds):
-        before = page.inner_text(title)
+    for number in range(count):
+        before = page.inner_text(told)
         x = box["x"] + box["width"] * (0.1 + 0.8 * ((number * 7) % 10) / 10)
         y = box["y"] + box["height"] * (0.1 + 0.8 * ((number * 3) % 10) / 10)
         page.mouse.move(x, y)
-        found.append(page.evaluate(_CHANGED, [title, before]) - page.evaluate("window.moved"))
+        found.append(page.evaluate(_CHANGED, [told, before]) - page.evaluate("window.moved"))
     return found
 
 
