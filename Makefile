@@ -1,7 +1,8 @@
 # Every target sets up what it needs: a virtual environment in .venv, pinned by constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
-# Uncompiled: what is imported is compiled then, and the rest, most of torch, never.
+# Uncompiled: what is imported is compiled then and kept, and the rest, most of torch, never.
+export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile \
   --constraint constraints.txt
 # PyPI's Linux wheel of torch brings gigabytes of CUDA; this index has the CPU build. Where it cannot
