@@ -85,11 +85,12 @@ def _graph(classifier: "Classifier") -> "Graph":
 
 
 def _convolutions(graph: "Graph", source: str, asked: list[str]) -> list["Node"]:
-    """The convolutions asked for, or all of them.
+    """The convolutions asked for, or all that can be trained.
 
     Raises:
         ConvscopeError: there are none, or another layer is asked for.
     """
+    from convscope.graph.blocks import convolutions
     from convscope.graph.kinds import Kind
 
     every = [node for node in graph.nodes if node.kind is Kind.CONVOLUTION]
@@ -101,7 +102,7 @@ def _convolutions(graph: "Graph", source: str, asked: list[str]) -> list["Node"]
             raise ConvscopeError(
                 f"{name} is no convolution ({graph[name].kind}); there are {known}"
             )
-    return [node for node in every if not asked or node.name in asked]
+    return [node for node in every if node.name in asked] if asked else convolutions(graph)
 
 
 def _weight(graph: "Graph", node: "Node") -> "np.ndarray":

@@ -125,7 +125,10 @@ def _show(
     warn_untrained(source)
     panels, objects = [], []
     for file, image in zip(files, pixels, strict=True):
-        found, proofs = _found(graph, classifier, image, classes, how)
+        try:
+            found, proofs = _found(graph, classifier, image, classes, how)
+        except ConvscopeError as error:
+            raise ConvscopeError(f"{file}: {error}") from error
         seen = preprocess.centre(preprocess.canvas(image))
         panels.append(Panel(file.name, seen, found, proofs, names))
         objects.append(pathways_json(found, proofs, names, file.name))

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Images
-from convscope.graph.blocks import block_outputs
+from convscope.graph.blocks import activated, block_outputs, convolutions
 from convscope.graph.graph import Graph
-from convscope.graph.kinds import ACTIVATIONS, Kind
 from convscope.graph.outputs import outputs
 
 TOP = 9
@@ -106,7 +105,7 @@ def atlas_layers(graph: Graph, names: Sequence[str] = (BLOCKS,)) -> list[str]:
         if name == BLOCKS:
             chosen.update(node.name for node in block_outputs(graph).values())
         elif name == CONVOLUTIONS:
-            chosen.update(_activated(graph))
+            chosen.update(activated(graph, node).name for node in convolutions(graph))
         else:
             if len(graph[name].output_shape) != 3:
                 raise ConvscopeError(
@@ -117,21 +116,6 @@ def atlas_layers(graph: Graph, names: Sequence[str] = (BLOCKS,)) -> list[str]:
     if not chosen:
         raise ConvscopeError("the network has no convolutions: there are no channels to rank")
     return [node.name for node in graph.nodes if node.name in chosen]
-
-
-def _activated(graph: Graph) -> list[str]:
-    """For each convolution the activation function behind it (and its batch norm), else itself."""
-    users = {name: [n for n in graph.nodes if name in n.inputs] for name in graph.by_name}
-    found = []
-    for node in graph.nodes:
-        if node.kind is Kind.CONVOLUTION:
-            last = node
-            for kinds in ({Kind.BATCH_NORM}, ACTIVATIONS):
-                behind = users[last.name]
-                if len(behind) == 1 and behind[0].kind in kinds:
-                    last = behind[0]
-            found.append(last.name)
-    return found
 
 
 def unranked(

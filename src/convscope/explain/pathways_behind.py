@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from convscope.graph.blocks import activated, convolutions
 from convscope.graph.graph import INPUT, Graph, Node
-from convscope.graph.kinds import ACTIVATIONS, Kind
+from convscope.graph.kinds import Kind
 from convscope.graph.program import run
 
 CONVOLUTION, DENSE = "last convolution", "first fully connected layer"
@@ -71,8 +72,7 @@ def pathway_layers(graph: Graph) -> dict[str, str]:
     all ways have met. A convolution that gives the classes' own maps counts as logits.
     """
     found: dict[str, str] = {}
-    convolutions = [node for node in graph.nodes if node.kind is Kind.CONVOLUTION]
-    for node in reversed(convolutions):
+    for node in reversed(convolutions(graph)):
         maps = _met(graph, node)
         if maps is not None and not _is_classifier(graph, node):
             found[maps.name] = CONVOLUTION
@@ -80,7 +80,7 @@ def pathway_layers(graph: Graph) -> dict[str, str]:
     for node in behind(graph, next(iter(found), INPUT)):
         vector = node.kind is Kind.LINEAR and len(node.output_shape) == 1
         if vector and node.name != graph.logits and passes_all(graph, node.name):
-            found[_activated(graph, node).name] = DENSE
+            found[activated(graph, node).name] = DENSE
             break
     return found
 
@@ -91,7 +91,7 @@ def _met(graph: Graph, node: Node) -> Node | None:
         if len(candidate.output_shape) != 3:
             return None
         if passes_all(graph, candidate.name):
-            return _activated(graph, candidate)
+            return activated(graph, candidate)
     return None
 
 
@@ -99,12 +99,3 @@ def _is_classifier(graph: Graph, node: Node) -> bool:
     """Whether a convolution's channels are the classes: nothing is weighed behind it."""
     weighed = any(n.kind in (Kind.LINEAR, Kind.CONVOLUTION) for n in behind(graph, node.name))
     return not weighed and node.output_shape[0] == graph[graph.logits].output_shape[0]
-
-
-def _activated(graph: Graph, node: Node) -> Node:
-    """The activation function behind a node (and its batch norm), else the node."""
-    for kinds in (frozenset({Kind.BATCH_NORM}), ACTIVATIONS):
-        users = [other for other in graph.nodes if node.name in other.inputs]
-        if len(users) == 1 and users[0].kind in kinds and users[0].name != graph.logits:
-            node = users[0]
-    return node

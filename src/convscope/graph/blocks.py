@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from convscope.graph.graph import Graph, Node
-from convscope.graph.kinds import ARITHMETIC, VIEWS, Kind
+from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, VIEWS, Kind
 
 HEAD = "head"
 _POOLS = frozenset({Kind.MAX_POOL, Kind.AVERAGE_POOL})
@@ -64,6 +64,21 @@ def block_outputs(graph: Graph) -> dict[str, Node]:
     return ends
 
 
+def convolutions(graph: Graph) -> list[Node]:
+    """The convolutions that can be trained: a low-pass filter before a pool's stride is none."""
+    every = (node for node in graph.nodes if node.kind is Kind.CONVOLUTION)
+    return [node for node in every if not _is_fixed(graph, node)]
+
+
+def activated(graph: Graph, node: Node) -> Node:
+    """The activation function behind a node (and its batch norm), else the node."""
+    for kinds in (frozenset({Kind.BATCH_NORM}), ACTIVATIONS):
+        users = [other for other in graph.nodes if node.name in other.inputs]
+        if len(users) == 1 and users[0].kind in kinds and users[0].name != graph.logits:
+            node = users[0]
+    return node
+
+
 def _begins(graph: Graph, node: Node) -> bool:
     """A strided convolution, or an operation that enlarges the maps (transposed, upsampling)."""
     if node.kind is Kind.CONVOLUTION:
@@ -77,12 +92,13 @@ def _begins(graph: Graph, node: Node) -> bool:
 
 def _ends(graph: Graph, node: Node) -> bool:
     """A pool that shrinks the maps, or the low-pass filter behind one (Zhang 2019)."""
-    pool = node.kind in _POOLS or (node.kind is Kind.CONVOLUTION and _is_fixed(graph, node))
-    return pool and _shrinks(node)
+    return (node.kind in _POOLS or _is_fixed(graph, node)) and _shrinks(node)
 
 
 def _is_fixed(graph: Graph, node: Node) -> bool:
-    """Whether a convolution's kernel is a buffer: a filter that nobody trains."""
+    """Whether this is a convolution whose kernel is a buffer: a filter that nobody trains."""
+    if node.kind is not Kind.CONVOLUTION:
+        return False
     kernel = graph.tensors.get(node.parameters["weight"])
     return kernel is not None and not isinstance(kernel, nn.Parameter)
 

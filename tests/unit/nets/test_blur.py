@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from convscope import arithmetic, build_model, capture, receptive_fields, summary, trace
+from convscope.explain.atlas import atlas_layers
+from convscope.explain.pathways_behind import pathway_layers
 from convscope.graph.blocks import blocks
 from convscope.graph.kinds import Kind
 from convscope.nets.blur import BlurPool
@@ -83,6 +85,21 @@ def test_the_ledger_explains_a_number_behind_the_filter():
     ledger = arithmetic(record, name, (3, 0, 7))
     assert ledger.agrees
     assert len(ledger.terms) == 9
+
+
+def test_the_filter_is_not_taken_for_a_convolution_that_learned():
+    model = build_model("vgg-small-blur", num_classes=10, input_shape=(1, 32, 32), seed=0)
+    graph = capture(model.module.eval(), torch.zeros(1, 1, 32, 32))
+    assert list(pathway_layers(graph)) == ["features.19", "classifier.1"]
+    last_of_blocks = [
+        "features.6 convolution",
+        "features.13 convolution",
+        "features.20 convolution",
+    ]
+    assert atlas_layers(graph) == last_of_blocks
+    learned = atlas_layers(graph, ["convolutions"])
+    assert len(learned) == 6
+    assert all(graph[name].kind is Kind.RELU for name in learned)
 
 
 def test_a_step_of_training_leaves_the_filter_as_it_is():
