@@ -45,6 +45,9 @@ def test_contributions_and_their_sum_are_those_of_the_core(page, expected):
             cells = rows.nth(2 * place + which)
             bias = written(layer.bias_share[which])
             assert bias in [text.strip() for text in cells.locator("td").all_text_contents()]
+    units = expected.layers[-1]
+    shown = torch.as_tensor(units.channels[:, list(units.shown)]).abs().max()
+    assert page.get_by_test_id("outer").inner_text() == written(float(shown), 3)
     logits = page.get_by_test_id("logit").all_text_contents()
     assert logits == [written(float(expected.logits[c])) for c in (1, 3)]
 
