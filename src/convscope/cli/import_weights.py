@@ -36,6 +36,10 @@ def import_weights(
         Path | None,
         typer.Option(help="Class names: one a line, a JSON list or Keras' class index."),
     ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, max=4096, help="Pixels a side of the input; by default by the file."),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="An option of the network: head=[256].")
     ] = None,
@@ -52,8 +56,9 @@ def import_weights(
     if weights == OFFICIAL and preprocess is None:
         preprocess = "imagenet"  # known, not assumed: they are torchvision's
     found = imported_from(
-        path, model, headless=headless, preprocessing=preprocess, classes=classes, options=options
-    )
+        path, model, headless=headless, preprocessing=preprocess, classes=classes, size=size,
+        options=options,
+    )  # fmt: skip
     write_imported(out, found)
     if as_json:
         print(json.dumps({"run": str(out), **found.as_json()}, ensure_ascii=False))
@@ -72,11 +77,12 @@ def _official(model: str) -> Path:
 def _print(found: "Imported", out: Path) -> None:
     preprocess, names = found.classifier.preprocess, found.classifier.class_names
     sure = " (assumed: say --preprocess to be sure)" if found.assumed else ""
+    least = " (the smallest that fits: say --size to be sure)" if found.size_assumed else ""
     shape = " x ".join(map(str, (preprocess.channels, *preprocess.size)))
     total = len(found.fit.matched) + len(found.fit.unexpected)
     lines = [
         f"{found.source} · {found.format} · SHA-256 {found.sha256[:12]}...",
-        f"{found.model.name}{' without its head' if names is None else ''} · input {shape}",
+        f"{found.model.name}{' without its head' if names is None else ''} · input {shape}{least}",
         f"{len(found.fit.matched)} of the file's {total} tensors, all that the network has",
     ]
     if found.fit.unexpected:

@@ -54,6 +54,8 @@ class Imported:
         format: of the file, for people.
         preprocessing: a name of `weights.views.VIEWS`.
         assumed: whether that was not given but is what such files usually need.
+        size_assumed: whether the input's size is the smallest that gives the maps that the file's
+            first dense layer reads: larger ones may, too.
         named: whether class names were given; else they are numbers.
         flipped: whether the first convolution was turned from BGR to RGB.
         fit: which tensors fit.
@@ -67,6 +69,7 @@ class Imported:
     format: str
     preprocessing: str
     assumed: bool
+    size_assumed: bool
     named: bool
     flipped: bool
     fit: Fit
@@ -82,6 +85,7 @@ class Imported:
             "model": self.model.model_dump(mode="json"),
             "headless": names is None,
             "input": [self.classifier.preprocess.channels, *self.classifier.preprocess.size],
+            "size_assumed": self.size_assumed,
             "classes": None if names is None else len(names),
             "classes_named": self.named,
             "preprocessing": self.preprocessing,
@@ -101,6 +105,7 @@ def import_weights(
     headless: bool = False,
     preprocessing: str | None = None,
     classes: Path | None = None,
+    size: int | None = None,
     options: dict[str, Any] | None = None,
 ) -> Imported:
     """Reads a file of weights into the network that it is of.
@@ -115,6 +120,7 @@ def import_weights(
         preprocessing: a name of `weights.views.VIEWS`; None takes the one that files with such
             names usually need.
         classes: a file of class names; None numbers them.
+        size: rows and columns of the input; None takes what the file says.
         options: the network's own, such as `head`.
 
     Raises:
@@ -127,7 +133,7 @@ def import_weights(
     if headless and classes is not None:
         raise ConvscopeError("--classes names what a head tells apart; --headless leaves it out")
     with open_weights(path) as foreign:
-        translation, shape, num_classes = _described(foreign, spec, headless)
+        translation, shape, num_classes = _described(foreign, spec, headless, size)
         usual = "minus-one-to-one" if shape[0] == 1 else USUAL[translation.naming]
         chosen = preprocessing or usual
         view = view_named(chosen)
@@ -150,8 +156,9 @@ def import_weights(
     return Imported(
         classifier=Classifier(model, channels_last(module).eval(), preprocess, names),
         model=spec, source=path, sha256=digest, format=form, preprocessing=chosen,
-        assumed=preprocessing is None, named=classes is not None, flipped=view.bgr, fit=found,
-        notes=notes,
+        assumed=preprocessing is None,
+        size_assumed=size is None and shape[1:] != find(spec.name).input_shape[1:],
+        named=classes is not None, flipped=view.bgr, fit=found, notes=notes,
     )  # fmt: skip
 
 
@@ -162,7 +169,7 @@ def _class_names(path: Path | None, num_classes: int | None) -> tuple[str, ...] 
 
 
 def _described(
-    foreign: Foreign, spec: ModelSpec, headless: bool
+    foreign: Foreign, spec: ModelSpec, headless: bool, size: int | None
 ) -> tuple[Translation, Shape, int | None]:
     """The file in the network's names; input shape and number of classes, as the file has them."""
     own = find(spec.name).input_shape
@@ -178,13 +185,15 @@ def _described(
             "give weights of a network for grey or RGB images",
         )
     if headless:
-        shape = (channels, own[1], own[2])
+        shape = (channels, size or own[1], size or own[2])
         trunk = _built(spec, None, shape, on_meta=True)
         return translate(foreign, trunk), shape, None
     side = translation.maps_side(module)
     pools = sum(isinstance(part, nn.MaxPool2d | nn.AvgPool2d) for part in module.modules())
     known = side is not None and spec.name in NETWORKS and side << pools <= 4096
     rows, columns = (side << pools,) * 2 if side is not None and known else own[1:]
+    if size is not None:
+        rows = columns = size
     found = translation.num_classes(module)
     return translation, (channels, rows, columns), found if found and found <= 1 << 20 else 1000
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from convscope import load
 from convscope.nets.catalog import build_module
 
 
@@ -64,6 +65,23 @@ def test_json_tells_what_fits(convscope, weights, tmp_path):
     stored = json.loads((out / "import.json").read_text())
     assert stored == {key: value for key, value in found.items() if key != "run"}
     assert json.loads((out / "run.json").read_text())["status"] == "imported"
+
+
+def test_the_size_can_be_given_where_several_fit(convscope, tmp_path):
+    module = build_module("vgg-small", num_classes=4, input_shape=(1, 28, 28)).eval()
+    torch.save(module.state_dict(), tmp_path / "grey.pth")
+    words = ("import", tmp_path / "grey.pth", "--model", "vgg-small", "--preprocess", "unit")
+    assumed = convscope(*words, "--out", tmp_path / "assumed")
+    assert "input 1 x 24 x 24 (the smallest that fits: say --size" in assumed.stdout
+    given = convscope(*words, "--size", 28, "--out", tmp_path / "given")
+    assert "input 1 x 28 x 28\n" in given.stdout
+    images = torch.rand(2, 1, 28, 28)
+    with torch.no_grad():
+        torch.testing.assert_close(load(tmp_path / "given").module(images), module(images))
+    wrong = convscope(*words, "--size", 32, "--out", tmp_path / "wrong")
+    assert wrong.returncode == 2
+    assert "classifier.0.weight" in wrong.stderr
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_class_names_come_from_a_file(convscope, weights, images, tmp_path):
