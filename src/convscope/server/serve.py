@@ -1,5 +1,6 @@
 """The explorer as a running server: the address that opens it, and how it ends."""
 
+import asyncio
 import ipaddress
 import secrets
 import socket
@@ -148,11 +149,24 @@ def is_loopback(host: str) -> bool:
     return host in _LOOPBACK
 
 
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Hangs up on everybody in the end.
+
+        A connection that comes while the others are told to close is told nothing: it would stay
+        open in this process, with nobody to answer it.
+        """
+        await super().shutdown(sockets)
+        for connection in self.server_state.connections.copy():
+            connection.transport.abort()
+        await asyncio.sleep(0)  # in which they are closed
+
+
 def _started(listening: socket.socket, host: str, explorer: Explorer) -> Explored:
     """The server, when it answers."""
     port = listening.getsockname()[1]
     door = Door(port, secrets.token_urlsafe(24), *_names(host))
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             Guard(build(explorer), door), log_config=None, access_log=False, lifespan="off",
             log_level="critical",  # the guard tells of bugs, and nobody's broken request is one

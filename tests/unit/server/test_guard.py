@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import convscope
+import explored
 from convscope.server import guard
 from convscope.server.guard import MAX_JSON, MAX_QUERY, Door
 
@@ -354,3 +355,17 @@ def test_a_port_in_use_is_said(running):
         port = taken.getsockname()[1]
         with pytest.raises(convscope.base.errors.ConvscopeError, match=f"port {port}.*--port"):
             convscope.explore(running.classifier, port=port, browser=False)
+
+
+def test_closing_hangs_up_on_connections_that_came_too_late_to_be_told():
+    handle = convscope.explore(explored.classifier(), browser=False)
+    port = int(handle.url.split(":")[2].split("/")[0])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as late:
+        late.sendall(f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        assert late.recv(1000).startswith(b"HTTP/1.1 200")
+        for connection in handle._server.server_state.connections:
+            connection.shutdown = lambda: None
+        assert handle.close()
+        with contextlib.suppress(ConnectionResetError):
+            while late.recv(1000):
+                pass
