@@ -149,17 +149,20 @@ def import_weights(
             read_rgb_instead(module)
         notes = (*foreign.notes, *translation.notes)
         form = foreign.format
-    try:
-        digest = sha256_of_file(path)
-    except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
     return Imported(
         classifier=Classifier(model, channels_last(module).eval(), preprocess, names),
-        model=spec, source=path, sha256=digest, format=form, preprocessing=chosen,
+        model=spec, source=path, sha256=_sha256(path), format=form, preprocessing=chosen,
         assumed=preprocessing is None,
         size_assumed=size is None and shape[1:] != find(spec.name).input_shape[1:],
         named=classes is not None, flipped=view.bgr, fit=found, notes=notes,
     )  # fmt: skip
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return sha256_of_file(path)
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _class_names(path: Path | None, num_classes: int | None) -> tuple[str, ...] | None:
