@@ -16,6 +16,16 @@ class Held:
     def __init__(self, page):
         self._page, self._routes, self._open = page, [], False
         page.route(ROUTES, self._take)
+        self._in_force()
+
+    def _in_force(self):
+        """A page hears of its first route a little later, and until then its requests pass by."""
+        caught = []
+        page = self._page
+        page.route("**/", lambda route: (caught.append(route), route.fulfill(body="")))
+        while not caught:
+            page.evaluate("fetch('/', {cache: 'no-store'}).then(() => null)")
+        page.unroute("**/")
 
     def _take(self, route):
         if self._open:
