@@ -114,6 +114,7 @@ def test_a_pool_is_worked_out(open_number, twin, layer, source, unit, at, window
         agree(page, float(twin[layer][(unit, *at)]))
     else:
         assert page.get_by_test_id("weight").inner_text() == written(1 / len(values))
+        formula(page).get_by_text(f"1 / {len(values)}, the weight of each", exact=True).wait_for()
         agree(page, float(twin[layer][(unit, *at)]), float(values.mean()))
 
 
