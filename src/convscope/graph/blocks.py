@@ -65,9 +65,12 @@ def block_outputs(graph: Graph) -> dict[str, Node]:
 
 
 def convolutions(graph: Graph) -> list[Node]:
-    """The convolutions that can be trained: a low-pass filter before a pool's stride is none."""
-    every = (node for node in graph.nodes if node.kind is Kind.CONVOLUTION)
-    return [node for node in every if not _is_fixed(graph, node)]
+    """The convolutions that can be trained: a low-pass filter before a pool's stride is none.
+
+    All of them where no kernel is a parameter: the network was frozen.
+    """
+    every = [node for node in graph.nodes if node.kind is Kind.CONVOLUTION]
+    return [node for node in every if not _is_fixed(graph, node)] or every
 
 
 def activated(graph: Graph, node: Node) -> Node:

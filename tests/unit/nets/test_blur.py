@@ -102,6 +102,17 @@ def test_the_filter_is_not_taken_for_a_convolution_that_learned():
     assert all(graph[name].kind is Kind.RELU for name in learned)
 
 
+def test_a_network_of_fixed_kernels_only_has_convolutions_all_the_same():
+    module = nn.Conv2d(1, 2, 3)
+    kernel = module.weight.data
+    del module.weight
+    module.register_buffer("weight", kernel)
+    network = nn.Sequential(module, nn.ReLU(), nn.Flatten(), nn.Linear(72, 3)).eval()
+    graph = capture(network, torch.zeros(1, 1, 8, 8))
+    assert atlas_layers(graph, ["convolutions"]) == ["1"]
+    assert list(pathway_layers(graph)) == ["1"]
+
+
 def test_a_step_of_training_leaves_the_filter_as_it_is():
     model = build_model("vgg-small-blur", num_classes=3, input_shape=(1, 16, 16), seed=0).module
     before = {name: value.clone() for name, value in model.named_buffers() if "kernel" in name}
