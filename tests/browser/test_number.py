@@ -158,6 +158,8 @@ def test_a_value_that_one_value_makes(open_number, twin, layer, source, unit, at
     assert down.inner_text() == written(float(x))
     total = {"sigmoid": torch.sigmoid, "stem.2": F.relu, "relu#2": F.relu}.get(layer, lambda x: x)
     agree(page, float(twin[layer][index]), float(total(x)))
+    if layer == "sigmoid":
+        formula(page).get_by_text("sigmoid(value) = 1 / (1 + exp(-value))", exact=True).wait_for()
     down.click()
     page.get_by_role("heading", level=1, name=written(float(x)), exact=True).wait_for()
     assert page.locator(".where strong").inner_text() == source

@@ -7,8 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from convscope.graph.arithmetic import arithmetic
+from convscope.graph.capture import capture
 from convscope.graph.kinds import ACTIVATIONS, Kind
 from convscope.graph.place import Place
+from convscope.graph.trace import trace
 from ledgers import SHAPE, Function, checked, traced
 
 C, H, W = SHAPE
@@ -65,6 +68,21 @@ def test_gelu_by_tanh():
         return x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
     checked(traced(nn.GELU(approximate="tanh")), "gelu", formula)
+
+
+@pytest.mark.parametrize("kind", [*ACTIVATION, "gelu by tanh"])
+def test_activations_are_torchs_everywhere(kind):
+    layer = nn.GELU(approximate="tanh") if kind not in ACTIVATION else ACTIVATION[kind][0]
+    far = [math.inf, 800.0, 88.0, 20.5, 6.0, 3.0, 1e-3, 1e-300]
+    values = [0.0, math.nan, *far, *(-value for value in far)]
+    images = torch.tensor(values, dtype=torch.float64).reshape(1, 1, 1, -1)
+    module = nn.Sequential(nn.Identity(), layer).double().eval()
+    record = trace(capture(module, images), images)
+    for column, right in enumerate(layer(images).flatten().tolist()):
+        ledger = arithmetic(record, "1", (0, 0, column))
+        # torch's GELU has no digits left where its 1 + erf is next to nothing.
+        least = 1e-15 * abs(values[column]) if math.isfinite(values[column]) else 0
+        assert ledger.sum == pytest.approx(right, rel=1e-12, abs=least, nan_ok=True)
 
 
 P = torch.arange(1, C + 1).double().reshape(C, 1, 1) / 3  # a number for each channel

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from convscope.graph import windowed
+from convscope.graph.activations import activation
 from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, REARRANGEMENTS, Kind
 from convscope.graph.ledger import Ledger, Term, Terms
 from convscope.graph.place import Place, float64
@@ -57,12 +58,10 @@ def _activation(place: Place) -> Ledger:
         term = place.term(0, place.index, float(term.value > 0))
         total = term.value if math.isnan(term.value) else max(0.0, term.value)
         return place.ledger("max(0, value)", [term], total, abs(total))
-    value = torch.tensor([[term.value]], dtype=torch.float64)
-    total = float(place.rerun({0: value}))
+    formula, total = activation(kind, term.value, settings)
     details = {name: x for name, x in settings.items() if isinstance(x, int | float)}
     return place.ledger(
-        f"{kind}(value)", [term], total, abs(term.value) + abs(total), weighted=False,
-        details=details,
+        formula, [term], total, abs(term.value) + abs(total), weighted=False, details=details,
     )  # fmt: skip
 
 
