@@ -15,8 +15,9 @@ STATIC := src/convscope/server/static/index.html
 PAGE := $(shell find web -path web/node_modules -prune -o -type f -print)
 
 .PHONY: demo test quick check fix web bench docs wheel clean help code types page fetched
+SORTED := $(if $(filter output-sync,$(.FEATURES)),-O) # macOS' make 3.81 has no -O
 # Side by side, the longest first; what each one prints comes when it has ended.
-PARTS := $(MAKE) --no-print-directory -j2 -O types page code
+PARTS := $(MAKE) --no-print-directory -j2 $(SORTED) types page code
 
 help:
 	@echo "make demo    train, evaluate and use two classifiers on Fashion-MNIST (about 5 minutes)"
@@ -31,28 +32,28 @@ demo: .venv/runtime $(STATIC)
 	@tools/demo
 
 test: .venv/dev $(STATIC)
-	@$(PARTS) fetched
+	+@$(PARTS) fetched
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 quick: .venv/dev $(STATIC)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 check: .venv/dev web/node_modules/.package-lock.json
-	@$(PARTS)
+	+@$(PARTS)
 
-code:
+code: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sizes.py
 
-types:
+types: .venv/dev
 	$(BIN)/pyright
 
-page:
+page: .venv/dev web/node_modules/.package-lock.json
 	tools/check-page
 
-fetched:
+fetched: .venv/dev
 	@$(BIN)/python tools/get-corpora
 	@tools/get-chromium
 
