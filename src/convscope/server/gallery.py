@@ -6,7 +6,7 @@ Nothing else on the disk can be read. An image is named by what it is: `data-12`
 
 import os
 import re
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -117,15 +117,25 @@ class Images:
         assert self._dataset is not None
         return self._dataset.image(number, channels)
 
-    def named(self, path: str) -> str | None:
-        """The image of a path: the data set's, else a file's; None where there is none."""
-        return self._by_path.get(path)
+    def named(self, path: str, digest: str) -> str | None:
+        """The image of a path with that SHA-256: the data set's, else a file; None: neither is.
+
+        Files have short names here: the path alone may mean another one.
+        """
+        return next((image for image in self._by_path[path] if self._digest(image) == digest), None)
+
+    def _digest(self, image: str) -> str | None:
+        try:
+            return sha256_of(self.content(image))
+        except DataError:
+            return None
 
     def content(self, image: str) -> bytes:
         """The bytes of one of the data set's images or of the files, as they are stored.
 
         Raises:
             RefusedError: there is no such image.
+            UnreadableImageError: its file is gone.
         """
         kind, number = self._found(image)
         if kind == "file":
@@ -134,10 +144,13 @@ class Images:
         return self._dataset.source.content(number)
 
     @cached_property
-    def _by_path(self) -> dict[str, str]:
-        paths = self._dataset.paths if self._dataset is not None else ()
-        files = {path: f"file-{number}" for number, path in enumerate(self._names)}
-        return files | {path: f"data-{number}" for number, path in enumerate(paths)}
+    def _by_path(self) -> defaultdict[str, list[str]]:
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for number, path in enumerate(self._dataset.paths if self._dataset is not None else ()):
+            found[path].append(f"data-{number}")
+        for number, name in enumerate(self._names):
+            found[name].append(f"file-{number}")
+        return found
 
     def stretch(self, split: str | None, label: int | None, offset: int, limit: int) -> Gallery:
         """Some images of a split, of a class where one is asked for.

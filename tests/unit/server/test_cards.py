@@ -116,7 +116,7 @@ def test_an_image_that_changed_since_is_not_shown_for_the_one_that_was(client, r
     try:
         Image.new("RGB", (20, 16)).save(path)
         response = client.get("/api/card/picture", params=query)
-        assert response.status_code == 409
+        assert response.status_code == 404
         assert "changed" in response.json()["error"]
     finally:
         path.write_bytes(content)
