@@ -119,7 +119,7 @@ def open_dataset(where: str) -> Dataset:
 def open_images(where: str) -> Dataset:
     """What `open_dataset` opens; or a folder of images without classes, whose labels are all -1."""
     path = Path(where).expanduser()
-    if path.is_dir() and not has_classes(path):
+    if path.is_dir() and not (has_idx(path) or has_cifar(path) or has_classes(path)):
         return read_unlabelled(path, path.resolve().name)
     return open_dataset(where)
 

@@ -32,7 +32,8 @@ def run_dataset(run: Path, data: str | None = None, *, unlabelled: bool = False)
     """The run's data set with the run's splits; or `data` instead.
 
     `data` has the run's splits where all of its images are the run's own by path and content (the
-    folder was moved), else its own. With `unlabelled` it may be a folder of images without classes.
+    folder was moved), else its own. With `unlabelled` it may be a folder of images without classes,
+    which has no splits.
 
     Raises:
         DataError: the data cannot be found or read, or the run's `split.csv` is damaged.
@@ -40,7 +41,7 @@ def run_dataset(run: Path, data: str | None = None, *, unlabelled: bool = False)
     opened = open_images if unlabelled else open_dataset
     dataset = opened(data or read_recipe(run).data.source)
     recorded = _recorded(run)
-    if data is not None and not _same_images(dataset, recorded):
+    if data is not None and not (dataset.class_names and _same_images(dataset, recorded)):
         return dataset
     places = [recorded[path].split if path in recorded else "" for path in dataset.paths]
     splits = np.array(places, dtype="<U7")

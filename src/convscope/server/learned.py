@@ -62,12 +62,15 @@ def _atlas(run: Path, graph: Graph) -> Atlas | None:
 
 
 def _study(run: Path, graph: Graph) -> tuple[dict[str, Any], ...]:
+    weights = graph.digest()
     for folder in _newest(run / "shift", _FIGURES):
         try:
             entries = read_json(folder / _FIGURES)
-            if not all(isinstance(one, dict) and "accuracy_grid" in one for one in entries):
+            if not entries or not all(
+                isinstance(one, dict) and "accuracy_grid" in one for one in entries
+            ):
                 _left_out(f"{folder / _FIGURES} is no shift study")
-            elif entries and entries[0].get("weights") == graph.digest():
+            elif entries[0].get("weights") == weights:
                 return tuple(entries)
             else:
                 _left_out(f"{folder} is of other weights; make it anew with: convscope shift {run}")

@@ -222,12 +222,12 @@ def _gallery(
     dataset = data if isinstance(data, Dataset) or data is None else open_images(str(data))
     if split is not None and dataset is None:
         raise DataError(f"--split {split}: there is no data set; give one with --data")
-    labelled = dataset is not None and len(dataset.class_names) > 0
-    if dataset is not None and labelled:
+    labelled = False
+    if dataset is not None and dataset.class_names:
         try:
             dataset = dataset.aligned_to(classifier.class_names or ())
+            labelled = True
         except DataError:
-            labelled = False
             sys.stderr.write(
                 f"convscope: {dataset.name} has other classes than the network: "
                 "its images are shown without labels\n"
