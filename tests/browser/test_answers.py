@@ -23,8 +23,11 @@ class Held:
         caught = []
         page = self._page
         page.route("**/", lambda route: (caught.append(route), route.fulfill(body="")))
-        while not caught:
+        for _ in range(100):
             page.evaluate("fetch('/', {cache: 'no-store'}).then(() => null)")
+            if caught:
+                break
+        assert caught
         page.unroute("**/")
 
     def _take(self, route):

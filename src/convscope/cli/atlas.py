@@ -24,8 +24,8 @@ Data = Annotated[
 Layers = Annotated[
     list[str] | None,
     typer.Option(
-        help="blocks: the output of every convolution block; convolutions: every convolution "
-        "behind its activation function; or layers by name, separated by commas.",
+        help="blocks: the output of every convolution block; convolutions: every one "
+        "that can be trained, behind its activation function; or layers by name, separated by commas.",
         show_default="blocks",
     ),
 ]

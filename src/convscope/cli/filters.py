@@ -27,7 +27,9 @@ _NOW, _BEFORE = "learned", "at initialisation"
 
 Layers = Annotated[
     list[str] | None,
-    typer.Option("--layer", help="This convolution; may be given again. By default all of them."),
+    typer.Option(
+        "--layer", help="This convolution; may be given again. By default all that train."
+    ),
 ]
 Out = Annotated[
     Path | None, typer.Option(help="A folder; by default filters/NAME.", show_default=False)

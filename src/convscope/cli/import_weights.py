@@ -38,7 +38,12 @@ def import_weights(
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(min=1, max=4096, help="Pixels a side of the input; by default by the file."),
+        typer.Option(
+            min=1,
+            max=4096,
+            help="Pixels a side of the input; by default what the file's first dense layer reads, "
+            "else the network's own.",
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="An option of the network: head=[256].")

@@ -125,10 +125,7 @@ def _show(
     warn_untrained(source)
     panels, objects = [], []
     for file, image in zip(files, pixels, strict=True):
-        try:
-            found, proofs = _found(graph, classifier, image, classes, how)
-        except ConvscopeError as error:
-            raise ConvscopeError(f"{file}: {error}") from error
+        found, proofs = _found(graph, classifier, image, str(file), classes, how)
         seen = preprocess.centre(preprocess.canvas(image))
         panels.append(Panel(file.name, seen, found, proofs, names))
         objects.append(pathways_json(found, proofs, names, file.name))
@@ -148,6 +145,7 @@ def _found(
     graph: "Graph",
     classifier: "Classifier",
     image: "Pixels",
+    name: str,
     classes: Sequence[int | None],
     how: _How,
 ) -> "tuple[Pathways, tuple[Proof, ...]]":
@@ -158,7 +156,10 @@ def _found(
 
     batch = classifier.preprocess.batch([image])
     record = trace(graph, batch, keep=pathway_layers(graph))
-    found = pathways_of(record, *classes)
+    try:
+        found = pathways_of(record, *classes)
+    except ConvscopeError as error:
+        raise ConvscopeError(f"{name}: {error}") from error
     return found, prove(record, found, share=how.share, sets=how.sets, seed=how.seed)
 
 
@@ -258,7 +259,7 @@ def _survey(source: str, split: str, count: int, data: str | None, how: _How) ->
     found = []
     for index in progress(indices.tolist(), "proving"):
         image = dataset.image(index, classifier.preprocess.channels)
-        parts = _found(graph, classifier, image, (None, None), how)
+        parts = _found(graph, classifier, image, dataset.paths[index], (None, None), how)
         found.append((dataset.paths[index], *parts))
     rows = survey([proofs for _, _, proofs in found])
     about: dict[str, Any] = survey_json(

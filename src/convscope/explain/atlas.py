@@ -94,8 +94,8 @@ def atlas_layers(graph: Graph, names: Sequence[str] = (BLOCKS,)) -> list[str]:
 
     Args:
         graph: from `capture`.
-        names: `blocks`, the outputs of all convolution blocks; `convolutions`, each with the
-            activation function behind it; or names of layers.
+        names: `blocks`, the outputs of all convolution blocks; `convolutions`, each that
+            can be trained with the activation function behind it; or names of layers.
 
     Raises:
         ConvscopeError: an unknown name, a layer without rows and columns, or none left.

@@ -120,7 +120,8 @@ def import_weights(
         preprocessing: a name of `weights.views.VIEWS`; None takes the one that files with such
             names usually need.
         classes: a file of class names; None numbers them.
-        size: rows and columns of the input; None takes what the file says.
+        size: rows and columns of the input; None takes what the file's first dense layer reads,
+            else the network's own.
         options: the network's own, such as `head`.
 
     Raises:
