@@ -25,7 +25,8 @@ Layers = Annotated[
     list[str] | None,
     typer.Option(
         help="blocks: the output of every convolution block; convolutions: every one "
-        "that can be trained, behind its activation function; or layers by name, separated by commas.",
+        "that can be trained, behind its activation function; or layers by name, separated by "
+        "commas.",
         show_default="blocks",
     ),
 ]

@@ -67,9 +67,10 @@ def run_on(
 def pathway_layers(graph: Graph) -> dict[str, str]:
     """The layers whose units a pathway is made of, and what each of them is.
 
-    The maps of the last convolution that can be trained and the first dense layer behind them, both behind their activation
-    function. Where maps go round the last convolution (a shortcut, a branch), they are taken where
-    all ways have met. A convolution that gives the classes' own maps counts as logits.
+    The maps of the last convolution that can be trained and the first dense layer behind them, both
+    behind their activation function. Where maps go round the last convolution (a shortcut, a
+    branch), they are taken where all ways have met. A convolution that gives the classes' own maps
+    counts as logits.
     """
     found: dict[str, str] = {}
     for node in reversed(convolutions(graph)):

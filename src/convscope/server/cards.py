@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from convscope.base.errors import ConvscopeError
-from convscope.base.storage import sha256_of
 from convscope.base.tensors import Pixels
 from convscope.explain.backward import backward
 from convscope.graph.geometry import ReceptiveField
