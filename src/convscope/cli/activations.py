@@ -59,12 +59,12 @@ def activations(
 
     from convscope.base.device import default_device
     from convscope.base.storage import make_folder, write_bytes
+    from convscope.drawing import colours
+    from convscope.drawing.arrays import npz
     from convscope.graph.capture import capture
     from convscope.graph.trace import trace
     from convscope.images.files import read_image
-    from convscope.report import colours
     from convscope.report.activations import layers_to_keep, layers_to_show, safe_name, view
-    from convscope.report.arrays import npz
 
     folder = checked_folder(out or Path("activations", safe_name(image.stem)))
     classifier = classifier_of(source).to(default_device())
@@ -104,7 +104,7 @@ def _figures(values: "np.ndarray") -> list[str]:
     """Shape, smallest, mean and largest value, and how many maps are zero everywhere."""
     import numpy as np
 
-    from convscope.report.page import number
+    from convscope.drawing.page import number
 
     with np.errstate(invalid="ignore", over="ignore"):
         figures = (values.min(), values.mean(dtype=np.float64), values.max())

@@ -39,10 +39,10 @@ Out = Annotated[
 def filters(source: Source, layer: Layers = None, out: Out = None) -> None:
     """Draw the filters of each convolution, for a run beside those that its training began with."""
     from convscope.base.storage import make_folder, write_bytes
+    from convscope.drawing.arrays import npz
+    from convscope.drawing.page import number
     from convscope.report.activations import safe_name, sheet_file
-    from convscope.report.arrays import npz
     from convscope.report.filters import filter_sheet
-    from convscope.report.page import number
 
     folder = checked_folder(out or Path("filters", safe_name(stem(source))))
     classifier = classifier_of(source)

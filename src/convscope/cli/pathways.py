@@ -220,7 +220,7 @@ def _print(image: str, found: "Pathways", proofs: "Sequence[Proof]", names: Sequ
 
 
 def _row(proof: "Proof", title: str) -> list[str]:
-    from convscope.report.page import number
+    from convscope.drawing.page import number
 
     return [
         title,
@@ -277,7 +277,7 @@ def _survey(source: str, split: str, count: int, data: str | None, how: _How) ->
 
 
 def _print_survey(rows: "Sequence[SurveyRow]") -> None:
-    from convscope.report.page import number
+    from convscope.drawing.page import number
 
     lines = [
         ("images with such a proof", [str(row.images) for row in rows]),

@@ -8,11 +8,11 @@ from functools import reduce
 import numpy as np
 
 from convscope.base.tensors import Pixels
+from convscope.drawing.colours import Range, Scale, range_of
+from convscope.drawing.sheets import BARS_UP_TO, Sheet, layer_sheet
 from convscope.graph.graph import Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, POOLS, Kind
 from convscope.graph.trace import SOFTMAX, Trace
-from convscope.report.colours import Range, Scale, range_of
-from convscope.report.sheets import BARS_UP_TO, Sheet, layer_sheet
 from convscope.report.strongest import Block, block_ends, strongest_sheet
 
 _LONGEST = 100

@@ -7,11 +7,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from convscope.base.tensors import Pixels
+from convscope.drawing.colours import Range, as_colour, coloured, enlarged, shrunk
+from convscope.drawing.page import FAINT, INK, SMALL, Box, font, number, page, shortened, wrapped
+from convscope.drawing.sheets import Sheet
 from convscope.images.files import to_channels
 from convscope.images.preprocess import Preprocess
-from convscope.report.colours import Range, as_colour, coloured, enlarged, shrunk
-from convscope.report.page import FAINT, INK, SMALL, Box, font, number, page, shortened, wrapped
-from convscope.report.sheets import Sheet
 from convscope.runs.atlas_files import About, Atlas
 
 PER_LAYER = 8

@@ -7,9 +7,9 @@ from PIL import Image, ImageDraw
 
 from convscope.base.errors import UnreadableImageError
 from convscope.data.check import Check
+from convscope.drawing.page import FAINT, INK, MARGIN, SMALL, TINY, font, page, shortened
+from convscope.drawing.sheets import png
 from convscope.images.files import to_channels
-from convscope.report.page import FAINT, INK, MARGIN, SMALL, TINY, font, page, shortened
-from convscope.report.sheets import png
 
 _WIDTH, _GAP, _HEAD = 910, 52, 34
 _CLASSES, _SAMPLES, _TILE, _NAME = 20, 8, 84, 190

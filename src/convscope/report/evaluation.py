@@ -8,10 +8,10 @@ from typing import Any
 
 from convscope.base.storage import write_bytes, write_json, write_text
 from convscope.data.dataset import Dataset
+from convscope.drawing.contact import contact_sheet
+from convscope.drawing.pictures import confusion_picture, reliability_picture
 from convscope.evaluation.evaluate import Evaluation
-from convscope.images.draw import contact_sheet
 from convscope.metrics.classification import softmax
-from convscope.report.pictures import confusion_picture, reliability_picture
 
 _MISTAKES = 24
 

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from convscope.drawing.pictures import png
 from convscope.graph.geometry import ReceptiveField
-from convscope.report.pictures import png
 
 _MAP, _EDGE = "magma", "#56B4E9"
 

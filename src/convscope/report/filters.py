@@ -7,9 +7,20 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from convscope.base.tensors import Pixels
-from convscope.report.colours import Range, as_colour, coloured, range_of
-from convscope.report.page import BODY, FAINT, INK, MARGIN, SMALL, Box, arranged, font, number, page
-from convscope.report.sheets import Sheet, draw_map
+from convscope.drawing.colours import Range, as_colour, coloured, range_of
+from convscope.drawing.page import (
+    BODY,
+    FAINT,
+    INK,
+    MARGIN,
+    SMALL,
+    Box,
+    arranged,
+    font,
+    number,
+    page,
+)
+from convscope.drawing.sheets import Sheet, draw_map
 
 MOST_KERNELS, MOST_FILTERS = 32, 128
 _BETWEEN, _HEAD = 48, 34  # pixels: between panels, above a panel for its name

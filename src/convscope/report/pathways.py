@@ -12,12 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from convscope.base.tensors import Pixels
-from convscope.explain.pathways import PathwayLayer, Pathways
-from convscope.explain.pathways_behind import CONVOLUTION
-from convscope.explain.pathways_proof import Proof
-from convscope.images.files import to_channels
-from convscope.report.colours import Range, coloured, enlarged, range_of, shrunk
-from convscope.report.page import (
+from convscope.drawing.colours import Range, coloured, enlarged, range_of, shrunk
+from convscope.drawing.page import (
     FAINT,
     INK,
     SMALL,
@@ -27,10 +23,14 @@ from convscope.report.page import (
     shortened,
     wrapped,
 )
+from convscope.drawing.sheets import Sheet, draw_map
+from convscope.explain.pathways import PathwayLayer, Pathways
+from convscope.explain.pathways_behind import CONVOLUTION
+from convscope.explain.pathways_proof import Proof
+from convscope.images.files import to_channels
 from convscope.report.pathways_files import short, signed, sum_lines
 from convscope.report.pathways_lines import Edge, draw_edges, draw_scale
 from convscope.report.pathways_proof import STRIP, draw_proofs
-from convscope.report.sheets import Sheet, draw_map
 
 _WIDTH, _GAP = 1240, 64
 _HEADER, _ROW, _TILE, _IMAGE, _LARGE_IMAGE = 92, 76, 64, 168, 448

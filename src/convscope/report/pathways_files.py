@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from convscope.drawing.page import number
 from convscope.explain.pathways import PathwayLayer, Pathways
 from convscope.explain.pathways_proof import UNITS, Proof
 from convscope.explain.pathways_survey import SurveyRow
-from convscope.report.page import number
 
 
 def signed(value: float, digits: int = 3) -> str:

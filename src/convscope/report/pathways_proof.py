@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import ImageDraw
 
+from convscope.drawing.page import INK, SMALL, font, number, wrapped
 from convscope.explain.pathways import PathwayLayer
 from convscope.explain.pathways_proof import Proof
-from convscope.report.page import INK, SMALL, font, number, wrapped
 
 STRIP = 268  # pixels of height
 _ROW, _BAR, _THIN = 44, 17, 9

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
+from convscope.drawing.pictures import png
 from convscope.explain.shift import BORDERS, shifted
 from convscope.explain.shift_layers import LayerShift, LayerShifts
 from convscope.metrics.shift import Estimate
-from convscope.report.pictures import png
 from convscope.runs.shift import RunShift, ShiftStudy
 
 _MAP = "cividis"

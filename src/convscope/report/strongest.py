@@ -8,13 +8,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from convscope.base.tensors import Pixels
+from convscope.drawing.colours import Range, Scale, coloured, enlarged, range_of, shrunk
+from convscope.drawing.page import FAINT, INK, SMALL, Box, font, number, page, wrapped
+from convscope.drawing.sheets import Maps, Sheet, draw_map, scaled
 from convscope.graph.blocks import HEAD, blocks
 from convscope.graph.graph import Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, POOLS
 from convscope.images.files import to_channels
-from convscope.report.colours import Range, Scale, coloured, enlarged, range_of, shrunk
-from convscope.report.page import FAINT, INK, SMALL, Box, font, number, page, wrapped
-from convscope.report.sheets import Maps, Sheet, draw_map, scaled
 
 PER_BLOCK = 8
 _TILE, _TEXT, _IMAGE = 128, 230, 320

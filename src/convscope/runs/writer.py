@@ -23,7 +23,7 @@ from convscope.base.storage import (
     write_text,
 )
 from convscope.data.split import differences
-from convscope.images.draw import contact_sheet
+from convscope.drawing.contact import contact_sheet
 from convscope.runs.checkpoint import Stored, load_checkpoint, save_checkpoint
 from convscope.runs.environment import changes_since, environment
 from convscope.runs.folder import (

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 import zoo
+from convscope.drawing.colours import Range, coloured
 from convscope.explain.pathways import pathways
 from convscope.explain.pathways_proof import prove
 from convscope.graph.capture import capture
 from convscope.graph.trace import trace
-from convscope.report.colours import Range, coloured
 from convscope.report.pathways import Panel, pathways_sheet
 from convscope.report.pathways_files import pathways_json, short, sum_lines, survey_csv
 from convscope.report.pathways_lines import Edge, draw_edges

@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from convscope.report.colours import Range, coloured
+from convscope.drawing.colours import Range, coloured
 
 INK, FAINT, PAPER = (32, 32, 32), (150, 150, 150), (255, 255, 255)
 MARGIN = 24

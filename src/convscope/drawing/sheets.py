@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from convscope.base.tensors import Pixels
-from convscope.report.colours import (
+from convscope.drawing.colours import (
     DEAD,
     MARK,
     MISSING,
@@ -20,7 +20,7 @@ from convscope.report.colours import (
     range_of,
     shrunk,
 )
-from convscope.report.page import (
+from convscope.drawing.page import (
     BODY,
     FAINT,
     INK,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convscope.images.draw import contact_sheet
+from convscope.drawing.contact import contact_sheet
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

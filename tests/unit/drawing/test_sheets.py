@@ -7,7 +7,7 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
-from convscope.report.colours import (
+from convscope.drawing.colours import (
     DEAD,
     MISSING,
     Range,
@@ -17,9 +17,9 @@ from convscope.report.colours import (
     range_of,
     shrunk,
 )
+from convscope.drawing.page import Grid, arranged, font, number, shortened, wrapped
+from convscope.drawing.sheets import Sheet, layer_sheet
 from convscope.report.filters import filter_sheet
-from convscope.report.page import Grid, arranged, font, number, shortened, wrapped
-from convscope.report.sheets import Sheet, layer_sheet
 from convscope.report.strongest import Block, block_ends, strongest_channels, strongest_sheet
 
 
