@@ -24,9 +24,9 @@ def check(
 ) -> None:
     """Look at every image of DATA: counts, unreadable files, sizes, duplicates across splits."""
     from convscope.base.storage import write_bytes, write_json
+    from convscope.cli.check_picture import check_sheet
     from convscope.cli.sheets import checked_folder
     from convscope.data.catalog import check_outside, open_dataset
-    from convscope.report.check import check_sheet
 
     dataset = open_dataset(data)
     name = re.sub(r"[^\w.-]+", "-", dataset.name).strip(".-") or "data"

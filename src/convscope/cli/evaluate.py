@@ -27,7 +27,7 @@ def evaluate(
     from convscope.cli.sheets import warn_trained_on
     from convscope.evaluation.evaluate import evaluate as run_evaluation
     from convscope.evaluation.evaluate import indices_of
-    from convscope.report.evaluation import write_evaluation
+    from convscope.evaluation.files import write_evaluation
     from convscope.runs.data import overlap, run_dataset
     from convscope.runs.folder import load
 
