@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convscope.data.catalog import open_dataset as open_dataset
     from convscope.evaluation.evaluate import evaluate as evaluate
-    from convscope.explain.backward import backward as backward
     from convscope.explain.pathways import pathways as pathways
     from convscope.explain.pathways_proof import prove as prove
-    from convscope.explain.projection import project as project
     from convscope.explain.shift import shift_tables as shift_tables
     from convscope.explain.shift_layers import layer_shifts as layer_shifts
     from convscope.graph.arithmetic import arithmetic as arithmetic
+    from convscope.graph.backward import backward as backward
     from convscope.graph.capture import capture as capture
     from convscope.graph.geometry import receptive_fields as receptive_fields
+    from convscope.graph.projection import project as project
     from convscope.graph.summary import summary as summary
     from convscope.graph.trace import trace as trace
     from convscope.images.kernels import convolve as convolve
@@ -40,7 +40,7 @@ _HOMES = {
     "Preprocess": "convscope.images.preprocess",
     "Recipe": "convscope.training.recipe",
     "arithmetic": "convscope.graph.arithmetic",
-    "backward": "convscope.explain.backward",
+    "backward": "convscope.graph.backward",
     "build_model": "convscope.nets.catalog",
     "capture": "convscope.graph.capture",
     "convolve": "convscope.images.kernels",
@@ -51,7 +51,7 @@ _HOMES = {
     "make_atlas": "convscope.runs.atlas",
     "open_dataset": "convscope.data.catalog",
     "output_size": "convscope.images.kernels",
-    "project": "convscope.explain.projection",
+    "project": "convscope.graph.projection",
     "pathways": "convscope.explain.pathways",
     "prove": "convscope.explain.pathways_proof",
     "read_atlas": "convscope.runs.atlas_files",

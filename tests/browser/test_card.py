@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from convscope.explain.backward import backward
+from convscope.graph.backward import backward
 from plain import outputs, written
 
 

@@ -9,7 +9,7 @@ from captum.attr import NeuronDeconvolution, NeuronGradient, NeuronGuidedBackpro
 from torch import nn
 
 import zoo
-from convscope.explain.backward import backward
+from convscope.graph.backward import backward
 from convscope.graph.capture import capture
 from convscope.graph.trace import trace
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.explain.backward import backward
 from convscope.graph.arithmetic import arithmetic
+from convscope.graph.backward import backward
 from convscope.graph.capture import capture
 from convscope.graph.kinds import Kind
 from convscope.graph.trace import trace

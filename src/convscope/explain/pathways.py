@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
-from convscope.explain.backward import gradients
 from convscope.explain.pathways_behind import behind, pathway_layers, run_on
+from convscope.graph.backward import gradients
 from convscope.graph.graph import Graph, Node
 from convscope.graph.kinds import POOLS, REARRANGEMENTS, Kind
 from convscope.graph.program import evaluate

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from convscope.base.tensors import Images
 from convscope.explain.atlas import Ranking
-from convscope.explain.backward import backward
-from convscope.explain.projection import croppable, project, records_needed
+from convscope.graph.backward import backward
 from convscope.graph.geometry import ReceptiveField
 from convscope.graph.graph import Graph
 from convscope.graph.outputs import outputs
+from convscope.graph.projection import croppable, project, records_needed
 from convscope.graph.trace import trace
 
 # How many numbers the records of the images that are projected together may have: 256 MB.

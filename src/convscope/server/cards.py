@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Pixels
-from convscope.explain.backward import backward
+from convscope.graph.backward import backward
 from convscope.graph.geometry import ReceptiveField
 from convscope.graph.graph import INPUT
 from convscope.graph.trace import Trace

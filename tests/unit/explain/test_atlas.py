@@ -8,8 +8,8 @@ from torch import nn
 import zoo
 from convscope.base.errors import ConvscopeError
 from convscope.explain.atlas import atlas_layers, rank, unranked
-from convscope.explain.backward import backward
 from convscope.explain.winners import crops_of, projections
+from convscope.graph.backward import backward
 from convscope.graph.capture import capture
 from convscope.graph.geometry import receptive_fields
 from convscope.graph.trace import trace

@@ -11,7 +11,7 @@ from PIL import Image
 import convscope
 import explored
 from convscope.data.catalog import open_images
-from convscope.explain.backward import backward
+from convscope.graph.backward import backward
 from convscope.graph.geometry import receptive_fields
 from convscope.report.atlas import full_from, projection_pixels
 

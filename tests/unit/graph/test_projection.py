@@ -6,11 +6,11 @@ from torch import nn
 
 import zoo
 from convscope.base.errors import ConvscopeError
-from convscope.explain.backward import RULES, backward
-from convscope.explain.projection import croppable, project, records_needed
+from convscope.graph.backward import RULES, backward
 from convscope.graph.capture import capture
 from convscope.graph.geometry import receptive_fields
 from convscope.graph.graph import INPUT
+from convscope.graph.projection import croppable, project, records_needed
 from convscope.graph.trace import trace
 
 COUNT = 8
@@ -119,7 +119,7 @@ def test_units_of_many_images_go_back_in_parts(monkeypatch):
     graph, record = recorded(module, images)
     units = [(n % 2, n % 3, n, n) for n in range(7)]
     whole, _ = cropped(graph, record, "features.4", units, "deconvnet")
-    monkeypatch.setattr("convscope.explain.projection._NUMBERS_AT_ONCE", 1)
+    monkeypatch.setattr("convscope.graph.projection._NUMBERS_AT_ONCE", 1)
     parts, _ = cropped(graph, record, "features.4", units, "deconvnet")
     assert torch.allclose(parts, whole, atol=1e-7)
 

@@ -11,7 +11,7 @@ from torch import nn
 import zoo
 from convscope import build_model
 from convscope.base.errors import ConvscopeError
-from convscope.explain.backward import RULES, backward
+from convscope.graph.backward import RULES, backward
 from convscope.graph.capture import capture
 from convscope.graph.program import execute
 from convscope.graph.trace import trace

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
-from convscope.explain.backward import RECTIFIERS, RULES, Rule, gradients
+from convscope.graph.backward import RECTIFIERS, RULES, Rule, gradients
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, Kind
 
