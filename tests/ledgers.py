@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.graph.arithmetic import arithmetic
 from convscope.graph.capture import capture
+from convscope.graph.ledger.arithmetic import arithmetic
 from convscope.graph.trace import trace
 
 SHAPE = 4, 6, 7

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from convscope.explain.pathways_proof import prove as prove
     from convscope.explain.shift import shift_tables as shift_tables
     from convscope.explain.shift_layers import layer_shifts as layer_shifts
-    from convscope.graph.arithmetic import arithmetic as arithmetic
     from convscope.graph.backward import backward as backward
     from convscope.graph.capture import capture as capture
     from convscope.graph.geometry import receptive_fields as receptive_fields
+    from convscope.graph.ledger.arithmetic import arithmetic as arithmetic
     from convscope.graph.projection import project as project
     from convscope.graph.summary import summary as summary
     from convscope.graph.trace import trace as trace
@@ -39,7 +39,7 @@ _HOMES = {
     "Classifier": "convscope.nets.classifier",
     "Preprocess": "convscope.images.preprocess",
     "Recipe": "convscope.training.recipe",
-    "arithmetic": "convscope.graph.arithmetic",
+    "arithmetic": "convscope.graph.ledger.arithmetic",
     "backward": "convscope.graph.backward",
     "build_model": "convscope.nets.catalog",
     "capture": "convscope.graph.capture",

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.graph.arithmetic import arithmetic
 from convscope.graph.backward import backward
 from convscope.graph.capture import capture
 from convscope.graph.kinds import Kind
+from convscope.graph.ledger.arithmetic import arithmetic
 from convscope.graph.trace import trace
 
 FAMILIES = {

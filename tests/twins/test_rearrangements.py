@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from convscope.graph.arithmetic import arithmetic
 from convscope.graph.capture import capture
 from convscope.graph.kinds import ACTIVATIONS, Kind
-from convscope.graph.place import Place
+from convscope.graph.ledger.arithmetic import arithmetic
+from convscope.graph.ledger.place import Place
 from convscope.graph.trace import trace
 from ledgers import SHAPE, Function, checked, traced
 

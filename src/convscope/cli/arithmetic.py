@@ -11,7 +11,7 @@ from convscope.base.errors import ConvscopeError
 if TYPE_CHECKING:
     import numpy as np
 
-    from convscope.graph.ledger import Ledger
+    from convscope.graph.ledger.ledger import Ledger
     from convscope.graph.trace import Trace
     from convscope.nets.classifier import Classifier
 
@@ -48,7 +48,7 @@ def arithmetic(
         raise ConvscopeError("give MODEL_OR_RUN and an image file, or --example sobel")
     from convscope.cli.sheets import named, warn_untrained
     from convscope.cli.source import classifier_of
-    from convscope.graph.ledger import worked
+    from convscope.graph.ledger.ledger import worked
 
     classifier = classifier_of(model)
     ledger, which = _ledger(classifier, image, layer, channel, at, target)
@@ -72,8 +72,8 @@ def _ledger(
     """The ledger, and the class whose number it is, where it is a class's."""
     import torch
 
-    from convscope.graph.arithmetic import arithmetic as ledger_of
     from convscope.graph.capture import capture
+    from convscope.graph.ledger.arithmetic import arithmetic as ledger_of
     from convscope.graph.trace import CROSS_ENTROPY, SOFTMAX, trace
     from convscope.images.files import read_image
 

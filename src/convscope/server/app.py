@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 
 from convscope import __version__
 from convscope.base.errors import ConvscopeError
-from convscope.graph.arithmetic import arithmetic
-from convscope.graph.parts import kernels, parts
+from convscope.graph.ledger.arithmetic import arithmetic
+from convscope.graph.ledger.parts import kernels, parts
 from convscope.graph.trace import Trace
 from convscope.server import cards, encode, moved, pathways, playground, static, wire
 from convscope.server.answers import answer

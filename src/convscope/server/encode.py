@@ -16,7 +16,7 @@ from convscope.graph.channels import Channels, channels, spread
 from convscope.graph.geometry import ReceptiveField
 from convscope.graph.graph import INPUT, Node
 from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, POOLS, REARRANGEMENTS, Kind
-from convscope.graph.ledger import ChannelSum, Ledger, Terms
+from convscope.graph.ledger.ledger import ChannelSum, Ledger, Terms
 from convscope.graph.trace import Trace
 from convscope.server import wire
 from convscope.server.gallery import MAX_UPLOAD, Images

@@ -8,9 +8,9 @@ import torch
 
 import convscope as api
 from convscope.cli.source import classifier_of
-from convscope.graph.arithmetic import arithmetic
 from convscope.graph.capture import capture
-from convscope.graph.ledger import worked
+from convscope.graph.ledger.arithmetic import arithmetic
+from convscope.graph.ledger.ledger import worked
 from convscope.graph.trace import trace
 from convscope.images.files import read_image
 

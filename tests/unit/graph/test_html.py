@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import zoo
-from convscope.graph.arithmetic import arithmetic
 from convscope.graph.capture import capture
 from convscope.graph.html import graph_html, ledger_html, trace_html
+from convscope.graph.ledger.arithmetic import arithmetic
 from convscope.graph.trace import trace
 
 

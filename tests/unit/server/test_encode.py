@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from convscope.data.dataset import ArraySource, Dataset
-from convscope.graph.arithmetic import arithmetic
+from convscope.graph.ledger.arithmetic import arithmetic
 from convscope.images.preprocess import Preprocess
 from convscope.nets.classifier import Classifier
 from convscope.server import encode

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 import explored
-from convscope.graph.arithmetic import arithmetic
 from convscope.graph.capture import capture
 from convscope.graph.kinds import Kind
+from convscope.graph.ledger.arithmetic import arithmetic
 from convscope.graph.trace import trace
 from convscope.images import kernels
 from convscope.images.kernels import KERNELS, convolve

@@ -16,9 +16,9 @@ from torch import nn
 import zoo
 from convscope import build_model
 from convscope.base.errors import ConvscopeError
-from convscope.graph.arithmetic import arithmetic
 from convscope.graph.capture import capture
 from convscope.graph.kinds import Kind
+from convscope.graph.ledger.arithmetic import arithmetic
 from convscope.graph.trace import LayerRecord, Trace, trace
 
 TARGETS = torch.tensor([3, 7])

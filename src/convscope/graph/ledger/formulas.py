@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from convscope.graph import windowed
-from convscope.graph.activations import activation
 from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, REARRANGEMENTS, Kind
-from convscope.graph.ledger import Ledger, Term, Terms
-from convscope.graph.place import Place, float64
+from convscope.graph.ledger import windowed
+from convscope.graph.ledger.activations import activation
+from convscope.graph.ledger.ledger import Ledger, Term, Terms
+from convscope.graph.ledger.place import Place, float64
 
 
 def _batch_norm(place: Place) -> Ledger:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from convscope.graph.graph import Node
-from convscope.graph.ledger import Ledger, Term
+from convscope.graph.ledger.ledger import Ledger, Term
 from convscope.graph.program import evaluate
 from convscope.graph.trace import Trace
 

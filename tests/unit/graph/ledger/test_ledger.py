@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.graph.arithmetic import arithmetic
 from convscope.graph.capture import capture
-from convscope.graph.ledger import worked
+from convscope.graph.ledger.arithmetic import arithmetic
+from convscope.graph.ledger.ledger import worked
 from convscope.graph.trace import trace
 from convscope.images.kernels import EXAMPLE, KERNELS
 from ledgers import Function

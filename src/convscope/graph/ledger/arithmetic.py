@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from convscope.base.errors import ConvscopeError
-from convscope.graph.formulas import FORMULAS
 from convscope.graph.kinds import Kind
-from convscope.graph.ledger import TOLERANCE, Ledger
-from convscope.graph.place import Place
+from convscope.graph.ledger.formulas import FORMULAS
+from convscope.graph.ledger.ledger import TOLERANCE, Ledger
+from convscope.graph.ledger.place import Place
 from convscope.graph.trace import Trace
 
 

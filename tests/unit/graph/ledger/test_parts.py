@@ -9,7 +9,7 @@ from torch import nn
 
 from convscope.base.errors import ConvscopeError
 from convscope.graph.capture import capture
-from convscope.graph.parts import kernels, parts
+from convscope.graph.ledger.parts import kernels, parts
 from convscope.graph.trace import trace
 
 GRID = list(

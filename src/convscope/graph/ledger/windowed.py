@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from convscope.graph.kinds import Kind
-from convscope.graph.ledger import Ledger, Terms
-from convscope.graph.place import Place, float64
+from convscope.graph.ledger.ledger import Ledger, Terms
+from convscope.graph.ledger.place import Place, float64
 from convscope.graph.windows import Window, adaptive_window, pool_window
 
 

@@ -1,0 +1,1 @@
+"""The ledger: how one number came about, term by term."""
