@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convscope.cli.sheets import (
+from convscope.console.output import (
     Source,
     checked_folder,
     named,
@@ -14,7 +14,7 @@ from convscope.cli.sheets import (
     progress,
     warn_untrained,
 )
-from convscope.cli.source import classifier_of
+from convscope.console.source import classifier_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -46,8 +46,8 @@ def arithmetic(
         return
     if model is None or image is None:
         raise ConvscopeError("give MODEL_OR_RUN and an image file, or --example sobel")
-    from convscope.cli.sheets import named, warn_untrained
-    from convscope.cli.source import classifier_of
+    from convscope.console.output import named, warn_untrained
+    from convscope.console.source import classifier_of
     from convscope.graph.ledger.ledger import worked
 
     classifier = classifier_of(model)

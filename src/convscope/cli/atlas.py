@@ -60,7 +60,7 @@ def atlas(
     import torch
 
     from convscope.base.device import default_device
-    from convscope.cli.sheets import StageBar, checked_folder
+    from convscope.console.output import StageBar, checked_folder
     from convscope.explain.atlas import atlas_layers
     from convscope.graph.capture import capture
     from convscope.runs.atlas import make_atlas
@@ -150,7 +150,7 @@ def _print(found: "Atlas", graph: "Graph") -> None:
     """A line a layer, and where everything is."""
     import numpy as np
 
-    from convscope.cli.sheets import print_table
+    from convscope.console.output import print_table
 
     columns = ["layer", "channels", "dead", "median share", "most selective channel", "projected"]
     rows = []

@@ -25,7 +25,7 @@ def check(
     """Look at every image of DATA: counts, unreadable files, sizes, duplicates across splits."""
     from convscope.base.storage import write_bytes, write_json
     from convscope.cli.check_picture import check_sheet
-    from convscope.cli.sheets import checked_folder
+    from convscope.console.output import checked_folder
     from convscope.data.catalog import check_outside, open_dataset
 
     dataset = open_dataset(data)
@@ -57,7 +57,7 @@ def _checked(dataset: "Dataset") -> "Check":
 
 
 def _print(found: "Check", folder: Path) -> None:
-    from convscope.cli.sheets import print_table
+    from convscope.console.output import print_table
     from convscope.data.check import NO_SPLIT
     from convscope.data.dataset import SPLITS
 

@@ -24,7 +24,7 @@ def evaluate(
 
     from convscope.base.device import default_device
     from convscope.cli.cards import evaluation_card
-    from convscope.cli.sheets import warn_trained_on
+    from convscope.console.output import warn_trained_on
     from convscope.evaluation.evaluate import evaluate as run_evaluation
     from convscope.evaluation.evaluate import indices_of
     from convscope.evaluation.files import write_evaluation

@@ -13,8 +13,8 @@ import typer
 
 from convscope.base.errors import ConvscopeError
 from convscope.cli.predict import image_paths
-from convscope.cli.sheets import Source, stem, warn_untrained
-from convscope.cli.source import classifier_of, is_run
+from convscope.console.output import Source, stem, warn_untrained
+from convscope.console.source import classifier_of, is_run
 
 if TYPE_CHECKING:
     from convscope.data.dataset import Dataset

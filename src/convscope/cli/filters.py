@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convscope.base.errors import ConvscopeError
-from convscope.cli.sheets import (
+from convscope.console.output import (
     Source,
     checked_folder,
     named,
@@ -15,7 +15,7 @@ from convscope.cli.sheets import (
     stem,
     warn_untrained,
 )
-from convscope.cli.source import classifier_of, is_run
+from convscope.console.source import classifier_of, is_run
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convscope.base.errors import ConvscopeError
-from convscope.cli.sheets import (
+from convscope.console.output import (
     Source,
     checked_folder,
     named,
@@ -18,7 +18,7 @@ from convscope.cli.sheets import (
     stem,
     warn_untrained,
 )
-from convscope.cli.source import classifier_of, is_run
+from convscope.console.source import classifier_of, is_run
 
 if TYPE_CHECKING:
     from convscope.base.tensors import Pixels

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from convscope.base.errors import ConvscopeError
-from convscope.cli.sheets import Source, named, warn_untrained
+from convscope.console.output import Source, named, warn_untrained
 
 _RANDOM = 16
 
@@ -30,7 +30,7 @@ def receptive_field(
     import torch
 
     from convscope.base.storage import write_bytes
-    from convscope.cli.source import classifier_of
+    from convscope.console.source import classifier_of
     from convscope.explain.effective import effective_receptive_field
     from convscope.graph.capture import capture
     from convscope.graph.geometry import receptive_fields

@@ -48,7 +48,7 @@ def shift(
     if border not in _BORDERS:
         raise ConvscopeError(f"unknown --border {border!r}; there are {', '.join(_BORDERS)}")
     from convscope.base.device import default_device
-    from convscope.cli.sheets import StageBar, checked_folder, warn_trained_on
+    from convscope.console.output import StageBar, checked_folder, warn_trained_on
     from convscope.explain.shift import Border
     from convscope.report.shift import as_json as entries
     from convscope.report.shift import write_shift
@@ -81,7 +81,7 @@ def _stem(study: "ShiftStudy", data: str | None, full: bool) -> str:
 
 
 def _card(study: "ShiftStudy", folder: Path) -> None:
-    from convscope.cli.sheets import print_table
+    from convscope.console.output import print_table
 
     print(
         f"{study.data} · {study.split} split, {study.images:,} of {study.of:,} images · "

@@ -85,7 +85,7 @@ def _shape(text: str | None) -> Shape | None:
 
 
 def _graph(model: str, shape: Shape | None, classes: int | None) -> "Graph":
-    from convscope.cli.source import is_run
+    from convscope.console.source import is_run
 
     if is_run(model):
         return _run_graph(model, shape, classes)

@@ -11,14 +11,15 @@ from starlette.exceptions import HTTPException
 
 from convscope import __version__
 from convscope.base.errors import ConvscopeError
+from convscope.explorer import encode, wire
+from convscope.explorer.answers import answer
+from convscope.explorer.explorer import Explorer
+from convscope.explorer.problem import RefusedError, StoppedError, refusal
+from convscope.explorer.stream import PassStream, while_connected
 from convscope.graph.ledger.arithmetic import arithmetic
 from convscope.graph.ledger.parts import kernels, parts
 from convscope.graph.trace import Trace
-from convscope.server import cards, encode, moved, pathways, playground, static, wire
-from convscope.server.answers import answer
-from convscope.server.explorer import Explorer
-from convscope.server.problem import RefusedError, StoppedError, refusal
-from convscope.server.stream import PassStream, while_connected
+from convscope.server import cards, moved, pathways, playground, static
 
 _MAX_PREDICTIONS = 64
 _LARGEST = {"thumb": 96, "whole": 1600}

@@ -10,17 +10,18 @@ from fastapi.responses import Response
 
 from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Pixels
+from convscope.explorer import encode, wire
+from convscope.explorer.answers import answer
+from convscope.explorer.explorer import Explorer
+from convscope.explorer.problem import RefusedError, shown
+from convscope.explorer.stream import while_connected
 from convscope.graph.backward import backward
 from convscope.graph.geometry import ReceptiveField
 from convscope.graph.graph import INPUT
 from convscope.graph.trace import Trace
 from convscope.report.atlas import full_from, projection_pixels
 from convscope.runs.atlas_files import Atlas, Layer
-from convscope.server import encode, wire, wire_cards
-from convscope.server.answers import answer
-from convscope.server.explorer import Explorer
-from convscope.server.problem import RefusedError, shown
-from convscope.server.stream import while_connected
+from convscope.server import wire_cards
 
 _KINDS = ("projection", "patch")
 

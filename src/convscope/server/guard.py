@@ -29,8 +29,8 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from convscope.server.gallery import MAX_UPLOAD
-from convscope.server.wire import Problem
+from convscope.explorer.gallery import MAX_UPLOAD
+from convscope.explorer.wire import Problem
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -12,12 +12,13 @@ from fastapi.responses import Response
 
 from convscope.base.tensors import PixelBatch
 from convscope.explain.shift import BORDERS, Border, shifted
-from convscope.server import encode, wire, wire_moved
-from convscope.server.answers import answer
-from convscope.server.explorer import Asked, Explorer
-from convscope.server.problem import RefusedError, shown
-from convscope.server.stream import while_connected
-from convscope.server.subject import Off, Subject
+from convscope.explorer import encode, wire
+from convscope.explorer.answers import answer
+from convscope.explorer.explorer import Asked, Explorer
+from convscope.explorer.problem import RefusedError, shown
+from convscope.explorer.stream import while_connected
+from convscope.explorer.subject import Off, Subject
+from convscope.server import wire_moved
 
 _REACH = 8
 # Multiply-adds of all places of a map: some seconds on a processor.

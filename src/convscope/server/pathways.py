@@ -12,13 +12,13 @@ from fastapi.responses import Response
 from convscope.explain.pathways import PathwayLayer as Carried
 from convscope.explain.pathways import Pathways, pathways
 from convscope.explain.pathways_proof import Proof, prove
+from convscope.explorer import encode, wire
+from convscope.explorer.answers import answer
+from convscope.explorer.explorer import Explorer
+from convscope.explorer.problem import RefusedError
+from convscope.explorer.stream import while_connected
 from convscope.graph.trace import Trace
-from convscope.server import encode, wire
 from convscope.server import wire_pathways as out
-from convscope.server.answers import answer
-from convscope.server.explorer import Explorer
-from convscope.server.problem import RefusedError
-from convscope.server.stream import while_connected
 
 routes = APIRouter(prefix="/api", responses={"4XX": {"model": wire.Problem}})
 Text = Annotated[str, Query(max_length=1_000)]

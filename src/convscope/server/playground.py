@@ -7,11 +7,11 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from convscope.base.errors import ConvscopeError
+from convscope.explorer import wire
+from convscope.explorer.answers import answer
+from convscope.explorer.explorer import Explorer
+from convscope.explorer.problem import RefusedError
 from convscope.images import kernels
-from convscope.server import wire
-from convscope.server.answers import answer
-from convscope.server.explorer import Explorer
-from convscope.server.problem import RefusedError
 
 _MOST = 128  # for stride, padding and dilation
 _ENTRIES = 31  # rows and columns of a kernel

@@ -17,14 +17,14 @@ import uvicorn
 from convscope.base.errors import ConvscopeError, DataError
 from convscope.data.catalog import open_images
 from convscope.data.dataset import Dataset
+from convscope.explorer.explorer import Explorer
+from convscope.explorer.gallery import Images
+from convscope.explorer.learned import Learned, learned_of
+from convscope.explorer.store import MAX_BYTES, Store
+from convscope.explorer.subject import Subject, subject
 from convscope.nets.classifier import Classifier
 from convscope.server.app import build
-from convscope.server.explorer import Explorer
-from convscope.server.gallery import Images
 from convscope.server.guard import Door, Guard
-from convscope.server.learned import Learned, learned_of
-from convscope.server.store import MAX_BYTES, Store
-from convscope.server.subject import Subject, subject
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START = 30.0  # seconds until the server must listen

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from convscope.server.problem import RefusedError
+from convscope.explorer.problem import RefusedError
 
 STATIC = Path(__file__).with_name("static")
 _KINDS = {

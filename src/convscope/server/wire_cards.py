@@ -1,6 +1,6 @@
 """What goes over the wire for the cards of channels: what each looks for."""
 
-from convscope.server.wire import Wire
+from convscope.explorer.wire import Wire
 
 
 class Winner(Wire):

@@ -1,6 +1,6 @@
 """What goes over the wire for the shift laboratory: what networks say of an image that is moved."""
 
-from convscope.server.wire import Wire
+from convscope.explorer.wire import Wire
 
 
 class Said(Wire):

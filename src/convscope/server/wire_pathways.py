@@ -3,7 +3,7 @@
 Pairs are (target, contrast class). Contributions are in units of the logit.
 """
 
-from convscope.server.wire import Wire
+from convscope.explorer.wire import Wire
 
 Pair = tuple[float, float]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import convscope as api
-from convscope.cli.source import classifier_of
+from convscope.console.source import classifier_of
 from convscope.graph.capture import capture
 from convscope.graph.ledger.arithmetic import arithmetic
 from convscope.graph.ledger.ledger import worked

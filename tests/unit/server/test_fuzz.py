@@ -16,11 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from convscope.explorer.explorer import Explorer
+from convscope.explorer.gallery import Images
+from convscope.explorer.store import Store
 from convscope.server.app import build
-from convscope.server.explorer import Explorer
-from convscope.server.gallery import Images
 from convscope.server.guard import Door, Guard
-from convscope.server.store import Store
 
 EACH = int(os.environ.get("CONVSCOPE_REQUESTS", "40"))
 GROWTH = 100e6  # bytes of the process; the bound of its passes is 30 MB, that of its files 0.1

@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from PIL import Image
 
 import explored
+from convscope.explorer.encode import number_of
+from convscope.explorer.wire import Subject
 from convscope.graph.capture import capture
 from convscope.graph.kinds import Kind
 from convscope.graph.ledger.arithmetic import arithmetic
 from convscope.graph.trace import trace
 from convscope.images import kernels
 from convscope.images.kernels import KERNELS, convolve
-from convscope.server.encode import number_of
-from convscope.server.wire import Subject
 
 NUMBER = 7  # of an image in the data set
 

@@ -9,13 +9,13 @@ from PIL import Image
 from torch import nn
 
 from convscope.data.dataset import ArraySource, Dataset
+from convscope.explorer import encode
+from convscope.explorer.gallery import Dropped, Images
+from convscope.explorer.subject import subject
 from convscope.graph.ledger.arithmetic import arithmetic
 from convscope.images.preprocess import Preprocess
 from convscope.nets.classifier import Classifier
-from convscope.server import encode
-from convscope.server.gallery import Dropped, Images
 from convscope.server.serve import explore
-from convscope.server.subject import subject
 
 VIEW = Preprocess(size=(4, 4), channels=1, resize=4, mean=(0.5,), std=(0.5,))
 

@@ -5,7 +5,7 @@ import torch
 import convscope
 import explored
 from convscope.base.storage import read_json, write_json
-from convscope.server.learned import learned_of
+from convscope.explorer.learned import learned_of
 
 
 def written(folder):

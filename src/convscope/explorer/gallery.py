@@ -18,9 +18,9 @@ from convscope.base.errors import DataError
 from convscope.base.storage import sha256_of
 from convscope.base.tensors import Pixels
 from convscope.data.dataset import SPLITS, Dataset
+from convscope.explorer.problem import RefusedError, shown
+from convscope.explorer.wire import Gallery, Picture, Split
 from convscope.images.files import decode_image, read_content, read_image
-from convscope.server.problem import RefusedError, shown
-from convscope.server.wire import Gallery, Picture, Split
 
 MAX_UPLOAD = 64_000_000
 MAX_DROPPED = 256_000_000  # bytes of all dropped files together

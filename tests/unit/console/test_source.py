@@ -5,7 +5,7 @@ import torch
 
 import convscope as api
 from convscope.base.errors import ConvscopeError
-from convscope.cli.source import classifier_of
+from convscope.console.source import classifier_of
 
 
 def test_a_run_is_its_best_weights(trained):

@@ -11,11 +11,11 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from convscope.server.encode import pass_of
-from convscope.server.explorer import Asked, Explorer
-from convscope.server.problem import StoppedError, refusal
-from convscope.server.store import Pending
-from convscope.server.wire import Pass, PassLine, Progress
+from convscope.explorer.encode import pass_of
+from convscope.explorer.explorer import Asked, Explorer
+from convscope.explorer.problem import StoppedError, refusal
+from convscope.explorer.store import Pending
+from convscope.explorer.wire import Pass, PassLine, Progress
 
 _EVERY = 0.05  # seconds from one line of progress to the next
 

@@ -9,11 +9,11 @@ import torch
 
 import convscope
 import explored
+from convscope.explorer.problem import StoppedError
+from convscope.explorer.store import Store, bytes_of
+from convscope.explorer.subject import Subject
 from convscope.graph.capture import capture
 from convscope.graph.trace import trace
-from convscope.server.problem import StoppedError
-from convscope.server.store import Store, bytes_of
-from convscope.server.subject import Subject
 
 
 @pytest.fixture(scope="module")

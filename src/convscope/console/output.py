@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from convscope.base.errors import ConvscopeError
-from convscope.cli.source import SEED, is_run
+from convscope.console.source import SEED, is_run
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import anyio
 import anyio.to_thread
 
+from convscope.explorer.problem import StoppedError
 from convscope.graph.program import Watch
 from convscope.graph.trace import Trace
-from convscope.server.problem import StoppedError
 
 MAX_BYTES = 1_000_000_000
 

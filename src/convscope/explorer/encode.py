@@ -11,6 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from convscope.base.tensors import Pixels
+from convscope.explorer import wire
+from convscope.explorer.gallery import MAX_UPLOAD, Images
+from convscope.explorer.problem import shown
+from convscope.explorer.subject import Off, Subject
 from convscope.graph.blocks import HEAD, blocks
 from convscope.graph.channels import Channels, channels, spread
 from convscope.graph.geometry import ReceptiveField
@@ -18,10 +22,6 @@ from convscope.graph.graph import INPUT, Node
 from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, POOLS, REARRANGEMENTS, Kind
 from convscope.graph.ledger.ledger import ChannelSum, Ledger, Terms
 from convscope.graph.trace import Trace
-from convscope.server import wire
-from convscope.server.gallery import MAX_UPLOAD, Images
-from convscope.server.problem import shown
-from convscope.server.subject import Off, Subject
 
 _STRONGEST = 8
 # Their outputs are probabilities and a loss: another unit than activations.

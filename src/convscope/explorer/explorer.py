@@ -12,16 +12,16 @@ import torch
 
 from convscope.base.errors import UnreadableImageError
 from convscope.base.tensors import Pixels
+from convscope.explorer.gallery import Images
+from convscope.explorer.learned import Learned
+from convscope.explorer.problem import RefusedError
+from convscope.explorer.store import Kept, Pending, Store
+from convscope.explorer.subject import Off, Subject
+from convscope.explorer.wire import LayerDetail, Prediction
 from convscope.graph.program import Watch
 from convscope.graph.trace import Trace, aimed
 from convscope.images.files import to_channels
 from convscope.images.preprocess import resized
-from convscope.server.gallery import Images
-from convscope.server.learned import Learned
-from convscope.server.problem import RefusedError
-from convscope.server.store import Kept, Pending, Store
-from convscope.server.subject import Off, Subject
-from convscope.server.wire import LayerDetail, Prediction
 
 # Multiply-adds of one batch of predictions: about a third of a second, so that a pass asked for in
 # the meantime does not wait long.

@@ -8,9 +8,9 @@ from typing import Any
 
 from convscope.base.errors import ConvscopeError
 from convscope.base.storage import read_json
+from convscope.explorer.subject import Subject
 from convscope.graph.graph import Graph
 from convscope.runs.atlas_files import ABOUT, Atlas, read_atlas
-from convscope.server.subject import Subject
 
 _FIGURES = "metrics.json"
 

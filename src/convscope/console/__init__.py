@@ -1,0 +1,1 @@
+"""What commands are made of: the network that is named, tables, progress, warnings."""
