@@ -14,13 +14,11 @@ import typer
 
 from convscope import __version__
 from convscope.base.errors import ConvscopeError
-from convscope.cli.activations import activations
 from convscope.cli.arithmetic import arithmetic
 from convscope.cli.atlas import atlas
 from convscope.cli.check import check
 from convscope.cli.evaluate import evaluate
 from convscope.cli.explore import explore
-from convscope.cli.filters import filters
 from convscope.cli.import_weights import import_weights
 from convscope.cli.kernel import kernel
 from convscope.cli.models import models
@@ -31,6 +29,8 @@ from convscope.cli.reproduce import reproduce
 from convscope.cli.shift import shift
 from convscope.cli.summary import summary
 from convscope.cli.train import train
+from convscope.lenses.activations.command import activations
+from convscope.lenses.filters.command import filters
 
 app = typer.Typer(
     help="Trains, runs and sees through convolutional image classifiers.",

@@ -106,7 +106,7 @@ def _show(
     from convscope.base.device import default_device
     from convscope.base.storage import write_bytes, write_json
     from convscope.images.files import read_image
-    from convscope.report.activations import safe_name
+    from convscope.lenses.activations.picture import safe_name
     from convscope.report.pathways import Panel, pathways_sheet
     from convscope.report.pathways_files import pathways_json
 
@@ -240,7 +240,7 @@ def _survey(source: str, split: str, count: int, data: str | None, how: _How) ->
     from convscope.data.split import held_out
     from convscope.evaluation.evaluate import indices_of
     from convscope.explain.pathways_survey import survey
-    from convscope.report.activations import safe_name
+    from convscope.lenses.activations.picture import safe_name
     from convscope.report.pathways_files import survey_csv, survey_json
     from convscope.runs.data import run_dataset
 

@@ -19,8 +19,13 @@ from convscope.drawing.colours import (
 )
 from convscope.drawing.page import Grid, arranged, font, number, shortened, wrapped
 from convscope.drawing.sheets import Sheet, layer_sheet
-from convscope.report.filters import filter_sheet
-from convscope.report.strongest import Block, block_ends, strongest_channels, strongest_sheet
+from convscope.lenses.activations.strongest import (
+    Block,
+    block_ends,
+    strongest_channels,
+    strongest_sheet,
+)
+from convscope.lenses.filters.picture import filter_sheet
 
 
 def values(channels=6, height=5, width=7, *, signed=True, seed=0):

@@ -13,7 +13,7 @@ from convscope.drawing.sheets import BARS_UP_TO, Sheet, layer_sheet
 from convscope.graph.graph import Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, POOLS, Kind
 from convscope.graph.trace import SOFTMAX, Trace
-from convscope.report.strongest import Block, block_ends, strongest_sheet
+from convscope.lenses.activations.strongest import Block, block_ends, strongest_sheet
 
 _LONGEST = 100
 

@@ -64,7 +64,7 @@ def activations(
     from convscope.graph.capture import capture
     from convscope.graph.trace import trace
     from convscope.images.files import read_image
-    from convscope.report.activations import layers_to_keep, layers_to_show, safe_name, view
+    from convscope.lenses.activations.picture import layers_to_keep, layers_to_show, safe_name, view
 
     folder = checked_folder(out or Path("activations", safe_name(image.stem)))
     classifier = classifier_of(source).to(default_device())

@@ -41,8 +41,8 @@ def filters(source: Source, layer: Layers = None, out: Out = None) -> None:
     from convscope.base.storage import make_folder, write_bytes
     from convscope.drawing.arrays import npz
     from convscope.drawing.page import number
-    from convscope.report.activations import safe_name, sheet_file
-    from convscope.report.filters import filter_sheet
+    from convscope.lenses.activations.picture import safe_name, sheet_file
+    from convscope.lenses.filters.picture import filter_sheet
 
     folder = checked_folder(out or Path("filters", safe_name(stem(source))))
     classifier = classifier_of(source)
@@ -125,7 +125,7 @@ def _add_initial(
     """Adds the filters as they were before training; or says why that cannot be."""
     from dataclasses import replace
 
-    from convscope.runs.initial import load_initial
+    from convscope.lenses.filters.initial import load_initial
 
     try:
         before = _graph(replace(classifier, module=load_initial(run)))

@@ -9,7 +9,7 @@ import torch
 import convscope as api
 from convscope.base.errors import ConvscopeError
 from convscope.base.storage import read_json, write_json
-from convscope.runs.initial import load_initial
+from convscope.lenses.filters.initial import load_initial
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_stage_that_went_on_from_another_one_has_no_start_of_its_own(
     write_json(run / "recipe.json", recipe)
     load_initial(run)  # its best weights are still of the first stage
 
-    import convscope.runs.initial as initial
+    import convscope.lenses.filters.initial as initial
 
     class Second:
         def __init__(self, stored):

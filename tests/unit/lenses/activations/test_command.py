@@ -9,7 +9,7 @@ import convscope as api
 from convscope.graph.capture import capture
 from convscope.graph.trace import trace
 from convscope.images.files import read_image
-from convscope.report.activations import safe_name
+from convscope.lenses.activations.picture import safe_name
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Lenses: each folder is one way to look at a network."""

@@ -1,0 +1,1 @@
+"""Activations: the output of each layer for one image."""

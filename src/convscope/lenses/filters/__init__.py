@@ -1,0 +1,1 @@
+"""Filters: the kernels of a network's convolutions, now and before training."""
