@@ -14,23 +14,23 @@ import typer
 
 from convscope import __version__
 from convscope.base.errors import ConvscopeError
-from convscope.cli.arithmetic import arithmetic
 from convscope.cli.atlas import atlas
 from convscope.cli.check import check
 from convscope.cli.evaluate import evaluate
 from convscope.cli.explore import explore
 from convscope.cli.import_weights import import_weights
-from convscope.cli.kernel import kernel
 from convscope.cli.models import models
 from convscope.cli.pathways import pathways
 from convscope.cli.predict import predict
-from convscope.cli.receptive_field import receptive_field
 from convscope.cli.reproduce import reproduce
 from convscope.cli.shift import shift
-from convscope.cli.summary import summary
 from convscope.cli.train import train
 from convscope.lenses.activations.command import activations
+from convscope.lenses.arithmetic.command import arithmetic
 from convscope.lenses.filters.command import filters
+from convscope.lenses.kernel.command import kernel
+from convscope.lenses.receptive_field.command import receptive_field
+from convscope.lenses.summary.command import summary
 
 app = typer.Typer(
     help="Trains, runs and sees through convolutional image classifiers.",

@@ -19,7 +19,8 @@ from convscope.explorer.stream import PassStream, while_connected
 from convscope.graph.ledger.arithmetic import arithmetic
 from convscope.graph.ledger.parts import kernels, parts
 from convscope.graph.trace import Trace
-from convscope.server import cards, moved, pathways, playground, static
+from convscope.lenses.kernel import routes as playground
+from convscope.server import cards, moved, pathways, static
 
 _MAX_PREDICTIONS = 64
 _LARGEST = {"thumb": 96, "whole": 1600}

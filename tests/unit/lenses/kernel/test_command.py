@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from convscope.images.kernels import KERNELS, convolve
-from convscope.report.kernel import is_signed, kernel_picture, num_clipped
+from convscope.lenses.kernel.picture import is_signed, kernel_picture, num_clipped
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,7 +26,7 @@ def photo(tmp_path):
 @pytest.fixture
 def drawn(monkeypatch):
     """What the command gave to be drawn."""
-    import convscope.report.kernel as report
+    import convscope.lenses.kernel.picture as report
 
     calls = []
 

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from convscope.base.errors import ConvscopeError
-from convscope.explain import effective
-from convscope.explain.effective import effective_receptive_field
 from convscope.graph.capture import capture
 from convscope.graph.geometry import receptive_fields
+from convscope.lenses.receptive_field import compute as effective
+from convscope.lenses.receptive_field.compute import effective_receptive_field
 
 
 def ones(layers, kernel=3):

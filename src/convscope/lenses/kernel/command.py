@@ -58,7 +58,7 @@ def kernel(
     from convscope.base.storage import write_bytes
     from convscope.images.files import read_image
     from convscope.images.kernels import convolve, num_lost
-    from convscope.report.kernel import kernel_picture
+    from convscope.lenses.kernel.picture import kernel_picture
 
     name, weights = _chosen(preset, own)
     out = _target(out or Path(f"kernel-{name}.png"), image)
@@ -161,7 +161,7 @@ def _formula(size: int, kernel: int, stride: int, padding: int, dilation: int) -
 
 
 def _print_values(result: "np.ndarray", weights: "np.ndarray") -> None:
-    from convscope.report.kernel import is_signed, num_clipped, number
+    from convscope.lenses.kernel.picture import is_signed, num_clipped, number
 
     print(f"values   {number(result.min())} to {number(result.max())}")
     if not is_signed(weights):

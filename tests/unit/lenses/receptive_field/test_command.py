@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from convscope.graph.geometry import ReceptiveField
-from convscope.report.field import field_picture, half_of_the_mass
+from convscope.lenses.receptive_field.picture import field_picture, half_of_the_mass
 
 
 def test_a_run_and_its_images(convscope, trained, images, tmp_path):

@@ -31,11 +31,11 @@ def receptive_field(
 
     from convscope.base.storage import write_bytes
     from convscope.console.source import classifier_of
-    from convscope.explain.effective import effective_receptive_field
     from convscope.graph.capture import capture
     from convscope.graph.geometry import receptive_fields
     from convscope.images.files import read_image
-    from convscope.report.field import field_picture, half_of_the_mass
+    from convscope.lenses.receptive_field.compute import effective_receptive_field
+    from convscope.lenses.receptive_field.picture import field_picture, half_of_the_mass
 
     if out.suffix.lower() != ".png":
         raise ConvscopeError(f"--out {out}: the picture is a PNG; give a name that ends in .png")

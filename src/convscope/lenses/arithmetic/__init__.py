@@ -1,0 +1,1 @@
+"""Arithmetic: how one number of a network came about."""

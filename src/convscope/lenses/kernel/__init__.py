@@ -1,0 +1,1 @@
+"""Kernel: an image filtered by one kernel."""

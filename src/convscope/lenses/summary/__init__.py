@@ -1,0 +1,1 @@
+"""Summary: the shape and the cost of each layer."""
