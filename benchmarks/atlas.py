@@ -12,9 +12,9 @@ import convscope
 from benchmarks.measure import Row
 from convscope.base.device import channels_last
 from convscope.base.tensors import Images
-from convscope.explain.atlas import atlas_layers, rank, unranked
 from convscope.graph.capture import capture
-from convscope.runs.atlas import make_atlas
+from convscope.lenses.atlas.make import make_atlas
+from convscope.lenses.atlas.ranking import atlas_layers, rank, unranked
 
 
 def measure(count: int, rounds: int) -> list[Row]:

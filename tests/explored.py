@@ -14,10 +14,10 @@ from convscope.explain.shift import shift_tables
 from convscope.graph.capture import capture
 from convscope.graph.graph import Graph
 from convscope.images.preprocess import Preprocess
+from convscope.lenses.atlas.files import Atlas
+from convscope.lenses.atlas.make import make_atlas
 from convscope.metrics.shift import Estimate
 from convscope.nets.classifier import Classifier
-from convscope.runs.atlas import make_atlas
-from convscope.runs.atlas_files import Atlas
 
 # As nasty as a folder's name may be; the page must show it, not run it.
 CLASSES = (

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from convscope.images.kernels import convolve as convolve
     from convscope.images.kernels import output_size as output_size
     from convscope.images.preprocess import Preprocess as Preprocess
+    from convscope.lenses.atlas.files import read_atlas as read_atlas
+    from convscope.lenses.atlas.make import make_atlas as make_atlas
     from convscope.nets.catalog import build_model as build_model
     from convscope.nets.classifier import Classifier as Classifier
-    from convscope.runs.atlas import make_atlas as make_atlas
-    from convscope.runs.atlas_files import read_atlas as read_atlas
     from convscope.runs.folder import load as load
     from convscope.server.serve import explore as explore
     from convscope.training.loop import train as train
@@ -48,13 +48,13 @@ _HOMES = {
     "explore": "convscope.server.serve",
     "layer_shifts": "convscope.explain.shift_layers",
     "load": "convscope.runs.folder",
-    "make_atlas": "convscope.runs.atlas",
+    "make_atlas": "convscope.lenses.atlas.make",
     "open_dataset": "convscope.data.catalog",
     "output_size": "convscope.images.kernels",
     "project": "convscope.graph.projection",
     "pathways": "convscope.explain.pathways",
     "prove": "convscope.explain.pathways_proof",
-    "read_atlas": "convscope.runs.atlas_files",
+    "read_atlas": "convscope.lenses.atlas.files",
     "receptive_fields": "convscope.graph.geometry",
     "shift_tables": "convscope.explain.shift",
     "summary": "convscope.graph.summary",

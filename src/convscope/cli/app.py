@@ -14,7 +14,6 @@ import typer
 
 from convscope import __version__
 from convscope.base.errors import ConvscopeError
-from convscope.cli.atlas import atlas
 from convscope.cli.check import check
 from convscope.cli.evaluate import evaluate
 from convscope.cli.explore import explore
@@ -27,6 +26,7 @@ from convscope.cli.shift import shift
 from convscope.cli.train import train
 from convscope.lenses.activations.command import activations
 from convscope.lenses.arithmetic.command import arithmetic
+from convscope.lenses.atlas.command import atlas
 from convscope.lenses.filters.command import filters
 from convscope.lenses.kernel.command import kernel
 from convscope.lenses.receptive_field.command import receptive_field

@@ -10,7 +10,7 @@ from convscope.base.errors import ConvscopeError
 from convscope.base.storage import read_json
 from convscope.explorer.subject import Subject
 from convscope.graph.graph import Graph
-from convscope.runs.atlas_files import ABOUT, Atlas, read_atlas
+from convscope.lenses.atlas.files import ABOUT, Atlas, read_atlas
 
 _FIGURES = "metrics.json"
 

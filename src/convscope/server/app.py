@@ -19,8 +19,9 @@ from convscope.explorer.stream import PassStream, while_connected
 from convscope.graph.ledger.arithmetic import arithmetic
 from convscope.graph.ledger.parts import kernels, parts
 from convscope.graph.trace import Trace
+from convscope.lenses.atlas import routes as cards
 from convscope.lenses.kernel import routes as playground
-from convscope.server import cards, moved, pathways, static
+from convscope.server import moved, pathways, static
 
 _MAX_PREDICTIONS = 64
 _LARGEST = {"thumb": 96, "whole": 1600}

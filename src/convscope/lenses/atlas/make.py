@@ -15,14 +15,11 @@ from convscope.base.errors import ConvscopeError
 from convscope.base.storage import lock, make_folder, remove_leftovers, sha256_of
 from convscope.base.tensors import Images
 from convscope.data.dataset import Dataset
-from convscope.explain.atlas import TOP, Ranking, rank, unranked
-from convscope.explain.winners import crops_of, projections
 from convscope.graph.capture import capture
 from convscope.graph.geometry import receptive_fields
 from convscope.graph.graph import Graph
 from convscope.images.preprocess import Preprocess
-from convscope.nets.classifier import Classifier
-from convscope.runs.atlas_files import (
+from convscope.lenses.atlas.files import (
     ABOUT,
     FORMAT,
     IMAGES,
@@ -37,6 +34,9 @@ from convscope.runs.atlas_files import (
     write_layer,
     write_pass,
 )
+from convscope.lenses.atlas.ranking import TOP, Ranking, rank, unranked
+from convscope.lenses.atlas.winners import crops_of, projections
+from convscope.nets.classifier import Classifier
 
 _SAVE_SECONDS = 20.0
 _BATCH = 64

@@ -19,9 +19,9 @@ from convscope.graph.backward import backward
 from convscope.graph.geometry import ReceptiveField
 from convscope.graph.graph import INPUT
 from convscope.graph.trace import Trace
-from convscope.report.atlas import full_from, projection_pixels
-from convscope.runs.atlas_files import Atlas, Layer
-from convscope.server import wire_cards
+from convscope.lenses.atlas import wire as wire_cards
+from convscope.lenses.atlas.files import Atlas, Layer
+from convscope.lenses.atlas.picture import full_from, projection_pixels
 
 _KINDS = ("projection", "patch")
 

@@ -12,7 +12,7 @@ from convscope.drawing.page import FAINT, INK, SMALL, Box, font, number, page, s
 from convscope.drawing.sheets import Sheet
 from convscope.images.files import to_channels
 from convscope.images.preprocess import Preprocess
-from convscope.runs.atlas_files import About, Atlas
+from convscope.lenses.atlas.files import About, Atlas
 
 PER_LAYER = 8
 _WIDTH, _ASIDE, _ROWS = 2040, 232, 2

@@ -13,8 +13,8 @@ from convscope.base.errors import ConvscopeError
 from convscope.base.storage import read_json
 from convscope.graph.capture import capture
 from convscope.graph.trace import trace
-from convscope.runs import atlas as making
-from convscope.runs.atlas_files import read_atlas
+from convscope.lenses.atlas import make as making
+from convscope.lenses.atlas.files import read_atlas
 from convscope.runs.data import images_of
 
 

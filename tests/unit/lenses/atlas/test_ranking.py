@@ -7,12 +7,12 @@ from torch import nn
 
 import zoo
 from convscope.base.errors import ConvscopeError
-from convscope.explain.atlas import atlas_layers, rank, unranked
-from convscope.explain.winners import crops_of, projections
 from convscope.graph.backward import backward
 from convscope.graph.capture import capture
 from convscope.graph.geometry import receptive_fields
 from convscope.graph.trace import trace
+from convscope.lenses.atlas.ranking import atlas_layers, rank, unranked
+from convscope.lenses.atlas.winners import crops_of, projections
 
 NUMBER, TOP, CLASSES = 500, 9, 4
 

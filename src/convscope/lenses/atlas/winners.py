@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from convscope.base.tensors import Images
-from convscope.explain.atlas import Ranking
 from convscope.graph.backward import backward
 from convscope.graph.geometry import ReceptiveField
 from convscope.graph.graph import Graph
 from convscope.graph.outputs import outputs
 from convscope.graph.projection import croppable, project, records_needed
 from convscope.graph.trace import trace
+from convscope.lenses.atlas.ranking import Ranking
 
 # How many numbers the records of the images that are projected together may have: 256 MB.
 _NUMBERS_AT_ONCE = 2**26

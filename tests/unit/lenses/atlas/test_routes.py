@@ -13,7 +13,7 @@ import explored
 from convscope.data.catalog import open_images
 from convscope.graph.backward import backward
 from convscope.graph.geometry import receptive_fields
-from convscope.report.atlas import full_from, projection_pixels
+from convscope.lenses.atlas.picture import full_from, projection_pixels
 
 NUMBER = 7
 

@@ -23,9 +23,9 @@ from convscope import __version__
 from convscope.base.errors import ConvscopeError
 from convscope.base.storage import read_json, sha256_of, write_bytes, write_json, write_text
 from convscope.data.dataset import Dataset
-from convscope.explain.atlas import Ranking
-from convscope.explain.winners import Projections
 from convscope.graph.graph import Graph
+from convscope.lenses.atlas.ranking import Ranking
+from convscope.lenses.atlas.winners import Projections
 
 FORMAT = 1
 ABOUT, IMAGES, PASS = "atlas.json", "images.csv", "pass.safetensors"

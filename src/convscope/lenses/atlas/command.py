@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from convscope.data.dataset import Dataset
     from convscope.graph.graph import Graph
+    from convscope.lenses.atlas.files import Atlas
     from convscope.nets.classifier import Classifier
-    from convscope.runs.atlas_files import Atlas
 
 
 Data = Annotated[
@@ -61,9 +61,9 @@ def atlas(
 
     from convscope.base.device import default_device
     from convscope.console.output import StageBar, checked_folder
-    from convscope.explain.atlas import atlas_layers
     from convscope.graph.capture import capture
-    from convscope.runs.atlas import make_atlas
+    from convscope.lenses.atlas.make import make_atlas
+    from convscope.lenses.atlas.ranking import atlas_layers
     from convscope.runs.data import images_of
     from convscope.runs.folder import load
 
@@ -99,7 +99,7 @@ def _stage(stage: str) -> str:
 def _draw(found: "Atlas", classifier: "Classifier", dataset: "Dataset", run: Path) -> None:
     """Writes `hierarchy.png`."""
     from convscope.base.storage import write_bytes
-    from convscope.report.atlas import groups_of, hierarchy_sheet, notes_of
+    from convscope.lenses.atlas.picture import groups_of, hierarchy_sheet, notes_of
 
     preprocess = classifier.preprocess
     groups = groups_of(found, preprocess, lambda n: dataset.image(n, preprocess.channels))

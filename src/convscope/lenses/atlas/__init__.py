@@ -1,0 +1,1 @@
+"""Atlas: the images that excite each channel most, and what in them did."""
