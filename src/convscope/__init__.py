@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convscope.data.catalog import open_dataset as open_dataset
     from convscope.evaluation.evaluate import evaluate as evaluate
-    from convscope.explain.pathways import pathways as pathways
-    from convscope.explain.pathways_proof import prove as prove
     from convscope.explain.shift import shift_tables as shift_tables
     from convscope.explain.shift_layers import layer_shifts as layer_shifts
     from convscope.graph.backward import backward as backward
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
     from convscope.images.preprocess import Preprocess as Preprocess
     from convscope.lenses.atlas.files import read_atlas as read_atlas
     from convscope.lenses.atlas.make import make_atlas as make_atlas
+    from convscope.lenses.pathways.compute import pathways as pathways
+    from convscope.lenses.pathways.proof import prove as prove
     from convscope.nets.catalog import build_model as build_model
     from convscope.nets.classifier import Classifier as Classifier
     from convscope.runs.folder import load as load
@@ -52,8 +52,8 @@ _HOMES = {
     "open_dataset": "convscope.data.catalog",
     "output_size": "convscope.images.kernels",
     "project": "convscope.graph.projection",
-    "pathways": "convscope.explain.pathways",
-    "prove": "convscope.explain.pathways_proof",
+    "pathways": "convscope.lenses.pathways.compute",
+    "prove": "convscope.lenses.pathways.proof",
     "read_atlas": "convscope.lenses.atlas.files",
     "receptive_fields": "convscope.graph.geometry",
     "shift_tables": "convscope.explain.shift",

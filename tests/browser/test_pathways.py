@@ -5,8 +5,8 @@ import re
 import pytest
 import torch
 
-from convscope.explain.pathways import pathways
-from convscope.explain.pathways_proof import prove
+from convscope.lenses.pathways.compute import pathways
+from convscope.lenses.pathways.proof import prove
 from plain import written
 
 IMAGE = 5

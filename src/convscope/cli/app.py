@@ -19,7 +19,6 @@ from convscope.cli.evaluate import evaluate
 from convscope.cli.explore import explore
 from convscope.cli.import_weights import import_weights
 from convscope.cli.models import models
-from convscope.cli.pathways import pathways
 from convscope.cli.predict import predict
 from convscope.cli.reproduce import reproduce
 from convscope.cli.shift import shift
@@ -29,6 +28,7 @@ from convscope.lenses.arithmetic.command import arithmetic
 from convscope.lenses.atlas.command import atlas
 from convscope.lenses.filters.command import filters
 from convscope.lenses.kernel.command import kernel
+from convscope.lenses.pathways.command import pathways
 from convscope.lenses.receptive_field.command import receptive_field
 from convscope.lenses.summary.command import summary
 

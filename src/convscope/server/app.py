@@ -21,7 +21,8 @@ from convscope.graph.ledger.parts import kernels, parts
 from convscope.graph.trace import Trace
 from convscope.lenses.atlas import routes as cards
 from convscope.lenses.kernel import routes as playground
-from convscope.server import moved, pathways, static
+from convscope.lenses.pathways import routes as pathways
+from convscope.server import moved, static
 
 _MAX_PREDICTIONS = 64
 _LARGEST = {"thumb": 96, "whole": 1600}

@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from convscope import arithmetic, build_model, capture, receptive_fields, summary, trace
-from convscope.explain.pathways_behind import pathway_layers
 from convscope.graph.blocks import blocks
 from convscope.graph.kinds import Kind
 from convscope.lenses.atlas.ranking import atlas_layers
+from convscope.lenses.pathways.behind import pathway_layers
 from convscope.nets.blur import BlurPool
 
 

@@ -24,13 +24,13 @@ from convscope.drawing.page import (
     wrapped,
 )
 from convscope.drawing.sheets import Sheet, draw_map
-from convscope.explain.pathways import PathwayLayer, Pathways
-from convscope.explain.pathways_behind import CONVOLUTION
-from convscope.explain.pathways_proof import Proof
 from convscope.images.files import to_channels
-from convscope.report.pathways_files import short, signed, sum_lines
-from convscope.report.pathways_lines import Edge, draw_edges, draw_scale
-from convscope.report.pathways_proof import STRIP, draw_proofs
+from convscope.lenses.pathways.behind import CONVOLUTION
+from convscope.lenses.pathways.compute import PathwayLayer, Pathways
+from convscope.lenses.pathways.curves import Edge, draw_edges, draw_scale
+from convscope.lenses.pathways.files import short, signed, sum_lines
+from convscope.lenses.pathways.proof import Proof
+from convscope.lenses.pathways.proof_picture import STRIP, draw_proofs
 
 _WIDTH, _GAP = 1240, 64
 _HEADER, _ROW, _TILE, _IMAGE, _LARGE_IMAGE = 92, 76, 64, 168, 448

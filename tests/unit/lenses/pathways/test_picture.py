@@ -10,13 +10,13 @@ from torch import nn
 
 import zoo
 from convscope.drawing.colours import Range, coloured
-from convscope.explain.pathways import pathways
-from convscope.explain.pathways_proof import prove
 from convscope.graph.capture import capture
 from convscope.graph.trace import trace
-from convscope.report.pathways import Panel, pathways_sheet
-from convscope.report.pathways_files import pathways_json, short, sum_lines, survey_csv
-from convscope.report.pathways_lines import Edge, draw_edges
+from convscope.lenses.pathways.compute import pathways
+from convscope.lenses.pathways.curves import Edge, draw_edges
+from convscope.lenses.pathways.files import pathways_json, short, sum_lines, survey_csv
+from convscope.lenses.pathways.picture import Panel, pathways_sheet
+from convscope.lenses.pathways.proof import prove
 
 NAMES = tuple(f"class {number}" for number in range(10))
 

@@ -9,16 +9,16 @@ import torch
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from convscope.explain.pathways import PathwayLayer as Carried
-from convscope.explain.pathways import Pathways, pathways
-from convscope.explain.pathways_proof import Proof, prove
 from convscope.explorer import encode, wire
 from convscope.explorer.answers import answer
 from convscope.explorer.explorer import Explorer
 from convscope.explorer.problem import RefusedError
 from convscope.explorer.stream import while_connected
 from convscope.graph.trace import Trace
-from convscope.server import wire_pathways as out
+from convscope.lenses.pathways import wire as out
+from convscope.lenses.pathways.compute import PathwayLayer as Carried
+from convscope.lenses.pathways.compute import Pathways, pathways
+from convscope.lenses.pathways.proof import Proof, prove
 
 routes = APIRouter(prefix="/api", responses={"4XX": {"model": wire.Problem}})
 Text = Annotated[str, Query(max_length=1_000)]

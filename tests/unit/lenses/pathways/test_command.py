@@ -138,7 +138,7 @@ def test_a_network_by_name_has_no_split(convscope, tmp_path):
 
 
 def test_a_trunk_has_no_classes():
-    from convscope.cli.pathways import _class_names
+    from convscope.lenses.pathways.command import _class_names
 
     trunk = api.build_model("vgg11", num_classes=None, input_shape=(3, 32, 32), seed=0)
     with pytest.raises(ConvscopeError, match="runs/mine is a trunk"):

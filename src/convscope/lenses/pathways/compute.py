@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
-from convscope.explain.pathways_behind import behind, pathway_layers, run_on
 from convscope.graph.backward import gradients
 from convscope.graph.graph import Graph, Node
 from convscope.graph.kinds import POOLS, REARRANGEMENTS, Kind
 from convscope.graph.program import evaluate
 from convscope.graph.trace import Trace
+from convscope.lenses.pathways.behind import behind, pathway_layers, run_on
 
 SHOWN = 8
 TOLERANCE, _ROUNDING = 1e-4, 1e-6

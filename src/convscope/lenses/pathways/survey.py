@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convscope.explain.pathways_proof import Proof
+from convscope.lenses.pathways.proof import Proof
 
 
 @dataclass(frozen=True)

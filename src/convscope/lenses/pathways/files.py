@@ -9,9 +9,9 @@ from dataclasses import asdict
 from typing import Any
 
 from convscope.drawing.page import number
-from convscope.explain.pathways import PathwayLayer, Pathways
-from convscope.explain.pathways_proof import UNITS, Proof
-from convscope.explain.pathways_survey import SurveyRow
+from convscope.lenses.pathways.compute import PathwayLayer, Pathways
+from convscope.lenses.pathways.proof import UNITS, Proof
+from convscope.lenses.pathways.survey import SurveyRow
 
 
 def signed(value: float, digits: int = 3) -> str:

@@ -9,11 +9,11 @@ from torch import nn
 
 import zoo
 from convscope.base.errors import ConvscopeError
-from convscope.explain.pathways import pathways
-from convscope.explain.pathways_proof import prove
-from convscope.explain.pathways_survey import survey
 from convscope.graph.capture import capture
 from convscope.graph.trace import trace
+from convscope.lenses.pathways.compute import pathways
+from convscope.lenses.pathways.proof import prove
+from convscope.lenses.pathways.survey import survey
 
 
 @functools.cache
@@ -63,7 +63,7 @@ def test_behind_which_all_is_linear_the_drop_is_what_was_claimed():
 
 
 def test_random_sets_match_the_pathways_summed_activation():
-    from convscope.explain.pathways_proof import _choice, _random_sets
+    from convscope.lenses.pathways.proof import _choice, _random_sets
 
     layer = proved("resnet")[1].layers[0]
     choice = _choice(layer, "units", 0.1)

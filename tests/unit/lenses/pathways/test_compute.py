@@ -11,10 +11,10 @@ from torch import nn
 import zoo
 from convscope import build_model
 from convscope.base.errors import ConvscopeError
-from convscope.explain.pathways import pathways
-from convscope.explain.pathways_behind import behind, passes_all, pathway_layers, run_on
 from convscope.graph.capture import capture
 from convscope.graph.trace import trace
+from convscope.lenses.pathways.behind import behind, passes_all, pathway_layers, run_on
+from convscope.lenses.pathways.compute import pathways
 
 LINEAR_IN_PIECES = ["vgg", "vgg-bn", "vgg-lrn", "mlp", "resnet", "inception", "densenet",
                     "functional"]  # fmt: skip

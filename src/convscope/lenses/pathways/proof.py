@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from convscope.base.errors import ConvscopeError
-from convscope.explain.pathways import PathwayLayer, Pathways
-from convscope.explain.pathways_behind import behind, run_on
 from convscope.graph.graph import Graph
 from convscope.graph.trace import Trace
+from convscope.lenses.pathways.behind import behind, run_on
+from convscope.lenses.pathways.compute import PathwayLayer, Pathways
 
 SHARE, SETS, SIGMAS = 0.05, 20, 3
 UNITS, CHANNELS = "units", "channels"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from convscope.explain.pathways import pathways
-from convscope.explain.pathways_proof import prove
+from convscope.lenses.pathways.compute import pathways
+from convscope.lenses.pathways.proof import prove
 
 NUMBER = 7
 

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import ImageDraw
 
 from convscope.drawing.page import INK, SMALL, font, number, wrapped
-from convscope.explain.pathways import PathwayLayer
-from convscope.explain.pathways_proof import Proof
+from convscope.lenses.pathways.compute import PathwayLayer
+from convscope.lenses.pathways.proof import Proof
 
 STRIP = 268  # pixels of height
 _ROW, _BAR, _THIN = 44, 17, 9

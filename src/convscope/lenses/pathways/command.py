@@ -22,10 +22,10 @@ from convscope.console.source import classifier_of, is_run
 
 if TYPE_CHECKING:
     from convscope.base.tensors import Pixels
-    from convscope.explain.pathways import Pathways
-    from convscope.explain.pathways_proof import Proof
-    from convscope.explain.pathways_survey import SurveyRow
     from convscope.graph.graph import Graph
+    from convscope.lenses.pathways.compute import Pathways
+    from convscope.lenses.pathways.proof import Proof
+    from convscope.lenses.pathways.survey import SurveyRow
     from convscope.nets.classifier import Classifier
 
 _IMAGES, _STRONGEST = 100, 5
@@ -107,8 +107,8 @@ def _show(
     from convscope.base.storage import write_bytes, write_json
     from convscope.images.files import read_image
     from convscope.lenses.activations.picture import safe_name
-    from convscope.report.pathways import Panel, pathways_sheet
-    from convscope.report.pathways_files import pathways_json
+    from convscope.lenses.pathways.files import pathways_json
+    from convscope.lenses.pathways.picture import Panel, pathways_sheet
 
     folder = checked_folder(
         how.out or Path("pathways", safe_name("-".join(file.stem for file in files)))
@@ -149,10 +149,10 @@ def _found(
     classes: Sequence[int | None],
     how: _How,
 ) -> "tuple[Pathways, tuple[Proof, ...]]":
-    from convscope.explain.pathways import pathways as pathways_of
-    from convscope.explain.pathways_behind import pathway_layers
-    from convscope.explain.pathways_proof import prove
     from convscope.graph.trace import trace
+    from convscope.lenses.pathways.behind import pathway_layers
+    from convscope.lenses.pathways.compute import pathways as pathways_of
+    from convscope.lenses.pathways.proof import prove
 
     batch = classifier.preprocess.batch([image])
     record = trace(graph, batch, keep=pathway_layers(graph))
@@ -195,8 +195,8 @@ def class_number(names: Sequence[str], text: str, option: str) -> int:
 
 
 def _print(image: str, found: "Pathways", proofs: "Sequence[Proof]", names: Sequence[str]) -> None:
-    from convscope.report.pathways_files import signed, sum_lines
-    from convscope.report.pathways_proof import proof_title
+    from convscope.lenses.pathways.files import signed, sum_lines
+    from convscope.lenses.pathways.proof_picture import proof_title
 
     shares = found.probabilities
     print(
@@ -239,9 +239,9 @@ def _survey(source: str, split: str, count: int, data: str | None, how: _How) ->
     from convscope.base.storage import write_json, write_text
     from convscope.data.split import held_out
     from convscope.evaluation.evaluate import indices_of
-    from convscope.explain.pathways_survey import survey
     from convscope.lenses.activations.picture import safe_name
-    from convscope.report.pathways_files import survey_csv, survey_json
+    from convscope.lenses.pathways.files import survey_csv, survey_json
+    from convscope.lenses.pathways.survey import survey
     from convscope.runs.data import run_dataset
 
     if not is_run(source):

@@ -1,0 +1,1 @@
+"""Pathways: which units carried a class's logit, and the proof."""
