@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from convscope.base.storage import write_json
 from convscope.data.dataset import Dataset
-from convscope.explain.shift import shift_tables
 from convscope.graph.capture import capture
 from convscope.graph.graph import Graph
 from convscope.images.preprocess import Preprocess
 from convscope.lenses.atlas.files import Atlas
 from convscope.lenses.atlas.make import make_atlas
-from convscope.metrics.shift import Estimate
+from convscope.lenses.shift.compute import shift_tables
+from convscope.lenses.shift.statistics import Estimate
 from convscope.nets.classifier import Classifier
 
 # As nasty as a folder's name may be; the page must show it, not run it.

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convscope.data.catalog import open_dataset as open_dataset
     from convscope.evaluation.evaluate import evaluate as evaluate
-    from convscope.explain.shift import shift_tables as shift_tables
-    from convscope.explain.shift_layers import layer_shifts as layer_shifts
     from convscope.graph.backward import backward as backward
     from convscope.graph.capture import capture as capture
     from convscope.graph.geometry import receptive_fields as receptive_fields
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
     from convscope.lenses.atlas.make import make_atlas as make_atlas
     from convscope.lenses.pathways.compute import pathways as pathways
     from convscope.lenses.pathways.proof import prove as prove
+    from convscope.lenses.shift.compute import shift_tables as shift_tables
+    from convscope.lenses.shift.layers import layer_shifts as layer_shifts
     from convscope.nets.catalog import build_model as build_model
     from convscope.nets.classifier import Classifier as Classifier
     from convscope.runs.folder import load as load
@@ -46,7 +46,7 @@ _HOMES = {
     "convolve": "convscope.images.kernels",
     "evaluate": "convscope.evaluation.evaluate",
     "explore": "convscope.server.serve",
-    "layer_shifts": "convscope.explain.shift_layers",
+    "layer_shifts": "convscope.lenses.shift.layers",
     "load": "convscope.runs.folder",
     "make_atlas": "convscope.lenses.atlas.make",
     "open_dataset": "convscope.data.catalog",
@@ -56,7 +56,7 @@ _HOMES = {
     "prove": "convscope.lenses.pathways.proof",
     "read_atlas": "convscope.lenses.atlas.files",
     "receptive_fields": "convscope.graph.geometry",
-    "shift_tables": "convscope.explain.shift",
+    "shift_tables": "convscope.lenses.shift.compute",
     "summary": "convscope.graph.summary",
     "trace": "convscope.graph.trace",
     "train": "convscope.training.loop",

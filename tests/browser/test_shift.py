@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from convscope.explain.shift import shift_tables, shifted
+from convscope.lenses.shift.compute import shift_tables, shifted
 
 IMAGE = 5
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from convscope import Classifier, Preprocess
-from convscope.explain.shift import shift_tables
+from convscope.lenses.shift.compute import shift_tables
 
 
 def circular(channels, depth, kernel, width, seed):

@@ -21,7 +21,6 @@ from convscope.cli.import_weights import import_weights
 from convscope.cli.models import models
 from convscope.cli.predict import predict
 from convscope.cli.reproduce import reproduce
-from convscope.cli.shift import shift
 from convscope.cli.train import train
 from convscope.lenses.activations.command import activations
 from convscope.lenses.arithmetic.command import arithmetic
@@ -30,6 +29,7 @@ from convscope.lenses.filters.command import filters
 from convscope.lenses.kernel.command import kernel
 from convscope.lenses.pathways.command import pathways
 from convscope.lenses.receptive_field.command import receptive_field
+from convscope.lenses.shift.command import shift
 from convscope.lenses.summary.command import summary
 
 app = typer.Typer(

@@ -22,7 +22,8 @@ from convscope.graph.trace import Trace
 from convscope.lenses.atlas import routes as cards
 from convscope.lenses.kernel import routes as playground
 from convscope.lenses.pathways import routes as pathways
-from convscope.server import moved, static
+from convscope.lenses.shift import routes as moved
+from convscope.server import static
 
 _MAX_PREDICTIONS = 64
 _LARGEST = {"thumb": 96, "whole": 1600}

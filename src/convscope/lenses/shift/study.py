@@ -17,11 +17,11 @@ from convscope.data.dataset import Dataset
 from convscope.data.split import SKIPPED, held_out, read_split_table
 from convscope.evaluation.evaluate import indices_of
 from convscope.evaluation.predictions import predictions_of
-from convscope.explain.shift import Border, ShiftTable, check_shift, shift_tables
-from convscope.explain.shift_layers import LayerShifts, layer_shifts, whole_distance
 from convscope.graph.capture import capture
 from convscope.graph.comparisons import DenseTwin, comparisons
-from convscope.metrics.shift import Estimate, changed, difference_of, gap_of, share_of
+from convscope.lenses.shift.compute import Border, ShiftTable, check_shift, shift_tables
+from convscope.lenses.shift.layers import LayerShifts, layer_shifts, whole_distance
+from convscope.lenses.shift.statistics import Estimate, changed, difference_of, gap_of, share_of
 from convscope.nets.catalog import num_parameters
 from convscope.nets.classifier import BATCH_SIZE, Classifier
 from convscope.runs.data import overlap, run_dataset

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from convscope.metrics.shift import (
+from convscope.lenses.shift.statistics import (
     agreement,
     changed,
     difference_of,

@@ -11,14 +11,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from convscope.base.tensors import PixelBatch
-from convscope.explain.shift import BORDERS, Border, shifted
 from convscope.explorer import encode, wire
 from convscope.explorer.answers import answer
 from convscope.explorer.explorer import Asked, Explorer
 from convscope.explorer.problem import RefusedError, shown
 from convscope.explorer.stream import while_connected
 from convscope.explorer.subject import Off, Subject
-from convscope.server import wire_moved
+from convscope.lenses.shift import wire as wire_moved
+from convscope.lenses.shift.compute import BORDERS, Border, shifted
 
 _REACH = 8
 # Multiply-adds of all places of a map: some seconds on a processor.

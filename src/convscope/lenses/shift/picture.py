@@ -9,10 +9,10 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from convscope.drawing.pictures import png
-from convscope.explain.shift import BORDERS, shifted
-from convscope.explain.shift_layers import LayerShift, LayerShifts
-from convscope.metrics.shift import Estimate
-from convscope.runs.shift import RunShift, ShiftStudy
+from convscope.lenses.shift.compute import BORDERS, shifted
+from convscope.lenses.shift.layers import LayerShift, LayerShifts
+from convscope.lenses.shift.statistics import Estimate
+from convscope.lenses.shift.study import RunShift, ShiftStudy
 
 _MAP = "cividis"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")

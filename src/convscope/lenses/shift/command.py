@@ -11,8 +11,8 @@ import typer
 from convscope.base.errors import ConvscopeError
 
 if TYPE_CHECKING:
-    from convscope.metrics.shift import Estimate
-    from convscope.runs.shift import RunShift, ShiftStudy
+    from convscope.lenses.shift.statistics import Estimate
+    from convscope.lenses.shift.study import RunShift, ShiftStudy
 
 _BORDERS = ("zero", "edge", "reflect", "circular")
 
@@ -49,10 +49,10 @@ def shift(
         raise ConvscopeError(f"unknown --border {border!r}; there are {', '.join(_BORDERS)}")
     from convscope.base.device import default_device
     from convscope.console.output import StageBar, checked_folder, warn_trained_on
-    from convscope.explain.shift import Border
-    from convscope.report.shift import as_json as entries
-    from convscope.report.shift import write_shift
-    from convscope.runs.shift import shift_study
+    from convscope.lenses.shift.compute import Border
+    from convscope.lenses.shift.files import as_json as entries
+    from convscope.lenses.shift.files import write_shift
+    from convscope.lenses.shift.study import shift_study
 
     if out is not None:
         checked_folder(out)

@@ -7,8 +7,8 @@ from torch import nn
 
 from convscope import Classifier, Preprocess, build_model
 from convscope.base.errors import ConvscopeError, DataError
-from convscope.explain.shift import check_shift, shift_tables, shifted
-from convscope.explain.shift_layers import layer_shifts, whole_distance
+from convscope.lenses.shift.compute import check_shift, shift_tables, shifted
+from convscope.lenses.shift.layers import layer_shifts, whole_distance
 
 
 def classifier(module, side=12, channels=1):

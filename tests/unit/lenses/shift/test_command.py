@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from convscope import load
-from convscope.runs import shift as runs_shift
+from convscope.lenses.shift import study as runs_shift
+from convscope.lenses.shift.study import stratified
 from convscope.runs.data import run_dataset
-from convscope.runs.shift import stratified
 
 FILES = {"metrics.json", "accuracy.csv", "path.csv", "layers.csv", "shift.png"}
 
@@ -178,7 +178,7 @@ def test_what_stops_it_leaves_no_file(convscope, trained, tmp_path, monkeypatch)
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("convscope.runs.shift.layer_shifts", stopped)
+    monkeypatch.setattr("convscope.lenses.shift.study.layer_shifts", stopped)
     out = tmp_path / "out"
     done = convscope("shift", trained, "--max-shift", 1, "--out", out)
     assert done.returncode == 130

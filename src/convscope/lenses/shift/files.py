@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from convscope.base.storage import write_bytes, write_json, write_text
-from convscope.explain.shift_layers import LayerShift
-from convscope.metrics.shift import Estimate
-from convscope.report.shift_picture import shift_picture
-from convscope.runs.shift import Difference, Fit, RunShift, ShiftStudy
+from convscope.lenses.shift.layers import LayerShift
+from convscope.lenses.shift.picture import shift_picture
+from convscope.lenses.shift.statistics import Estimate
+from convscope.lenses.shift.study import Difference, Fit, RunShift, ShiftStudy
 
 _FIGURES = "metrics.json"
 

@@ -10,7 +10,7 @@ from PIL import Image
 import convscope
 import explored
 from convscope.base.errors import ConvscopeError
-from convscope.explain.shift import shift_tables, shifted
+from convscope.lenses.shift.compute import shift_tables, shifted
 
 NUMBER = 7
 

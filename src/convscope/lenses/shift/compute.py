@@ -16,7 +16,7 @@ import torch
 from convscope.base.errors import ConvscopeError, DataError
 from convscope.base.tensors import PixelBatch, Pixels
 from convscope.images.preprocess import Preprocess
-from convscope.metrics.shift import (
+from convscope.lenses.shift.statistics import (
     ClassGrids,
     Estimate,
     OnePixel,

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Images, Pixels
-from convscope.explain.shift import Border, check_shift, pixels_of, shifted
 from convscope.graph.capture import capture
 from convscope.graph.geometry import ReceptiveField, receptive_fields
 from convscope.graph.graph import Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, VIEWS, Kind
 from convscope.graph.outputs import outputs
+from convscope.lenses.shift.compute import Border, check_shift, pixels_of, shifted
 from convscope.nets.classifier import Classifier
 
 # How many numbers the activations of the images that run together may have: 128 MB in float32.
@@ -101,7 +101,7 @@ def layer_shifts(
         classifier: any; the networks of other classifiers may be laid beside it.
         images: as decoded from their files.
         distances: in pixels of the input.
-        border: what comes in, see `convscope.explain.shift.BORDERS`.
+        border: what comes in, see `convscope.lenses.shift.compute.BORDERS`.
 
     Raises:
         ConvscopeError: no images, or a distance or border that is not possible.

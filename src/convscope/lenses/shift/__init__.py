@@ -1,0 +1,1 @@
+"""Shift: what moving the image does to a network's answers."""

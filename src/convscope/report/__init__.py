@@ -1,1 +1,0 @@
-"""Layer 6: results as files and pictures that people open."""
