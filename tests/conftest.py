@@ -10,6 +10,9 @@ install_import_hook("convscope", "typechecker.checked")
 
 import torch  # noqa: E402
 
+# Fixtures that several folders use: the command and a trained run; a running explorer.
+pytest_plugins = ["command", "running"]
+
 torch.set_num_threads(1)
 _connect = socket.socket.connect
 
