@@ -6,10 +6,13 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import IO, Any
 
 from convscope.base.errors import ConvscopeError
+
+_LONGEST_NAME = 100
 
 
 def write_bytes(path: Path, *parts: bytes | bytearray | memoryview) -> None:
@@ -160,3 +163,12 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConvscopeError(f"cannot make the folder {path}: {error.strerror or error}") from error
+
+
+def safe_name(text: str) -> str:
+    """`text` as a file name on every system: letters, digits and `_.-` alone, at most 100 of them.
+
+    >>> safe_name("blocks/1 add#2")
+    'blocks-1-add-2'
+    """
+    return re.sub(r"[^\w.-]+", "-", text)[:_LONGEST_NAME].strip("-.") or "unnamed"

@@ -14,52 +14,20 @@ import typer
 
 from convscope import __version__
 from convscope.base.errors import ConvscopeError
-from convscope.cli.check import check
-from convscope.cli.evaluate import evaluate
-from convscope.cli.explore import explore
-from convscope.cli.import_weights import import_weights
-from convscope.cli.models import models
-from convscope.cli.predict import predict
-from convscope.cli.reproduce import reproduce
-from convscope.cli.train import train
-from convscope.lenses.activations.command import activations
-from convscope.lenses.arithmetic.command import arithmetic
-from convscope.lenses.atlas.command import atlas
-from convscope.lenses.filters.command import filters
-from convscope.lenses.kernel.command import kernel
-from convscope.lenses.pathways.command import pathways
-from convscope.lenses.receptive_field.command import receptive_field
-from convscope.lenses.shift.command import shift
-from convscope.lenses.summary.command import summary
+from convscope.cli.commands import Commands
 
 app = typer.Typer(
-    help="Trains, runs and sees through convolutional image classifiers.",
+    cls=Commands,
+    help="Train, run and inspect convolutional image classifiers.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command()(check)
-app.command()(train)
-app.command()(evaluate)
-app.command()(predict)
-app.command()(explore)
-app.command()(arithmetic)
-app.command()(receptive_field)
-app.command()(kernel)
-app.command()(summary)
-app.command()(activations)
-app.command()(filters)
-app.command()(pathways)
-app.command()(atlas)
-app.command()(shift)
-app.command()(models)
-app.command("import")(import_weights)
-app.command()(reproduce)
 
 
-def _version(asked: bool | None) -> None:
-    if asked:
+def _version(wanted: bool | None) -> None:
+    if wanted:
         print(f"convscope {__version__}")
         raise typer.Exit
 

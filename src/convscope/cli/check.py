@@ -1,7 +1,6 @@
 """`convscope check`: what is in a data set, before anything is trained on it."""
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,13 +22,13 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Look at every image of DATA: counts, unreadable files, sizes, duplicates across splits."""
-    from convscope.base.storage import write_bytes, write_json
+    from convscope.base.storage import safe_name, write_bytes, write_json
     from convscope.cli.check_picture import check_sheet
     from convscope.console.output import checked_folder
     from convscope.data.catalog import check_outside, open_dataset
 
     dataset = open_dataset(data)
-    name = re.sub(r"[^\w.-]+", "-", dataset.name).strip(".-") or "data"
+    name = safe_name(dataset.name)
     folder = checked_folder(out or Path("checks", name))
     check_outside(folder, data)
     found = _checked(dataset)

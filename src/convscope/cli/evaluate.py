@@ -1,7 +1,6 @@
 """`convscope evaluate`: how good a run's classifier is on images it was not trained on."""
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +22,7 @@ def evaluate(
     from rich.progress import Progress
 
     from convscope.base.device import default_device
+    from convscope.base.storage import safe_name
     from convscope.cli.cards import evaluation_card
     from convscope.console.output import warn_trained_on
     from convscope.evaluation.evaluate import evaluate as run_evaluation
@@ -43,7 +43,7 @@ def evaluate(
     same = overlap(run, dataset, indices_of(dataset, split)[0])
     stem = f"{evaluation.split}-{evaluation.protocol}"
     if data is not None:
-        stem = re.sub(r"[^\w.-]+", "-", f"{dataset.name}-{stem}")
+        stem = safe_name(f"{dataset.name}-{stem}")
     folder = run / "evaluation" / stem
     about = f"{run.name} on {dataset.name}, {evaluation.split} split"
     write_evaluation(folder, evaluation, dataset, about)

@@ -178,9 +178,10 @@ def _check_outside(folder: Path, data: str) -> None:
 
 
 def _new_folder(data: str, model: str) -> Path:
+    from convscope.base.storage import safe_name
     from convscope.runs.folder import new_folder
 
-    return new_folder(re.sub(r"[^\w.-]+", "-", f"{Path(data).name or 'data'}-{model}"))
+    return new_folder(safe_name(f"{Path(data).name or 'data'}-{model}"))
 
 
 def parse_time(text: str) -> float:

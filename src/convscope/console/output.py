@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from operator import length_hint
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -62,14 +63,19 @@ def checked_folder(folder: Path) -> Path:
     return folder
 
 
-def progress(items: Sequence[T], what: str) -> Iterable[T]:
-    """`items`, with a bar on a terminal."""
+def progress(items: Iterable[T], what: str) -> Iterable[T]:
+    """`items`, with a bar on a terminal; without a total where they have no length."""
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
     return track(
-        items, what, len(items), console=console, transient=True, disable=not console.is_terminal
+        items,
+        what,
+        length_hint(items) or None,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from convscope.base.storage import safe_name
 from convscope.base.tensors import Pixels
 from convscope.drawing.colours import (
     DEAD,
@@ -313,3 +314,12 @@ def _bar_sheet(values: np.ndarray, title: str, notes: Sequence[str], names: Sequ
         tiles.append(box)
     pen.line((zero, top, zero, top + line * len(values)), INK)
     return Sheet(picture, ends.low, ends.high, tuple(tiles), 0, int((~np.isfinite(values)).sum()))
+
+
+def sheet_file(layer: str, place: int, layers: int) -> str:
+    """The file name of a layer's sheet: its place among `layers`, so that names sort, and name.
+
+    >>> sheet_file("blocks.1 add", 7, 120)
+    '007-blocks.1-add.png'
+    """
+    return f"{place:0{max(2, len(str(layers)))}d}-{safe_name(layer)}.png"

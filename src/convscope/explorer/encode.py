@@ -14,7 +14,7 @@ from convscope.base.tensors import Pixels
 from convscope.explorer import wire
 from convscope.explorer.gallery import MAX_UPLOAD, Images
 from convscope.explorer.problem import shown
-from convscope.explorer.subject import Off, Subject
+from convscope.explorer.subject import Subject, UnitsOff
 from convscope.graph.blocks import HEAD, blocks
 from convscope.graph.channels import Channels, channels, spread
 from convscope.graph.geometry import ReceptiveField
@@ -136,7 +136,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else str(value)
 
 
-def pass_of(subject: Subject, trace: Trace, picture: wire.Picture, off: Off) -> wire.Pass:
+def pass_of(subject: Subject, trace: Trace, picture: wire.Picture, off: UnitsOff) -> wire.Pass:
     """What one pass gave, layer by layer."""
     layers, low, high = [], [], []
     for record in trace.layers:
@@ -198,12 +198,6 @@ def as_maps(output: Tensor) -> Tensor:
     if output.ndim < 2:
         return output.reshape(-1, 1, 1)
     return output.reshape(len(output), -1, output.shape[-1])
-
-
-def map_bytes(maps: Tensor) -> tuple[bytes, str]:
-    """Maps (n, height, width) as float32, little-endian, row by row; and their shape as text."""
-    values = maps.detach().float().cpu().contiguous().numpy().astype("<f4", copy=False)
-    return values.tobytes(), ",".join(map(str, values.shape))
 
 
 def number_of(ledger: Ledger, limit: int) -> wire.Number:

@@ -1,8 +1,9 @@
 """What the routes ask for: images, passes and predictions of one subject."""
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
@@ -13,10 +14,9 @@ import torch
 from convscope.base.errors import UnreadableImageError
 from convscope.base.tensors import Pixels
 from convscope.explorer.gallery import Images
-from convscope.explorer.learned import Learned
 from convscope.explorer.problem import RefusedError
 from convscope.explorer.store import Kept, Pending, Store
-from convscope.explorer.subject import Off, Subject
+from convscope.explorer.subject import Subject, UnitsOff
 from convscope.explorer.wire import LayerDetail, Prediction
 from convscope.graph.program import Watch
 from convscope.graph.trace import Trace, aimed
@@ -39,7 +39,7 @@ class Asked:
 
     image: str
     target: int | None
-    off: Off
+    off: UnitsOff
 
 
 @dataclass(eq=False)
@@ -49,12 +49,21 @@ class Explorer:
     subject: Subject
     images: Images
     store: Store
-    learned: Learned = field(default_factory=Learned)
+    folder: Path | None = None  # of the run
+    beside: tuple[Subject, ...] = ()  # networks that see the same pixels and know the same classes
+    stored: Mapping[str, Any] = field(default_factory=dict)  # by lens: what the run folder holds
     details: dict[str, LayerDetail] = field(default_factory=dict)
     # A handful of bytes an image.
     predictions: dict[str, Prediction] = field(default_factory=dict)
     _limiters: dict[str, anyio.CapacityLimiter] = field(default_factory=dict)
     _last: dict[str, tuple[object, Any]] = field(default_factory=dict)
+
+    @property
+    def run(self) -> str | None:
+        """The run folder as it was typed, for a command; of an absolute path the name alone."""
+        if self.folder is None:
+            return None
+        return self.folder.name if self.folder.is_absolute() else str(self.folder)
 
     async def away(self, work: Callable[[], T], kind: str = "light") -> T:
         """Runs `work` off the event loop; "heavy" work, such as decoding, two at a time."""
@@ -183,7 +192,7 @@ def _prediction(image: str, row: torch.Tensor | None, error: str | None) -> Pred
     return Prediction(image=image, predicted=best, probability=float(row[best]), error=None)
 
 
-def _units(text: str | None) -> Off:
+def _units(text: str | None) -> UnitsOff:
     """`[["layer", unit], ...]` as text, sorted, each once.
 
     Raises:

@@ -1,7 +1,7 @@
 """What is explored: a classifier with its graph, made once and never changed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -16,7 +16,7 @@ from convscope.graph.summary import Summary, summary
 from convscope.graph.trace import SOFTMAX, Trace, appended_nodes, trace
 from convscope.nets.classifier import Classifier
 
-Off = tuple[tuple[str, int], ...]
+UnitsOff = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +29,6 @@ class Subject:
         trained: False for a network by name.
         graph: of the network, at its preprocessing's size.
         nodes: of the graph, then those that a trace appends.
-        table: shapes, parameters and multiply-adds of the layers.
-        fields: receptive fields, by node.
     """
 
     classifier: Classifier
@@ -38,9 +36,20 @@ class Subject:
     trained: bool
     graph: Graph
     nodes: tuple[Node, ...]
-    table: Summary
-    fields: Mapping[str, ReceptiveField]
-    _by_name: dict[str, Node] = field(repr=False)
+
+    @cached_property
+    def table(self) -> Summary:
+        """Shapes, parameters and multiply-adds of the layers."""
+        return summary(self.graph, self.classifier.name)
+
+    @cached_property
+    def fields(self) -> Mapping[str, ReceptiveField]:
+        """Receptive fields, by node."""
+        return receptive_fields(self.graph)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -69,12 +78,12 @@ class Subject:
         """Decoded images as the network's input."""
         return self.classifier.preprocess.batch(pixels)
 
-    def run(self, image: Tensor, off: Off, watch: Callable[[int, int], None] | None) -> Trace:
+    def run(self, image: Tensor, off: UnitsOff, watch: Callable[[int, int], None] | None) -> Trace:
         """One recorded pass of one image (1, channels, height, width), some units switched off."""
         return trace(self.graph, image, edits=self.masks(off), watch=watch)
 
     def probabilities_of(
-        self, images: Tensor, watch: Callable[[int, int], None], off: Off = ()
+        self, images: Tensor, watch: Callable[[int, int], None], off: UnitsOff = ()
     ) -> Tensor:
         """Probabilities (batch, classes) of images, from a pass that keeps nothing else."""
         if self.probabilities is None:
@@ -83,7 +92,7 @@ class Subject:
         found = trace(self.graph, images, keep=keep, edits=edits, watch=watch)
         return found[self.probabilities].output
 
-    def masks(self, off: Off) -> dict[str, Tensor]:
+    def masks(self, off: UnitsOff) -> dict[str, Tensor]:
         """For each layer with units that are off, a mask over its channels or units.
 
         Raises:
@@ -100,8 +109,16 @@ class Subject:
         return masks
 
 
-def subject(classifier: Classifier, *, title: str | None = None, trained: bool = True) -> Subject:
+def subject(
+    classifier: Classifier, *, title: str | None = None, trained: bool = True, strict: bool = True
+) -> Subject:
     """Everything that is known of a classifier before it sees an image.
+
+    Args:
+        classifier: is not changed, and must not be meanwhile.
+        title: what the network is called; by default its name.
+        trained: False for random weights.
+        strict: refuses class names that do not fit the network's output; else they are left out.
 
     Raises:
         CaptureError: the network cannot be captured as a graph.
@@ -111,6 +128,8 @@ def subject(classifier: Classifier, *, title: str | None = None, trained: bool =
     example = torch.zeros(2, preprocess.channels, *preprocess.size)
     graph = capture(classifier.module, example)
     shape, names = graph[graph.logits].output_shape, classifier.class_names
+    if names is not None and shape != (len(names),) and not strict:
+        classifier, names = replace(classifier, class_names=None), None
     if names is not None and shape != (len(names),):
         raise ConvscopeError(
             f"{classifier.name}: the module's output has shape {shape}, but there are {len(names)} "
@@ -123,7 +142,4 @@ def subject(classifier: Classifier, *, title: str | None = None, trained: bool =
         trained=trained,
         graph=graph,
         nodes=nodes,
-        table=summary(graph, classifier.name),
-        fields=receptive_fields(graph),
-        _by_name={node.name: node for node in nodes},
     )

@@ -1,39 +1,35 @@
 """The routes: parse, ask the explorer, encode."""
 
 import re
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 from urllib.parse import unquote
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from torch import Tensor
 
 from convscope import __version__
 from convscope.base.errors import ConvscopeError
+from convscope.contract.routes import routes_of
 from convscope.explorer import encode, wire
-from convscope.explorer.answers import answer
+from convscope.explorer.answers import BINARY, PICTURE, PROBLEMS, OffText, Text, answer, array
+from convscope.explorer.answers import picture as png
 from convscope.explorer.explorer import Explorer
 from convscope.explorer.problem import RefusedError, StoppedError, refusal
 from convscope.explorer.stream import PassStream, while_connected
 from convscope.graph.ledger.arithmetic import arithmetic
 from convscope.graph.ledger.parts import kernels, parts
 from convscope.graph.trace import Trace
-from convscope.lenses.atlas import routes as cards
-from convscope.lenses.kernel import routes as playground
-from convscope.lenses.pathways import routes as pathways
-from convscope.lenses.shift import routes as moved
+from convscope.lenses.catalog import LENSES, lens
 from convscope.server import static
 
 _MAX_PREDICTIONS = 64
 _LARGEST = {"thumb": 96, "whole": 1600}
 
-Text = Annotated[str, Query(max_length=1_000)]
-Off = Annotated[str | None, Query(description='JSON: [["layer", unit], ...]')]
 Target = Annotated[int | None, Query(ge=0)]
-_BINARY: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {}}, "description": "float32, X-Shape"}
-}
 
 
 def build(explorer: Explorer | None) -> FastAPI:
@@ -47,15 +43,14 @@ def build(explorer: Explorer | None) -> FastAPI:
     )  # fmt: skip
     app.state.explorer = explorer
     app.include_router(routes)
-    app.include_router(cards.routes)
-    app.include_router(moved.routes)
-    app.include_router(pathways.routes)
-    app.include_router(playground.routes)
+    for name in LENSES:
+        if (router := routes_of(lens(name))) is not None:
+            app.include_router(router)
     app.include_router(static.routes)
     return app
 
 
-routes = APIRouter(prefix="/api", responses={"4XX": {"model": wire.Problem}})
+routes = APIRouter(prefix="/api", responses=PROBLEMS)
 
 
 def _explorer(request: Request) -> Explorer:
@@ -109,7 +104,7 @@ async def predictions(
 @routes.get(
     "/picture",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}}, "description": "PNG"}},
+    responses=PICTURE,
 )
 async def picture(request: Request, image: Text, size: Text = "input") -> Response:
     """A picture of an image: small, whole, or exactly what the network sees."""
@@ -123,7 +118,7 @@ async def picture(request: Request, image: Text, size: Text = "input") -> Respon
             return encode.png(explorer.seen(image))
         return encode.png(explorer.small(image, 3, _LARGEST[size]))
 
-    return Response(await explorer.away(drawn, "heavy"), media_type="image/png")
+    return png(await explorer.away(drawn, "heavy"))
 
 
 @routes.post(
@@ -150,7 +145,7 @@ async def drop(request: Request) -> Response:
     responses={200: {"model": wire.PassLine, "description": "NDJSON: a line each"}},
 )
 async def recorded_pass(
-    request: Request, image: Text, target: Target = None, off: Off = None
+    request: Request, image: Text, target: Target = None, off: OffText = None
 ) -> Response:
     """One pass of an image, with its progress; closing the connection ends it."""
     explorer = _explorer(request)
@@ -159,7 +154,7 @@ async def recorded_pass(
 
 @routes.get("/values", response_model=wire.LayerValues)
 async def values(
-    request: Request, image: Text, layer: Text, target: Target = None, off: Off = None
+    request: Request, image: Text, layer: Text, target: Target = None, off: OffText = None
 ) -> Response:
     """Mean and range of each channel of a layer."""
     explorer = _explorer(request)
@@ -168,10 +163,10 @@ async def values(
     return answer(await explorer.away(lambda: encode.layer_values(trace, layer)))
 
 
-@routes.get("/maps", response_class=Response, responses=_BINARY)
+@routes.get("/maps", response_class=Response, responses=BINARY)
 async def maps(
     request: Request, image: Text, layer: Text, channels: Text,
-    target: Target = None, off: Off = None,
+    target: Target = None, off: OffText = None,
 ) -> Response:  # fmt: skip
     """Activation maps of a layer as float32."""
     explorer = _explorer(request)
@@ -181,7 +176,7 @@ async def maps(
     return await _maps(explorer, lambda: encode.as_maps(trace[layer].output[0])[chosen])
 
 
-@routes.get("/kernels", response_class=Response, responses=_BINARY)
+@routes.get("/kernels", response_class=Response, responses=BINARY)
 async def kernel_maps(
     request: Request, layer: Text, channel: Annotated[int, Query(ge=0)], inputs: Text
 ) -> Response:
@@ -191,10 +186,10 @@ async def kernel_maps(
     return await _maps(explorer, lambda: kernels(explorer.subject.graph, layer, channel, chosen))
 
 
-@routes.get("/parts", response_class=Response, responses=_BINARY)
+@routes.get("/parts", response_class=Response, responses=BINARY)
 async def part_maps(
     request: Request, image: Text, layer: Text, channel: Annotated[int, Query(ge=0)],
-    inputs: Text, target: Target = None, off: Off = None,
+    inputs: Text, target: Target = None, off: OffText = None,
 ) -> Response:  # fmt: skip
     """What each input channel adds to a convolution's map, as float32."""
     explorer = _explorer(request)
@@ -207,7 +202,7 @@ async def part_maps(
 @routes.get("/number", response_model=wire.Number)
 async def number(
     request: Request, image: Text, layer: Text, index: Text = "",
-    target: Target = None, off: Off = None,
+    target: Target = None, off: OffText = None,
     limit: Annotated[int, Query(ge=0, le=100_000)] = 200,
 ) -> Response:  # fmt: skip
     """How one number came about."""
@@ -229,9 +224,8 @@ async def _trace(request: Request, image: str, target: int | None, off: str | No
     return await while_connected(request.receive, explorer.trace(asked))
 
 
-async def _maps(explorer: Explorer, made: Any) -> Response:
-    content, shape = await explorer.away(lambda: encode.map_bytes(made()))
-    return Response(content, media_type="application/octet-stream", headers={"X-Shape": shape})
+async def _maps(explorer: Explorer, made: Callable[[], Tensor]) -> Response:
+    return await explorer.away(lambda: array(made()))
 
 
 def _inputs(explorer: Explorer, layer: str, inputs: str) -> list[int]:

@@ -11,6 +11,7 @@ import webbrowser
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -19,9 +20,9 @@ from convscope.data.catalog import open_images
 from convscope.data.dataset import Dataset
 from convscope.explorer.explorer import Explorer
 from convscope.explorer.gallery import Images
-from convscope.explorer.learned import Learned, learned_of
 from convscope.explorer.store import MAX_BYTES, Store
 from convscope.explorer.subject import Subject, subject
+from convscope.lenses.catalog import LENSES, lens
 from convscope.nets.classifier import Classifier
 from convscope.server.app import build
 from convscope.server.guard import Door, Guard
@@ -112,7 +113,9 @@ def explore(
             explored,
             _gallery(classifier, data, [str(file) for file in files], split),
             Store(max_bytes),
-            learned_of(Path(run), explored.graph, others) if run else Learned(beside=tuple(others)),
+            None if run is None else Path(run),
+            tuple(others),
+            {} if run is None else _stored(Path(run), explored),
         )
     except BaseException:
         listening.close()
@@ -121,6 +124,17 @@ def explore(
     if browser:
         webbrowser.open(server.url)
     return server
+
+
+def _stored(run: Path, subject: Subject) -> dict[str, Any]:
+    """The studies in a run folder, by lens."""
+    found = {}
+    for name in LENSES:
+        stored = lens(name).stored
+        study = None if stored is None else stored(run, subject)
+        if study is not None:
+            found[name] = study
+    return found
 
 
 def _beside(title: str, classifier: Classifier, name: str, other: Classifier) -> Subject:

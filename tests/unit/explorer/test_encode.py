@@ -10,6 +10,7 @@ from torch import nn
 
 from convscope.data.dataset import ArraySource, Dataset
 from convscope.explorer import encode
+from convscope.explorer.answers import array
 from convscope.explorer.gallery import Dropped, Images
 from convscope.explorer.subject import subject
 from convscope.graph.ledger.arithmetic import arithmetic
@@ -78,8 +79,9 @@ def test_what_is_no_map_is_shown_as_one():
     shapes = {(): (1, 1, 1), (5,): (5, 1, 1), (3, 4): (3, 1, 4), (2, 3, 4, 5): (2, 12, 5)}
     for shape, expected in shapes.items():
         assert encode.as_maps(torch.zeros(shape)).shape == expected
-    content, shape = encode.map_bytes(torch.tensor([[[True, False]]]))
-    assert (np.frombuffer(content, "<f4").tolist(), shape) == ([1.0, 0.0], "1,1,2")
+    response = array(torch.tensor([[[True, False]]]))
+    assert np.frombuffer(response.body, "<f4").tolist() == [1.0, 0.0]
+    assert response.headers["X-Shape"] == "1,1,2"
 
 
 def test_names_that_are_no_text_are_written_out(tmp_path):

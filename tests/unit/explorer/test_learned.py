@@ -1,11 +1,11 @@
 """What a run's folder holds for the explorer: only what is of the run's present weights."""
 
 import torch
+from convscope.explorer.learned import learned_of
 
 import convscope
 import explored
 from convscope.base.storage import read_json, write_json
-from convscope.explorer.learned import learned_of
 
 
 def written(folder):

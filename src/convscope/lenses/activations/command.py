@@ -58,13 +58,13 @@ def activations(
     import torch
 
     from convscope.base.device import default_device
-    from convscope.base.storage import make_folder, write_bytes
+    from convscope.base.storage import make_folder, safe_name, write_bytes
     from convscope.drawing import colours
     from convscope.drawing.arrays import npz
     from convscope.graph.capture import capture
     from convscope.graph.trace import trace
     from convscope.images.files import read_image
-    from convscope.lenses.activations.picture import layers_to_keep, layers_to_show, safe_name, view
+    from convscope.lenses.activations.picture import layers_to_keep, layers_to_show, view
 
     folder = checked_folder(out or Path("activations", safe_name(image.stem)))
     classifier = classifier_of(source).to(default_device())

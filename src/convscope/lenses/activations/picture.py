@@ -1,6 +1,5 @@
 """A recorded pass as sheets: which layers, under which titles and file names, on which scale."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -9,13 +8,11 @@ import numpy as np
 
 from convscope.base.tensors import Pixels
 from convscope.drawing.colours import Range, Scale, range_of
-from convscope.drawing.sheets import BARS_UP_TO, Sheet, layer_sheet
+from convscope.drawing.sheets import BARS_UP_TO, Sheet, layer_sheet, sheet_file
 from convscope.graph.graph import Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, POOLS, Kind
 from convscope.graph.trace import SOFTMAX, Trace
 from convscope.lenses.activations.strongest import Block, block_ends, strongest_sheet
-
-_LONGEST = 100
 
 
 @dataclass(frozen=True)
@@ -152,24 +149,6 @@ def described(node: Node) -> str:
     """
     words = [node.name, _kind(node), " x ".join(map(str, node.output_shape))]
     return " · ".join(dict.fromkeys(word for word in words if word))
-
-
-def sheet_file(layer: str, place: int, layers: int) -> str:
-    """The file name of a layer's sheet: its place among `layers`, so that names sort, and name.
-
-    >>> sheet_file("blocks.1 add", 7, 120)
-    '007-blocks.1-add.png'
-    """
-    return f"{place:0{max(2, len(str(layers)))}d}-{safe_name(layer)}.png"
-
-
-def safe_name(text: str) -> str:
-    """`text` as a file name: letters, digits and `_.-` alone, at most 100 of them.
-
-    >>> safe_name("blocks/1 add#2")
-    'blocks-1-add-2'
-    """
-    return re.sub(r"[^\w.-]+", "-", text)[:_LONGEST].strip("-.") or "unnamed"
 
 
 def _kind(node: Node) -> str:

@@ -1,7 +1,6 @@
 """`convscope atlas`: what every channel of a run's network looks for, over a whole data set."""
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,6 +59,7 @@ def atlas(
     import torch
 
     from convscope.base.device import default_device
+    from convscope.base.storage import safe_name
     from convscope.console.output import StageBar, checked_folder
     from convscope.graph.capture import capture
     from convscope.lenses.atlas.make import make_atlas
@@ -77,7 +77,7 @@ def atlas(
     dataset, split = images_of(run, data, split)
     if not len(dataset):
         raise ConvscopeError(f"{dataset.name}: there are no images to look at")
-    stem = split if data is None else re.sub(r"[^\w.-]+", "-", f"{dataset.name}-{split}")
+    stem = split if data is None else safe_name(f"{dataset.name}-{split}")
     folder = out or run / "atlas" / stem
     with StageBar() as bar:
         found = make_atlas(

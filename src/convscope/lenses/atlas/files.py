@@ -9,7 +9,6 @@ pass.safetensors      while the atlas is made: where the pass over the images st
 import csv
 import io
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -21,7 +20,14 @@ from safetensors import SafetensorError, safe_open
 
 from convscope import __version__
 from convscope.base.errors import ConvscopeError
-from convscope.base.storage import read_json, sha256_of, write_bytes, write_json, write_text
+from convscope.base.storage import (
+    read_json,
+    safe_name,
+    sha256_of,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from convscope.data.dataset import Dataset
 from convscope.graph.graph import Graph
 from convscope.lenses.atlas.ranking import Ranking
@@ -165,7 +171,7 @@ def write_about(
 
 def layer_path(folder: Path, about: About, name: str) -> Path:
     """The file of a layer."""
-    safe = re.sub(r"[^\w.-]+", "-", name)[:100]
+    safe = safe_name(name)
     return folder / f"{about.layers.index(name):02d}-{safe}.safetensors"
 
 

@@ -1,7 +1,7 @@
 """The routes of a channel's card: its strongest images in the atlas, and a unit of this image."""
 
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -10,8 +10,8 @@ from fastapi.responses import Response
 
 from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Pixels
-from convscope.explorer import encode, wire
-from convscope.explorer.answers import answer
+from convscope.explorer import encode
+from convscope.explorer.answers import PICTURE, PROBLEMS, OffText, Text, answer, picture
 from convscope.explorer.explorer import Explorer
 from convscope.explorer.problem import RefusedError, shown
 from convscope.explorer.stream import while_connected
@@ -25,11 +25,8 @@ from convscope.lenses.atlas.picture import full_from, projection_pixels
 
 _KINDS = ("projection", "patch")
 
-routes = APIRouter(prefix="/api", responses={"4XX": {"model": wire.Problem}})
-Text = Annotated[str, Query(max_length=1_000)]
-Off = Annotated[str | None, Query(description='JSON: [["layer", unit], ...]')]
+routes = APIRouter(prefix="/api", responses=PROBLEMS)
 Channel = Annotated[int, Query(ge=0, le=10**9)]
-_PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}, "description": "PNG"}}
 
 
 @routes.get("/card", response_model=wire_cards.Card)
@@ -40,7 +37,7 @@ async def card(request: Request, layer: Text, channel: Channel) -> Response:
     return answer(await explorer.away(lambda: _card(explorer, layer, channel)))
 
 
-@routes.get("/card/picture", response_class=Response, responses=_PNG)
+@routes.get("/card/picture", response_class=Response, responses=PICTURE)
 async def card_picture(
     request: Request, layer: Text, channel: Channel, rank: Annotated[int, Query(ge=0, le=1_000)],
     kind: Text = "patch",
@@ -49,7 +46,7 @@ async def card_picture(
     explorer: Explorer = request.app.state.explorer
     _check(explorer, layer, channel)
     _check_kind(kind)
-    atlas = explorer.learned.atlas
+    atlas: Atlas | None = explorer.stored.get("atlas")
     if atlas is None or layer not in atlas.about.layers:
         raise RefusedError(404, f"there is no atlas of {layer}")
 
@@ -64,22 +61,22 @@ async def card_picture(
             raise RefusedError(404, f"channel {channel} of {layer} was not projected")
         return _painted(values)
 
-    return _picture(await explorer.away(drawn, "heavy"))
+    return picture(await explorer.away(drawn, "heavy"))
 
 
 @routes.get("/projected", response_model=wire_cards.Projected)
 async def projected(
-    request: Request, image: Text, layer: Text, channel: Channel, at: Text = "", off: Off = None
+    request: Request, image: Text, layer: Text, channel: Channel, at: Text = "", off: OffText = None
 ) -> Response:
     """A unit of this image, sent back to the pixels; without `at` the channel's strongest."""
     found, _ = await _projected(request, image, layer, channel, at, off)
     return answer(found)
 
 
-@routes.get("/projected/picture", response_class=Response, responses=_PNG)
+@routes.get("/projected/picture", response_class=Response, responses=PICTURE)
 async def projected_picture(
-    request: Request, image: Text, layer: Text, channel: Channel, at: Text = "", off: Off = None,
-    kind: Text = "projection",
+    request: Request, image: Text, layer: Text, channel: Channel, at: Text = "",
+    off: OffText = None, kind: Text = "projection",
 ) -> Response:  # fmt: skip
     """The projection of a unit, cut to what it sees; or that part of the image."""
     _check_kind(kind)
@@ -91,7 +88,7 @@ async def projected_picture(
             return _painted(values)
         return encode.png(_cut(explorer.seen(image), found.crop))
 
-    return _picture(await explorer.away(drawn, "heavy"))
+    return picture(await explorer.away(drawn, "heavy"))
 
 
 def _check(explorer: Explorer, layer: str, channel: int) -> None:
@@ -113,13 +110,13 @@ def _layer(atlas: Atlas, name: str) -> Layer:
 
 
 def _card(explorer: Explorer, layer: str, channel: int) -> wire_cards.Card:
-    atlas = explorer.learned.atlas
+    atlas: Atlas | None = explorer.stored.get("atlas")
     title = shown(explorer.subject.title)
     reason = command = ranked = None
     if atlas is None:
         reason = f"{title} has no atlas: what its channels look for was not computed yet."
-        if explorer.learned.run is not None:
-            command = f"convscope atlas {shown(explorer.learned.run)}"
+        if explorer.run is not None:
+            command = f"convscope atlas {shown(explorer.run)}"
     elif layer not in atlas.about.layers:
         reason = f"The atlas has other layers than {layer}."
     else:
@@ -288,7 +285,3 @@ def _painted(values: np.ndarray) -> bytes:
     if not values.size:
         raise RefusedError(404, "this unit sees nothing of the image, only padding")
     return encode.png(projection_pixels(values))
-
-
-def _picture(content: bytes) -> Response:
-    return Response(content, media_type="image/png")

@@ -38,10 +38,10 @@ Out = Annotated[
 
 def filters(source: Source, layer: Layers = None, out: Out = None) -> None:
     """Draw the filters of each convolution, for a run beside those that its training began with."""
-    from convscope.base.storage import make_folder, write_bytes
+    from convscope.base.storage import make_folder, safe_name, write_bytes
     from convscope.drawing.arrays import npz
     from convscope.drawing.page import number
-    from convscope.lenses.activations.picture import safe_name, sheet_file
+    from convscope.drawing.sheets import sheet_file
     from convscope.lenses.filters.picture import filter_sheet
 
     folder = checked_folder(out or Path("filters", safe_name(stem(source))))

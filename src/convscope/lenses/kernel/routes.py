@@ -8,7 +8,7 @@ from fastapi.responses import Response
 
 from convscope.base.errors import ConvscopeError
 from convscope.explorer import wire
-from convscope.explorer.answers import answer
+from convscope.explorer.answers import PROBLEMS, answer
 from convscope.explorer.explorer import Explorer
 from convscope.explorer.problem import RefusedError
 from convscope.images import kernels
@@ -16,7 +16,7 @@ from convscope.images import kernels
 _MOST = 128  # for stride, padding and dilation
 _ENTRIES = 31  # rows and columns of a kernel
 
-routes = APIRouter(prefix="/api", responses={"4XX": {"model": wire.Problem}})
+routes = APIRouter(prefix="/api", responses=PROBLEMS)
 Whole = Annotated[int, Query(ge=-(10**9), le=10**9)]
 
 

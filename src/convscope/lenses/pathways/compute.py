@@ -91,13 +91,18 @@ class PathwayLayer:
         return bool((np.abs(self.residue) <= allowed).all())
 
     @property
-    def silence(self) -> str:
-        """Why there is nothing to switch off in this layer; empty where there is."""
+    def others(self) -> tuple[float, float]:
+        """The sum of the contributions that are not drawn."""
+        return _pair(np.delete(self.channels, list(self.shown), axis=1).sum(axis=1))
+
+    @property
+    def no_proof_reason(self) -> str | None:
+        """Why nothing can be switched off in this layer; None where something can."""
         if not self.activations.any():
             return f"every unit of {self.name} is 0: the logit comes from biases alone"
         if not (self.contributions[0] > 0).any():
-            return f"no unit of {self.name} speaks for the target"
-        return ""
+            return f"no unit of {self.name} contributes to the target"
+        return None
 
 
 @dataclass(frozen=True, eq=False)

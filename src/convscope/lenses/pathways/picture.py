@@ -122,12 +122,6 @@ def _outer_limit(panel: Panel) -> float:
     return float(np.abs(values).max(initial=0))
 
 
-def _others(layer: PathwayLayer) -> tuple[float, float]:
-    """What the units that are not shown give to the two logits."""
-    shown = layer.channels[:, list(layer.shown)].sum(axis=1)
-    return layer.carried[0] - float(shown[0]), layer.carried[1] - float(shown[1])
-
-
 def _draw_panel(
     picture: Image.Image,
     pen: ImageDraw.ImageDraw,
@@ -191,7 +185,7 @@ def _knots(layer: PathwayLayer, corner: tuple[int, int], height: int, boxes: boo
         label = f"unit {unit}" if boxes else ""
         knots.append(_Knot(label, values, (right, _middle(top, height, row, count)), active))
     places = [(right, _middle(top, height, len(layer.shown) + row, count)) for row in (0, 1)]
-    knots.append(_Knot(f"{rest:,} other {kind}", _others(layer), places[0], many=True))
+    knots.append(_Knot(f"{rest:,} other {kind}", layer.others, places[0], many=True))
     knots.append(_Knot("biases behind", layer.bias_share, places[1]))
     return knots
 
@@ -327,7 +321,7 @@ def _draw_classes(
     bold, plain = font(20, bold=True), font(SMALL)
     layer = found.layers[-1]
     shown = layer.channels[:, list(layer.shown)].sum(axis=1)
-    others = _others(layer)
+    others = layer.others
     for which, middle in enumerate(_class_middles(corner[1], height)):
         index = (found.target, found.contrast)[which]
         box = (corner[0], middle - _CLASS_BOX[1] // 2,

@@ -109,8 +109,8 @@ def prove(
 
     Of each layer the share `share` of its active units with the largest contributions to the
     target, at least one and only such as speak for it; of maps also whole channels, where that is
-    at most a sixth of all. A layer without any unit to switch off has no proof: its `silence` says
-    why.
+    at most a sixth of all. A layer without any unit to switch off has no proof: its
+    `no_proof_reason` says why.
 
     Random units are drawn from all active ones, the pathway's too, until their summed magnitude is
     as near to the pathway's as the next unit allows; so they are more of them.
@@ -131,7 +131,7 @@ def prove(
         raise ConvscopeError(f"give 2 or more random sets, for a mean and a spread; got {sets}")
     proofs = []
     for place, layer in enumerate(pathways.layers):
-        if layer.silence:
+        if layer.no_proof_reason:
             continue
         classes = pathways.target, pathways.contrast
         for by in (UNITS, CHANNELS):

@@ -28,15 +28,15 @@ def draw_proofs(
     heading = "the proof: how far the logit falls when these units are switched off"
     pen.text((left, top + 8), heading, INK, bold)
     _draw_key(pen, (left + round(bold.getlength(heading)) + 28, top + 8))
-    silent = [layer.silence for layer in layers if layer.silence]
-    for row, line in enumerate(silent):
+    reasons = [layer.no_proof_reason for layer in layers if layer.no_proof_reason]
+    for row, line in enumerate(reasons):
         pen.text((left, top + 34 + row * 20), line, INK, small)
     if not proofs:
         return
     values = [v for proof in proofs for v in _values(proof)]
     low, high = min(0.0, *values), max(0.0, *values)
     each = (width - 24 * (len(proofs) - 1)) // max(3, len(proofs))
-    top += 36 + 20 * len(silent)
+    top += 36 + 20 * len(reasons)
     for place, proof in enumerate(proofs):
         _draw_chart(pen, (left + place * (each + 24), top), each, proof, (low, high))
 

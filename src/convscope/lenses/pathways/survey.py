@@ -1,15 +1,14 @@
 """Pathways over many images: how often they beat their controls, and by how much."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from convscope.contract.lens import Result
 from convscope.lenses.pathways.proof import Proof
 
 
-@dataclass(frozen=True)
-class SurveyRow:
+class SurveyRow(Result):
     """One layer over many images. Drops are means over the images, in units of the logit.
 
     Attributes:
@@ -43,6 +42,17 @@ class SurveyRow:
     claimed: float
     beat_random: int
     beat_activation: int
+
+
+class SurveyResult(Result):
+    """Pathways over images of a data set: `--json` and `pathways.json` of `--split`."""
+
+    network: str
+    split: str
+    images: int
+    seed: int
+    sets: int
+    rows: list[SurveyRow]
 
 
 def survey(proofs: Sequence[Sequence[Proof]]) -> tuple[SurveyRow, ...]:

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -72,3 +73,9 @@ def _checked(graph: Graph, node_name: str, index: int | None) -> Node:
     if index is not None and not 0 <= index < shape[0]:
         raise ConvscopeError(f"{node_name!r} has channels 0 to {shape[0] - 1}, not {index}")
     return node
+
+
+def half_of_the_mass(mass: np.ndarray) -> int:
+    """How many pixels, the most sensitive first, hold half of the gradient's mass (H, W)."""
+    running = np.cumsum(np.sort(mass, axis=None)[::-1])
+    return int(np.searchsorted(running, running[-1] / 2)) + 1 if running[-1] > 0 else 0

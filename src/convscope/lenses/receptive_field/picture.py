@@ -10,12 +10,6 @@ from convscope.graph.geometry import ReceptiveField
 _MAP, _EDGE = "magma", "#56B4E9"
 
 
-def half_of_the_mass(mass: np.ndarray) -> int:
-    """How many pixels, the most sensitive first, hold half of the gradient's mass (H, W)."""
-    running = np.cumsum(np.sort(mass, axis=None)[::-1])
-    return int(np.searchsorted(running, running[-1] / 2)) + 1 if running[-1] > 0 else 0
-
-
 def field_picture(mass: np.ndarray, field: ReceptiveField | None, title: str) -> bytes:
     """The gradient's mass (H, W) over the image with the box that the unit can see, as PNG.
 

@@ -1,7 +1,6 @@
 """`convscope shift`: what moving an image does to a run's answers, and to each of its layers."""
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convscope.base.errors import ConvscopeError
+from convscope.base.storage import safe_name
 
 if TYPE_CHECKING:
     from convscope.lenses.shift.statistics import Estimate
@@ -77,7 +77,7 @@ def _stem(study: "ShiftStudy", data: str | None, full: bool) -> str:
     parts = [] if data is None else [study.data]
     parts += [study.split, study.border, str(study.max_shift), *(["full"] if full else [])]
     parts += [run.run for run in study.runs[1:]]
-    return re.sub(r"[^\w.-]+", "-", "-".join(parts))
+    return safe_name("-".join(parts))
 
 
 def _card(study: "ShiftStudy", folder: Path) -> None:

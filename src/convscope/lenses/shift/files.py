@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from convscope.base.storage import write_bytes, write_json, write_text
+from convscope.base.errors import ConvscopeError
+from convscope.base.storage import read_json, write_bytes, write_json, write_text
 from convscope.lenses.shift.layers import LayerShift
 from convscope.lenses.shift.picture import shift_picture
 from convscope.lenses.shift.statistics import Estimate
 from convscope.lenses.shift.study import Difference, Fit, RunShift, ShiftStudy
 
-_FIGURES = "metrics.json"
+FIGURES = "metrics.json"
 
 
 def write_shift(folder: Path, study: ShiftStudy) -> None:
@@ -24,12 +25,28 @@ def write_shift(folder: Path, study: ShiftStudy) -> None:
     Raises:
         ConvscopeError: naming the file that could not be written.
     """
-    (folder / _FIGURES).unlink(missing_ok=True)  # of an earlier study
+    (folder / FIGURES).unlink(missing_ok=True)  # of an earlier study
     write_text(folder / "accuracy.csv", _csv(_grid_rows(study)))
     write_text(folder / "path.csv", _csv(_path_rows(study)))
     write_text(folder / "layers.csv", _csv(_layer_rows(study)))
     write_bytes(folder / "shift.png", shift_picture(study))
-    write_json(folder / _FIGURES, as_json(study))
+    write_json(folder / FIGURES, as_json(study))
+
+
+def read_shift(folder: Path) -> list[dict[str, Any]]:
+    """The figures of the study in a folder, an entry for each run.
+
+    Raises:
+        ConvscopeError: they cannot be read, or are something else.
+    """
+    entries = read_json(folder / FIGURES)
+    if (
+        not isinstance(entries, list)
+        or not entries
+        or not all(isinstance(one, dict) and "accuracy_grid" in one for one in entries)
+    ):
+        raise ConvscopeError(f"{folder / FIGURES} is not a shift study; delete the folder")
+    return entries
 
 
 def as_json(study: ShiftStudy) -> list[dict[str, Any]]:

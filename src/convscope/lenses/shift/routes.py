@@ -11,12 +11,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from convscope.base.tensors import PixelBatch
-from convscope.explorer import encode, wire
-from convscope.explorer.answers import answer
+from convscope.explorer import encode
+from convscope.explorer.answers import PICTURE, PROBLEMS, OffText, Text, answer, picture
 from convscope.explorer.explorer import Asked, Explorer
 from convscope.explorer.problem import RefusedError, shown
 from convscope.explorer.stream import while_connected
-from convscope.explorer.subject import Off, Subject
+from convscope.explorer.subject import Subject, UnitsOff
 from convscope.lenses.shift import wire as wire_moved
 from convscope.lenses.shift.compute import BORDERS, Border, shifted
 
@@ -26,22 +26,19 @@ _MAP = 400_000_000_000
 # Of one batch: about a third of a second, so that other work does not wait long.
 _BATCH, _LARGEST_BATCH = 20_000_000_000, 64
 
-routes = APIRouter(prefix="/api", responses={"4XX": {"model": wire.Problem}})
-Text = Annotated[str, Query(max_length=1_000)]
+routes = APIRouter(prefix="/api", responses=PROBLEMS)
 Pixels = Annotated[int, Query(ge=-(10**4), le=10**4)]
-Off_ = Annotated[str | None, Query(description='JSON: [["layer", unit], ...]')]
 
 
 @routes.get("/laboratory", response_model=wire_moved.Laboratory)
 async def laboratory(request: Request) -> Response:
     """Which networks answer, and what a study of many images found."""
     explorer: Explorer = request.app.state.explorer
-    learned = explorer.learned
-    study = [_study(entry) for entry in learned.study]
+    study = [_study(entry) for entry in explorer.stored.get("shift", ())]
     command = None
-    if learned.run is not None:
+    if explorer.run is not None:
         # The other runs' folders are not known here: only their titles are.
-        command = f"convscope shift {shlex.quote(shown(learned.run))}"
+        command = f"convscope shift {shlex.quote(shown(explorer.run))}"
     return answer(
         wire_moved.Laboratory(
             runs=[shown(one.title) for one in _networks(explorer)],
@@ -56,7 +53,7 @@ async def laboratory(request: Request) -> Response:
 @routes.get("/moved", response_model=wire_moved.Moved)
 async def moved(
     request: Request, image: Text, dx: Pixels = 0, dy: Pixels = 0, border: Text = "zero",
-    off: Off_ = None,
+    off: OffText = None,
 ) -> Response:  # fmt: skip
     """What each network says of a moved image; switched-off units are those of the first."""
     explorer: Explorer = request.app.state.explorer
@@ -90,7 +87,7 @@ async def moved(
 @routes.get(
     "/moved/picture",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}}, "description": "PNG"}},
+    responses=PICTURE,
 )
 async def moved_picture(
     request: Request, image: Text, dx: Pixels = 0, dy: Pixels = 0, border: Text = "zero"
@@ -102,13 +99,13 @@ async def moved_picture(
     content = await explorer.away(
         lambda: encode.png(shifted(explorer.seen(image)[None], dx, dy, kind)[0]), "heavy"
     )
-    return Response(content, media_type="image/png")
+    return picture(content)
 
 
 @routes.get("/moved/map", response_model=wire_moved.ShiftMap)
 async def moved_map(
     request: Request, image: Text, run: Annotated[int, Query(ge=0, le=100)] = 0,
-    border: Text = "zero", off: Off_ = None,
+    border: Text = "zero", off: OffText = None,
 ) -> Response:  # fmt: skip
     """What one of the networks says of an image at many places."""
     explorer: Explorer = request.app.state.explorer
@@ -121,7 +118,7 @@ async def moved_map(
 
 
 async def _map(
-    explorer: Explorer, network: Subject, asked: Asked, border: Border, off: Off
+    explorer: Explorer, network: Subject, asked: Asked, border: Border, off: UnitsOff
 ) -> wire_moved.ShiftMap:
     """The map, a batch at a time, so that other work has its turn and a closed page ends it."""
     macs = max(1, network.table.totals.macs)
@@ -160,7 +157,7 @@ def _networks(explorer: Explorer) -> list[Subject]:
     """
     if explorer.subject.probabilities is None:
         raise RefusedError(422, "a trunk has no classes: there is nothing to compare")
-    return [explorer.subject, *explorer.learned.beside]
+    return [explorer.subject, *explorer.beside]
 
 
 def _checked(explorer: Explorer, dx: int, dy: int, border: str) -> Border:
@@ -173,7 +170,7 @@ def _checked(explorer: Explorer, dx: int, dy: int, border: str) -> Border:
     raise RefusedError(422, f"border: give {', '.join(BORDERS)}")
 
 
-def _shares(explorer: Explorer, network: Subject, pixels: PixelBatch, off: Off) -> np.ndarray:
+def _shares(explorer: Explorer, network: Subject, pixels: PixelBatch, off: UnitsOff) -> np.ndarray:
     """Probabilities (images, classes) of images as the network sees them, before normalising."""
     images = network.classifier.preprocess.normalise(pixels)
     with torch.inference_mode():

@@ -6,10 +6,10 @@ import torch
 from PIL import Image
 
 import convscope as api
+from convscope.base.storage import safe_name
 from convscope.graph.capture import capture
 from convscope.graph.trace import trace
 from convscope.images.files import read_image
-from convscope.lenses.activations.picture import safe_name
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""The contract of a lens: what a lens declares, and the command and routes that follow from it."""

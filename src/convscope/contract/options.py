@@ -1,0 +1,148 @@
+"""The options of a command that follow from a class of parameters."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin
+
+import annotated_types
+import typer
+from pydantic.fields import FieldInfo
+
+from convscope.base.errors import ConvscopeError
+from convscope.contract.lens import CLASS, Params
+
+P = TypeVar("P", bound=Params)
+
+
+@dataclass(frozen=True)
+class OptionValues(Generic[P]):
+    """What was typed for the options of a class of parameters."""
+
+    kind: type[P]
+    values: dict[str, Any]
+
+    def params(self, class_names: Sequence[str] = ()) -> P:
+        """The parameters, with classes by their index.
+
+        Raises:
+            ConvscopeError: a value out of range, or no such class.
+        """
+        values = dict(self.values)
+        for name, field in self.kind.model_fields.items():
+            if _is_class(field) and values[name] is not None:
+                values[name] = class_number(class_names, values[name], _flag(name))
+        return self.kind.parse(values, "options")
+
+
+def with_options(kind: type[P]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replaces the parameter `params` of a command by an option for each field of `kind`.
+
+    The command gets `OptionValues` for it.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def run(**given: Any) -> None:
+            values = {name: given.pop(name) for name in kind.model_fields}
+            command(params=OptionValues(kind, values), **given)
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            parameters += _options(kind) if parameter.name == "params" else [parameter]
+        return signed(run, parameters, command.__name__, command.__doc__ or "")
+
+    return decorate
+
+
+def signed(
+    run: Callable[..., None], parameters: Sequence[inspect.Parameter], name: str, text: str
+) -> Callable[..., None]:
+    """`run`, which takes keywords, with the signature that Typer reads its options from."""
+    keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    run.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in keywords}
+    run.__name__, run.__doc__ = name, text
+    return run
+
+
+def class_number(names: Sequence[str], text: str, option: str) -> int:
+    """The index of the class that an option names or numbers.
+
+    Raises:
+        ConvscopeError: there is no such class, with those that there are.
+    """
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    raise ConvscopeError(
+        f"{option} {text!r} is not a class; there are {', '.join(names[:12])}{more}"
+    )
+
+
+def _options(kind: type[Params]) -> list[inspect.Parameter]:
+    found = []
+    for name, field in kind.model_fields.items():
+        # The same description serves the schema; a command's text is read after "--name".
+        option = typer.Option(_flag(name), help=field.description, **_bounds(field))
+        found.append(
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=_default(field),
+                annotation=Annotated[_type(field), option],
+            )
+        )  # fmt: skip
+    return found
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _is_class(field: FieldInfo) -> bool:
+    return CLASS in field.metadata or CLASS in _metadata(field.annotation)
+
+
+def _metadata(annotation: Any) -> list[Any]:
+    """What stands beside the types of an `Annotated`, also inside a union."""
+    if get_origin(annotation) is Annotated:
+        return list(annotation.__metadata__)
+    if get_origin(annotation) in (Union, UnionType):
+        return [item for part in get_args(annotation) for item in _metadata(part)]
+    return []
+
+
+def _type(field: FieldInfo) -> Any:
+    """The type of an option: tuples are given again and again, classes are text."""
+    parts = [part for part in _union(field.annotation) if part is not NoneType]
+    (kind,) = parts
+    if _is_class(field):
+        kind = str
+    elif get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if get_origin(kind) is tuple:
+        kind = list[get_args(kind)[0]]
+    optional = len(_union(field.annotation)) > 1 or get_origin(kind) is list
+    return kind | None if optional and get_origin(kind) is not Literal else kind
+
+
+def _union(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _default(field: FieldInfo) -> Any:
+    default = field.get_default(call_default_factory=True)
+    return list(default) or None if isinstance(default, tuple) else default
+
+
+def _bounds(field: FieldInfo) -> dict[str, Any]:
+    """Bounds that Typer knows; `parse` checks the others."""
+    found: dict[str, Any] = {}
+    for item in field.metadata:
+        if isinstance(item, annotated_types.Ge):
+            found["min"] = item.ge
+        elif isinstance(item, annotated_types.Le):
+            found["max"] = item.le
+    exclusive = any(isinstance(i, annotated_types.Gt | annotated_types.Lt) for i in field.metadata)
+    return {} if exclusive else found

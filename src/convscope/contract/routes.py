@@ -1,0 +1,121 @@
+"""The routes that follow from a lens: its answer as JSON, its arrays, its first picture."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated, Any, TypeVar
+
+import anyio.to_thread
+import torch
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import Field, create_model
+
+from convscope.contract.lens import Answer, InputImage, Inputs, Lens, Params
+from convscope.explorer.answers import BINARY, PICTURE, PROBLEMS, answer, array, picture
+from convscope.explorer.encode import as_maps
+from convscope.explorer.explorer import Asked, Explorer
+from convscope.explorer.problem import RefusedError
+from convscope.explorer.stream import while_connected
+
+T = TypeVar("T")
+
+
+def routes_of(lens: Lens[Any, Any]) -> APIRouter | None:
+    """The routes of a lens; None where it has none."""
+    if lens.routes is not None:
+        module, _, name = lens.routes.partition(":")
+        return getattr(import_module(module), name)
+    return None if lens.compute is None else _derived(lens)
+
+
+def _derived(lens: Lens[Any, Any]) -> APIRouter:
+    router = APIRouter(prefix=f"/api/{lens.name}", tags=[lens.name], responses=PROBLEMS)
+    query = _query(lens)
+
+    @router.get("", response_model=lens.result, name=lens.name)
+    async def result(request: Request, given: Annotated[query, Query()]) -> Response:
+        return await _computed(lens, request, given, lambda found: answer(found.result))
+
+    @router.get("/array", response_class=Response, responses=BINARY, name=f"{lens.name} array")
+    async def one_array(
+        request: Request, given: Annotated[_with_array(query), Query()]
+    ) -> Response:
+        def chosen(found: Answer[Any]) -> Response:
+            if given.array not in found.arrays:
+                names = ", ".join(found.arrays) or "none"
+                raise RefusedError(404, f"array: there are {names}")
+            return array(as_maps(torch.from_numpy(found.arrays[given.array])))
+
+        return await _computed(lens, request, given, chosen)
+
+    if lens.draw is not None:
+
+        @router.get("/picture", response_class=Response, responses=PICTURE,
+                    name=f"{lens.name} picture")  # fmt: skip
+        async def one_picture(request: Request, given: Annotated[query, Query()]) -> Response:
+            def drawn(found: Answer[Any]) -> Response:
+                assert lens.draw is not None
+                return picture(next(iter(lens.draw(found)))[1])
+
+            return await _computed(lens, request, given, drawn)
+
+    return router
+
+
+def _query(lens: Lens[Any, Any]) -> Any:
+    """The parameters of the lens, and what the explorer adds: the image and the units off."""
+    assert lens.params is not None
+    fields: dict[str, Any] = {
+        "off": (str | None, Field(None, description='JSON: [["layer", unit], ...]')),
+    }
+    if lens.needs == "image":
+        fields["image"] = (str, Field(max_length=1_000))
+    if lens.needs == "images":
+        fields["image"] = (str | None, Field(None, max_length=1_000))
+    return create_model(f"{lens.params.__name__}Query", __base__=lens.params, **fields)
+
+
+def _with_array(query: Any) -> Any:
+    name = (str, Field(max_length=1_000, description="One of the arrays beside the result."))
+    return create_model(f"{query.__name__}Array", __base__=query, array=name)
+
+
+async def _computed(
+    lens: Lens[Any, Any], request: Request, given: Any, then: Callable[[Answer[Any]], T]
+) -> T:
+    """What `then` makes of the answer; the last answer of each lens is remembered."""
+    explorer: Explorer = request.app.state.explorer
+    image = getattr(given, "image", None)
+    assert lens.params is not None
+    params = lens.params(**{name: getattr(given, name) for name in lens.params.model_fields})
+    asked = None if image is None else explorer.asked(image, None, given.off)
+    work = _work(lens, explorer, asked, params, then)
+    return await while_connected(request.receive, work)
+
+
+async def _work(
+    lens: Lens[Any, Any], explorer: Explorer, asked: Asked | None, params: Params,
+    then: Callable[[Answer[Any]], T],
+) -> T:  # fmt: skip
+    kept = None
+    if asked is not None and lens.needs == "image":
+        kept = await explorer.kept(asked)
+
+    def made() -> T:
+        explorer.store.go_on()
+        images = ()
+        if asked is not None:
+            name = explorer.images.picture(asked.image).name
+            images = (InputImage(name, explorer.read(asked.image)),)
+
+        def recorded(_: Any) -> Any:
+            assert kept is not None, f"{lens.name} needs no image, and has no trace"
+            return kept.trace
+
+        inputs = Inputs(explorer.subject, images, explorer.folder, recorded)
+        assert lens.compute is not None
+        compute = lens.compute
+        found = explorer.last(lens.name, (asked, params), lambda: compute(inputs, params))
+        return then(found)
+
+    return await anyio.to_thread.run_sync(made, limiter=explorer.store.turn)

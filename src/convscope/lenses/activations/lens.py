@@ -1,0 +1,5 @@
+"""The lens `activations`."""
+
+from convscope.contract.lens import Lens
+
+LENS = Lens("activations", "image", command="convscope.lenses.activations.command:activations")

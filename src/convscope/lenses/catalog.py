@@ -1,0 +1,25 @@
+"""The lenses by name, in the order of `convscope --help`; nothing heavy is imported here."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convscope.contract.lens import Lens
+
+# A lens is one folder and one line here: the line is its help.
+LENSES = {
+    "summary": "Show each layer's shape, parameters, multiply-adds, memory and receptive field.",
+    "activations": "Draw the output of each layer for an image, and store the numbers beside it.",
+    "filters": "Draw the filters of each convolution; for a run also before its training.",
+    "arithmetic": "Show how one number came about: every term, their sum, the tensor's value.",
+    "receptive-field": "Draw what the middle unit of a layer can see, and what it really uses.",
+    "kernel": "Filter an image by a kernel and draw both side by side.",
+    "atlas": "Find the images that excite each channel most, and what in them did.",
+    "pathways": "Show which units carried a class's logit, and switch them off to prove it.",
+    "shift": "Move test images by every (dx, dy): what stays right, and how each layer answers.",
+}
+
+
+def lens(name: str) -> "Lens[Any, Any]":
+    """The lens of a name in `LENSES`."""
+    return import_module(f"convscope.lenses.{name.replace('-', '_')}.lens").LENS
