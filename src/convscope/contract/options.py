@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, g
 
 import annotated_types
 import typer
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from convscope.base.errors import ConvscopeError
@@ -33,7 +34,14 @@ class OptionValues(Generic[P]):
         for name, field in self.kind.model_fields.items():
             if _is_class(field) and values[name] is not None:
                 values[name] = class_number(class_names, values[name], _flag(name))
-        return self.kind.parse(values, "options")
+        try:
+            return self.kind.model_validate(values)
+        except ValidationError as error:
+            parts = [
+                f"{_flag(str(item['loc'][0]))}: {item['msg']}, got {item['input']!r}"
+                for item in error.errors()
+            ]
+            raise ConvscopeError("; ".join(parts)) from None
 
 
 def with_options(kind: type[P]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -29,7 +29,7 @@ class PathwaysParams(Params):
     share: float = Field(
         0.05, gt=0, le=1, description="The share of the active units that is switched off."
     )
-    sets: int = Field(20, ge=2, le=1000, description="Random sets of units, 2 or more.")
+    sets: int = Field(20, ge=2, le=10_000, description="Random sets of units, 2 or more.")
     seed: int = Field(0, ge=0, description="Seed of the random sets and images.")
 
 

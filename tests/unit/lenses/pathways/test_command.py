@@ -3,11 +3,15 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import convscope as api
 from convscope.base.errors import ConvscopeError
+from convscope.contract.lens import InputImage, Inputs
+from convscope.explorer.subject import subject
+from convscope.lenses.pathways.lens import LENS, PathwaysParams
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +107,11 @@ def test_an_untrained_network_is_named_as_such(convscope, images, tmp_path):
     [
         ((), "give one or two image files, or --split test; got 0"),
         (("00.png", "04.png", "08.png"), "got 3"),
-        (("00.png", "--target", "cat"), "--target 'cat' is no class; there are"),
-        (("00.png", "--contrast", "10"), "--contrast '10' is no class"),
+        (("00.png", "--target", "cat"), "--target 'cat' is not a class; there are"),
+        (("00.png", "--contrast", "10"), "--contrast '10' is not a class"),
         (("00.png", "--target", "3", "--contrast", "3"), "two classes"),
-        (("00.png", "--sets", "0"), "2 or more random sets"),
-        (("00.png", "--share", "0"), "must be in 0..1"),
+        (("00.png", "--sets", "0"), "greater than or equal to 2"),
+        (("00.png", "--share", "0"), "--share: Input should be greater than 0, got 0.0"),
         (("00.png", "--images", "3"), "--images and --data are for --split"),
         (("00.png", "--split", "test"), "leave image files"),
         (("--split", "test", "--target", "3"), "leave image files"),
@@ -138,8 +142,8 @@ def test_a_network_by_name_has_no_split(convscope, tmp_path):
 
 
 def test_a_trunk_has_no_classes():
-    from convscope.lenses.pathways.command import _class_names
-
     trunk = api.build_model("vgg11", num_classes=None, input_shape=(3, 32, 32), seed=0)
+    image = InputImage("x.png", np.zeros((32, 32, 3), np.uint8))
+    inputs = Inputs(subject(trunk, title="runs/mine"), (image,), None, lambda keep: None)
     with pytest.raises(ConvscopeError, match="runs/mine is a trunk"):
-        _class_names(trunk, "runs/mine")
+        LENS.compute(inputs, PathwaysParams())

@@ -259,4 +259,4 @@ def test_where_every_unit_is_dead_the_logit_is_all_bias():
         assert layer.carried == (0, 0)
         assert layer.bias_share == pytest.approx(layer.logits, rel=1e-5)
         assert layer.shown == ()
-        assert "every unit" in layer.silence
+        assert "every unit" in (layer.no_proof_reason or "")

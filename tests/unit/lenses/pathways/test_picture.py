@@ -1,7 +1,6 @@
 """The sheet of pathways: every case draws, nothing lies on anything else, numbers add up."""
 
 import functools
-import json
 
 import numpy as np
 import pytest
@@ -9,14 +8,16 @@ import torch
 from torch import nn
 
 import zoo
+from convscope.contract.files import as_json
 from convscope.drawing.colours import Range, coloured
 from convscope.graph.capture import capture
 from convscope.graph.trace import trace
 from convscope.lenses.pathways.compute import pathways
 from convscope.lenses.pathways.curves import Edge, draw_edges
-from convscope.lenses.pathways.files import pathways_json, short, sum_lines, survey_csv
+from convscope.lenses.pathways.files import short, sum_lines, survey_csv
 from convscope.lenses.pathways.picture import Panel, pathways_sheet
 from convscope.lenses.pathways.proof import prove
+from convscope.lenses.pathways.result import result_of
 
 NAMES = tuple(f"class {number}" for number in range(10))
 
@@ -97,9 +98,7 @@ def test_a_sum_that_fails_says_so():
 @pytest.mark.parametrize("name", ["vgg-bn", "resnet", "mlp", "densenet"])
 def test_units_and_bias_share_of_the_json_give_the_logit(name):
     shown = panel(name)
-    found = json.loads(
-        json.dumps(pathways_json(shown.pathways, shown.proofs, NAMES, "x"), allow_nan=False)
-    )
+    found = as_json(result_of(shown.pathways, shown.proofs, NAMES, "x"))
     for layer in found["layers"]:
         total = sum(u["contribution"] for u in found["units"] if u["layer"] == layer["layer"])
         assert total + layer["bias_share"] == pytest.approx(found["logit"], abs=1e-4)
@@ -112,7 +111,7 @@ def test_units_and_bias_share_of_the_json_give_the_logit(name):
 
 def test_the_json_of_a_dead_network_has_no_drops():
     dead = panel("vgg", dead=True)
-    found = pathways_json(dead.pathways, dead.proofs, NAMES, "x")
+    found = as_json(result_of(dead.pathways, dead.proofs, NAMES, "x"))
     assert found["ablated_drop"] is None
     assert found["units"] == []
     assert any("every unit" in note for note in found["notes"])

@@ -144,7 +144,7 @@ def test_a_dead_layer_has_no_proof():
     record = trace(capture(module, zoo.images(1)), zoo.images(1))
     found = pathways(record)
     assert prove(record, found) == ()
-    assert all(layer.silence for layer in found.layers)
+    assert all(layer.no_proof_reason for layer in found.layers)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
-"""What a run's folder holds for the explorer: only what is of the run's present weights."""
+"""The studies in a run folder: only those of the run's present weights."""
 
 import torch
-from convscope.explorer.learned import learned_of
 
 import convscope
 import explored
 from convscope.base.storage import read_json, write_json
+from convscope.explorer.subject import subject
+from convscope.lenses.atlas.lens import LENS as ATLAS
+from convscope.lenses.shift.lens import LENS as SHIFT
 
 
 def written(folder):
@@ -21,15 +23,13 @@ def written(folder):
 
 def test_only_what_is_of_the_present_weights_is_shown(tmp_path, capsys):
     classifier, study, _ = written(tmp_path)
-    found = learned_of(tmp_path, explored.graph_of(classifier))
-    assert found.atlas is not None
-    assert list(found.study) == study
+    assert ATLAS.stored(tmp_path, subject(classifier)) is not None
+    assert list(SHIFT.stored(tmp_path, subject(classifier))) == study
     assert capsys.readouterr().err == ""
     with torch.no_grad():
         next(classifier.module.parameters()).flatten()[0] += 1e-6
-    found = learned_of(tmp_path, explored.graph_of(classifier))
-    assert found.atlas is None
-    assert found.study == ()
+    assert ATLAS.stored(tmp_path, subject(classifier)) is None
+    assert SHIFT.stored(tmp_path, subject(classifier)) is None
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     for line, command in zip(lines, ("atlas", "shift"), strict=True):
@@ -42,7 +42,7 @@ def test_a_study_that_does_not_say_of_which_weights_is_left_out(tmp_path, capsys
     entries = read_json(file)
     del entries[0]["weights"]
     write_json(file, entries)
-    assert learned_of(tmp_path, explored.graph_of(classifier)).study == ()
+    assert SHIFT.stored(tmp_path, subject(classifier)) is None
     assert "of other weights" in capsys.readouterr().err
 
 
@@ -50,7 +50,7 @@ def test_a_study_that_is_none_is_named(tmp_path, capsys):
     classifier, _, file = written(tmp_path)
     for content in ("{", "[1]", "{}", "[]"):
         file.write_text(content)
-        assert learned_of(tmp_path, explored.graph_of(classifier)).study == ()
+        assert SHIFT.stored(tmp_path, subject(classifier)) is None
         told = capsys.readouterr().err
         assert str(file.parent) in told
         assert "of other weights" not in told
