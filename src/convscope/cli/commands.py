@@ -1,6 +1,7 @@
 """The commands by name: listed without importing them, each imported when it is run."""
 
 from importlib import import_module
+from inspect import cleandoc
 from typing import Any
 
 import typer
@@ -37,12 +38,18 @@ class Commands(TyperGroup):
         return list(NAMES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of that name, imported now; None where there is none."""
+        """The command of that name, imported now; None where there is none.
+
+        Its help begins with the line of the catalog, and goes on as its docstring does.
+        """
         del ctx
         if cmd_name not in NAMES:
             return None
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(cmd_name)(_function(cmd_name))
+        function = _function(cmd_name)
+        _, *more = (function.__doc__ or "").split("\n\n", 1)
+        text = "\n\n".join([about(cmd_name), *map(cleandoc, more)])
+        app.command(cmd_name, help=text)(function)
         return typer.main.get_command(app)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

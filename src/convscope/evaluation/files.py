@@ -9,8 +9,8 @@ from typing import Any
 from convscope.base.storage import write_bytes, write_json, write_text
 from convscope.data.dataset import Dataset
 from convscope.drawing.contact import contact_sheet
-from convscope.drawing.pictures import confusion_picture, reliability_picture
 from convscope.evaluation.evaluate import Evaluation
+from convscope.evaluation.pictures import confusion_picture, reliability_picture
 from convscope.metrics.classification import softmax
 
 _MISTAKES = 24

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from convscope.drawing.pictures import png
+from convscope.drawing.figures import png
 from convscope.graph.geometry import ReceptiveField
 
 _MAP, _EDGE = "magma", "#56B4E9"

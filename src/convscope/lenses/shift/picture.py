@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
-from convscope.drawing.pictures import png
+from convscope.drawing.figures import png
 from convscope.lenses.shift.compute import BORDERS, shifted
 from convscope.lenses.shift.layers import LayerShift, LayerShifts
 from convscope.lenses.shift.statistics import Estimate

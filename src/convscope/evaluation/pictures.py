@@ -1,12 +1,11 @@
-"""Figures as PNG: confusion matrix and reliability. Colour-blind safe, with numbers."""
+"""Confusion matrix and reliability diagram as PNG: colour-blind safe, with numbers."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from convscope.drawing.figures import png
 from convscope.metrics.classification import Calibration
 
 _MAP = "cividis"
@@ -67,11 +66,3 @@ def reliability_picture(calibration: Calibration, title: str) -> bytes:
     lower.set_xlabel("confidence (probability of the predicted class)")
     lower.set_xlim(0, 1)
     return png(figure)
-
-
-def png(figure: Figure) -> bytes:
-    """A figure as a PNG file's bytes."""
-    content = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(content, format="png", dpi=110)
-    return content.getvalue()
