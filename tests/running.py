@@ -1,4 +1,4 @@
-"""An explorer that runs in this process, and a client that was let in."""
+"""An explorer that runs in this process, and a client that has access."""
 
 from dataclasses import dataclass
 from pathlib import Path

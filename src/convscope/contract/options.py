@@ -30,9 +30,9 @@ class OptionValues(Generic[P]):
         Raises:
             ConvscopeError: a value out of range, or no such class.
         """
-        values = dict(self.values)
-        for name, field in self.kind.model_fields.items():
-            if _is_class(field) and values[name] is not None:
+        values = {name: value for name, value in self.values.items() if value is not None}
+        for name in values:
+            if _is_class(self.kind.model_fields[name]):
                 values[name] = class_number(class_names, values[name], _flag(name))
         try:
             return self.kind.model_validate(values)

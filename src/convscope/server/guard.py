@@ -1,20 +1,20 @@
-"""Who is let in: a pure ASGI layer around the app. Nothing behind it runs for a request it refuses.
+"""Access control: an ASGI layer around the app, which does not run for a refused request.
 
-`/health`, which tells nothing, needs no cookie, and any site may ask for it.
+`/health`, which reveals nothing, needs no cookie, and any site may request it.
 
 | check                                   | refused with |
 |-----------------------------------------|--------------|
 | GET, HEAD or POST                       | 405          |
-| Host is an address that is listened at  | 403          |
-| Origin, if sent, is that very address   | 403          |
+| Host is an address of this server       | 403          |
+| Origin, if sent, is the same address    | 403          |
 | Sec-Fetch-Site is not another site      | 403          |
 | the query is not too long               | 414          |
 | the cookie holds the token              | 403          |
 | the body is not too large               | 413          |
 
-The token arrives once, in the opening address, and becomes a cookie that no script and no other
-site can use. A foreign page that has its name point to this machine (DNS rebinding) is told apart
-by Host.
+The token arrives once, in the printed address, and becomes a cookie that no script and no other
+site can use. The Host check stops pages whose name was made to point to this machine (DNS
+rebinding).
 """
 
 import asyncio
@@ -61,22 +61,23 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 
-_SHUT_OUT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>convscope</title>
+_REFUSED_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>convscope</title>
 <h1>This page needs the address that convscope printed</h1>
-<p>It looks like <code>http://{host}/?token=...</code> and stands in the terminal where
-<code>convscope explore</code> was started. Open it once; after that this browser is let in until
-convscope is stopped. A new start prints a new address.</p></html>"""
-_GO_ON = """<!doctype html><html lang="en"><meta charset="utf-8"><title>convscope</title>
+<p>It looks like <code>http://{host}/?token=...</code> and was printed in the terminal where
+<code>convscope explore</code> was started. Open it once; then this browser has access until
+convscope stops. Each start prints a new address.</p></html>"""
+_CONTINUE_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>convscope</title>
 <meta http-equiv="refresh" content="0;url={address}">
-<p><a href="{address}">Go on to the explorer</a></p></html>"""
+<p><a href="{address}">Continue to the explorer</a></p></html>"""
 
 
 @dataclass(frozen=True)
 class Door:
-    """Where the server listens, and what opens it.
+    """Where the server listens, and the token that gives access.
 
-    `names` are the hosts that a browser may call it by; of any IP address where `anywhere`, as
-    when it listens on all of the machine's. An address cannot be pointed elsewhere, a name can.
+    `names` are the host names that a browser may use. With `anywhere`, as when the server listens
+    on all of the machine's addresses, every IP address is accepted too: unlike a name, an address
+    cannot be made to point to another machine.
     """
 
     port: int
@@ -100,7 +101,7 @@ class Door:
         return name in self.names or (self.anywhere and _is_address(name.strip("[]")))
 
     def opened_by(self, token: str) -> bool:
-        """Whether `token` is the right one, told in the same time for every wrong one."""
+        """Whether `token` is the right one; takes the same time for every wrong one."""
         return hmac.compare_digest(token.encode(errors="replace"), self.token.encode())
 
 
@@ -121,7 +122,7 @@ class Guard:
         self._uploads = asyncio.Semaphore(_BODIES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request, or lets the app do it."""
+        """Answers a request, or passes it to the app."""
         if scope["type"] != "http":
             return
         reply = _Reply(scope, send)
@@ -150,7 +151,7 @@ class Guard:
         if any(
             origin.lower() != b"http://" + hosts[0].lower() for origin in headers.all(b"origin")
         ):
-            return await reply.problem(403, "requests of other pages are not answered")
+            return await reply.problem(403, "requests from other pages are refused")
         if len(scope["query_string"]) > MAX_QUERY:
             return await reply.problem(414, f"the query is longer than {MAX_QUERY:,} bytes")
         if path == HEALTH:
@@ -162,13 +163,15 @@ class Guard:
             tokens = [value for name, value in query if name == "token"]
             if any(map(self._door.opened_by, tokens)):
                 rest = [(name, value) for name, value in query if name != "token"]
-                return await self._let_in(reply, rest, foreign)
+                return await self._grant_access(reply, rest, foreign)
         elif foreign:
-            return await reply.problem(403, "requests of other sites are not answered")
+            return await reply.problem(403, "requests from other sites are refused")
         if not any(map(self._door.opened_by, _cookies(headers, self._door.cookie))):
             if path.startswith("/api/"):
                 return await reply.problem(403, "open the address that convscope printed")
-            return await reply.page(403, _SHUT_OUT.format(host=escape(hosts[0].decode("latin-1"))))
+            return await reply.page(
+                403, _REFUSED_PAGE.format(host=escape(hosts[0].decode("latin-1")))
+            )
         if method != "POST":
             return await self._app(scope, receive, reply.send)
         limit = MAX_UPLOAD if path == UPLOAD else MAX_JSON
@@ -184,14 +187,16 @@ class Guard:
                 return await reply.problem(413, f"more than {limit:,} bytes", close=True)
             return await self._app(scope, _replayed(body, receive), reply.send)
 
-    async def _let_in(self, reply: "_Reply", query: list[tuple[str, str]], foreign: bool) -> None:
+    async def _grant_access(
+        self, reply: "_Reply", query: list[tuple[str, str]], foreign: bool
+    ) -> None:
         address = "/?" + urlencode(query) if query else "/"
         cookie = f"{self._door.cookie}={self._door.token}; HttpOnly; SameSite=Strict; Path=/"
         more = [(b"set-cookie", cookie.encode())]
         if foreign:
             # Of a link on another site, as a notebook's: a redirect would still be that site's
             # and go without the cookie. What this page opens by itself is our own.
-            return await reply.page(200, _GO_ON.format(address=escape(address)), more)
+            return await reply.page(200, _CONTINUE_PAGE.format(address=escape(address)), more)
         more.append((b"location", address.encode("latin-1", "replace")))
         return await reply.page(303, "", more)
 

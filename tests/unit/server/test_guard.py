@@ -1,4 +1,4 @@
-"""Who is let in, what is refused, and what an answer never says."""
+"""Access control: what is refused, and what an answer never reveals."""
 
 import contextlib
 import http.client
