@@ -1,6 +1,7 @@
 """What a command ends with: figures, where the files are, what to type next."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -8,11 +9,13 @@ from rich.table import Table
 
 from convscope.base.storage import read_json
 from convscope.cli.show import duration
-from convscope.evaluation.evaluate import Evaluation
 from convscope.nets.catalog import build_module, num_parameters
 from convscope.training.events import Prepared
 from convscope.training.recipe import Optim, Recipe, Stage
 from convscope.training.schedule import learning_rate
+
+if TYPE_CHECKING:
+    from convscope.evaluation.evaluate import Evaluation
 
 _SHOWN = 20
 _CONFUSION_UP_TO = 12
@@ -79,7 +82,7 @@ def training_card(run: Path) -> None:
         console.print(f"  {command}", markup=False)
 
 
-def evaluation_card(run: Path, evaluation: Evaluation, folder: Path) -> None:
+def evaluation_card(run: Path, evaluation: "Evaluation", folder: Path) -> None:
     """The figures with their intervals, the worst confusions, and what to do next."""
     console = Console(highlight=False, soft_wrap=True)
     low, high = evaluation.top1_interval
@@ -118,7 +121,7 @@ def evaluation_card(run: Path, evaluation: Evaluation, folder: Path) -> None:
         console.print(f"  {command}", markup=False)
 
 
-def _per_class(evaluation: Evaluation) -> Table:
+def _per_class(evaluation: "Evaluation") -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
     for heading in ("class", "precision", "recall", "95 %", "F1", "images"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
@@ -132,7 +135,7 @@ def _per_class(evaluation: Evaluation) -> Table:
     return table
 
 
-def _confusion(evaluation: Evaluation) -> Table:
+def _confusion(evaluation: "Evaluation") -> Table:
     """Rows are labels, columns predictions, by the number of the class."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("label \\ predicted")

@@ -31,9 +31,9 @@ class OptionValues(Generic[P]):
             ConvscopeError: a value out of range, or no such class.
         """
         values = {name: value for name, value in self.values.items() if value is not None}
-        for name in values:
+        for name, value in values.items():
             if _is_class(self.kind.model_fields[name]):
-                values[name] = class_number(class_names, values[name], _flag(name))
+                values[name] = class_number(class_names, value, _flag(name))
         try:
             return self.kind.model_validate(values)
         except ValidationError as error:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from convscope.base.ahead import map_ahead
 from convscope.base.errors import DataError
@@ -38,6 +36,9 @@ class Predictions:
         `logits` is a list per row in the order of the class names, which stand in the file's
         metadata under `class_names`.
         """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         names = np.array(self.class_names, dtype=object)
         predicted = self.logits.argmax(axis=1)
         table = pa.table(
@@ -59,6 +60,8 @@ class Predictions:
     @classmethod
     def from_parquet(cls, content: bytes) -> "Predictions":
         """What `to_parquet` wrote."""
+        import pyarrow.parquet as pq
+
         table = pq.read_table(io.BytesIO(content))
         names = tuple(json.loads((table.schema.metadata or {})[b"class_names"]))
         place = {name: index for index, name in enumerate(names)}

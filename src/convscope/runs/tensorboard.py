@@ -19,29 +19,38 @@ class Scalars:
     """
 
     def __init__(self, folder: Path, first: int) -> None:
-        self._folder, self._writer = folder, None
+        self._folder, self._first = folder, first
+        self._opened = False
+        self._writer: Any = None
+
+    def _open(self) -> Any:
+        """The writer, opened at its first use: importing TensorBoard takes a second."""
+        if self._opened:
+            return self._writer
+        self._opened = True
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
         except ImportError:
-            return
+            return None
         with self._named():
-            self._writer: Any = SummaryWriter(str(folder), purge_step=first or None)
+            self._writer = SummaryWriter(str(self._folder), purge_step=self._first or None)
+        return self._writer
 
     def step(self, event: Stepped) -> None:
         """Loss and learning rate, every tenth step."""
-        if self._writer is not None and event.step % _EVERY == 0:
+        if event.step % _EVERY == 0 and (writer := self._open()) is not None:
             with self._named():
-                self._writer.add_scalar("step/loss", event.loss, event.step)
-                self._writer.add_scalar("step/learning_rate", event.learning_rate, event.step)
+                writer.add_scalar("step/loss", event.loss, event.step)
+                writer.add_scalar("step/learning_rate", event.learning_rate, event.step)
 
     def epoch(self, event: EpochEnded) -> None:
         """The epoch's figures."""
-        if self._writer is not None:
+        if (writer := self._open()) is not None:
             with self._named():
                 for name in ("train_loss", "train_top1", "val_loss", "val_top1"):
-                    self._writer.add_scalar(f"epoch/{name}", getattr(event, name), event.step)
+                    writer.add_scalar(f"epoch/{name}", getattr(event, name), event.step)
 
     def close(self) -> None:
         """Writes what is left."""

@@ -9,6 +9,7 @@ from torch import nn
 
 from convscope.base.device import channels_last
 from convscope.base.errors import ConvscopeError
+from convscope.base.torch_private import without_compiler
 from convscope.data.loader import Batches
 from convscope.images.preprocess import Preprocess
 from convscope.nets.catalog import build_module, num_parameters
@@ -162,10 +163,10 @@ def _optimiser(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
     optim = recipe.optim
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if optim.name == "adamw":
-        return torch.optim.AdamW(
+        return without_compiler(torch.optim.AdamW)(
             parameters, optim.learning_rate, weight_decay=optim.weight_decay, fused=True
         )
-    return torch.optim.SGD(
+    return without_compiler(torch.optim.SGD)(
         parameters,
         optim.learning_rate,
         momentum=optim.momentum,

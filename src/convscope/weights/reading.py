@@ -8,7 +8,6 @@ from typing import BinaryIO
 from convscope.base.errors import WeightsError
 from convscope.weights.archive import Span, members, stored
 from convscope.weights.foreign import Foreign, UnacceptableError, file_size, refusal
-from convscope.weights.hdf5 import open_hdf5
 from convscope.weights.pickling import LONGEST
 from convscope.weights.tables import open_safetensors, read_npz
 from convscope.weights.torch_files import LEGACY, read_archive, read_legacy, what_a_pickle_wants
@@ -48,6 +47,8 @@ def _opened(path: Path, file: BinaryIO) -> Iterator[Foreign]:
     head = file.read(64)
     whole = Span(0, file_size(file))
     if head.startswith(_HDF5):
+        from convscope.weights.hdf5 import open_hdf5
+
         with open_hdf5(file, whole) as contents:
             yield Foreign(path, "Keras HDF5", *contents)
     elif head.startswith(b"PK\3\4"):
@@ -74,6 +75,8 @@ def _opened_archive(path: Path, file: BinaryIO) -> Iterator[Foreign]:
         elif "model.weights.h5" in named:
             remedy = f"unpack it first, and give that: unzip {path} model.weights.h5"
             span = stored(file, named["model.weights.h5"], remedy)
+            from convscope.weights.hdf5 import open_hdf5
+
             with open_hdf5(file, span) as contents:
                 yield Foreign(path, "Keras archive", *contents)
         elif named and all(name.endswith(".npy") for name in named):
