@@ -12,7 +12,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ import torch
 from convscope.base.errors import ConvscopeError
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, KIND_OF, REARRANGEMENTS, Kind
-from convscope.graph.program import Step, evaluate
+from convscope.graph.program import Step
 
 _ADAPTIVE = frozenset({Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL})
 _WINDOWED = _ADAPTIVE | {Kind.CONVOLUTION, Kind.MAX_POOL, Kind.AVERAGE_POOL}
@@ -112,7 +111,7 @@ def receptive_fields(graph: Graph) -> Mapping[str, ReceptiveField]:
     fields: dict[str, _Field] = {INPUT: (_identity(height), _identity(width))}
     for node in graph.nodes[1:]:
         sources = [fields[name] for name in node.inputs if name in fields]
-        if sources and len(sources) == len(node.inputs) and _is_what_it_says(graph, node):
+        if sources and len(sources) == len(node.inputs) and _computes_only_its_kind(graph, node):
             found = _field(graph, node, sources)
             if found is not None:
                 fields[node.name] = found
@@ -151,8 +150,8 @@ def _is_exact(axis: _Axis) -> bool:
     return bool((axis.seen[_EACH] == ((places >= first) & (places < end))).all())
 
 
-def _is_what_it_says(graph: Graph, node: Node) -> bool:
-    """Whether a node's steps do what its kind says and no more, as the mean in x - x.mean()."""
+def _computes_only_its_kind(graph: Graph, node: Node) -> bool:
+    """Whether a node's steps compute its kind alone, and not also the mean, as in x - x.mean()."""
     kinds = REARRANGEMENTS if node.kind in REARRANGEMENTS else {node.kind}
 
     def fits(step: Step) -> bool:
@@ -360,11 +359,9 @@ def _origins(graph: Graph, node: Node) -> np.ndarray | None:
         return None
     shape = node.input_shapes[0]
     numbers = np.arange(1.0, math.prod(shape) + 1)
-    # Once more negative: what does not change is a constant of the border. Some steps ask for the
-    # batch size of the images.
-    given: dict[int, Any] = {0: torch.empty((2, *graph.input_shape), device="meta")}
-    given[slot] = torch.from_numpy(np.stack([numbers, -numbers]).reshape(2, *shape))
-    first, second = evaluate(steps, given, graph.num_slots)[graph.node_slots[node.name]].numpy()
+    # Once more negative: what does not change is a constant of the border.
+    both = torch.from_numpy(np.stack([numbers, -numbers]).reshape(2, *shape))
+    first, second = graph.run({node.inputs[0]: both}, [node.name])[node.name].numpy()
     origin = np.where(first == -second, first, 0).astype(np.int64) - 1
     return origin.reshape(-1, *_sides(node.output_shape))
 

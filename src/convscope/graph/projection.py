@@ -117,12 +117,10 @@ def _project(
     seed = torch.zeros(len(units), graph[node_name].output_shape[0], 1, 1)
     seed[torch.arange(len(units)), channels] = 1
     signals = {node_name: Patch(seed, rows, columns)}
-    constants = graph.constants()
     for node in reversed(graph.nodes):
         if node.name not in signals or node.name == INPUT:
             continue
-        for name, part in _passed(graph, node, signals.pop(node.name), records, images, rule,
-                                  constants):  # fmt: skip
+        for name, part in _passed(graph, node, signals.pop(node.name), records, images, rule):
             fitted = _fitted(part, graph[name].output_shape)
             signals[name] = _joined(signals[name], fitted) if name in signals else fitted
     return signals[INPUT]
@@ -135,7 +133,6 @@ def _passed(
     records: Mapping[str, Tensor],
     images: Tensor,
     rule: Rule,
-    constants: list[Tensor | None],
 ) -> list[tuple[str, Patch]]:
     """The signal at each input of a node."""
 
@@ -161,7 +158,7 @@ def _passed(
             values = [torch.zeros_like(signal.values) for _ in node.inputs]
         else:
             values = [given(signal)]
-        found = gradients(graph, node, signal.values, values, constants)
+        found = gradients(graph, node, signal.values, values)
         return [
             (name, replace(signal, values=part))
             for name, part in zip(node.inputs, found, strict=True)

@@ -11,8 +11,7 @@ from torch import Tensor
 from convscope.base.tensors import Images
 from convscope.graph.backward import backward
 from convscope.graph.geometry import ReceptiveField
-from convscope.graph.graph import Graph
-from convscope.graph.outputs import outputs
+from convscope.graph.graph import INPUT, Graph
 from convscope.graph.projection import croppable, project, records_needed
 from convscope.graph.trace import trace
 from convscope.lenses.atlas.ranking import Ranking
@@ -129,7 +128,9 @@ def _signals(
     """(units, colours, height, width) the units' signals, each from its box's corner on."""
     top, left = (torch.from_numpy(boxes[:, axis].copy()) for axis in (0, 1))
     if croppable(graph, node_name):
-        records = outputs(graph, images, records_needed(graph, node_name))
+        needed = sorted(records_needed(graph, node_name))
+        with torch.inference_mode():
+            records = graph.run({INPUT: images.to(graph.device)}, needed, batch_invariant=True)
         units = [tuple(seed) for seed in seeds.tolist()]
         patch = project(graph, records, node_name, units)
         return patch.moved(top, left, (sides[0], sides[1])).values.numpy()

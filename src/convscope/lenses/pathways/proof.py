@@ -13,7 +13,6 @@ import torch
 from convscope.base.errors import ConvscopeError
 from convscope.graph.graph import Graph
 from convscope.graph.trace import Trace
-from convscope.lenses.pathways.behind import behind, run_on
 from convscope.lenses.pathways.compute import PathwayLayer, Pathways
 
 SHARE, SETS, SIGMAS = 0.05, 20, 3
@@ -202,7 +201,6 @@ def _logits_without(
     classes: tuple[int, int],
 ) -> np.ndarray:
     """Drops (2 + sets, 2) of target and contrast: of pathway, most active, random sets."""
-    nodes = behind(graph, layer.name)
     weight = next((t for t in graph.tensors.values() if t.is_floating_point()), None)
     kind = torch.float32 if weight is None else weight.dtype
     output = torch.from_numpy(layer.activations).to(graph.device, kind)
@@ -215,10 +213,10 @@ def _logits_without(
         for row, units in zip(off, part, strict=True):
             row[units] = True
         mask = torch.from_numpy(off).reshape(len(part), *choice.shape).to(graph.device)
-        # Not a product: infinity times 0 is no number, and off is off.
+        # Not a product: infinity times 0 is NaN, but a unit that is off gives 0.
         batch = torch.where(mask, torch.zeros((), dtype=kind, device=graph.device), output)
-        logits = run_on(graph, layer.name, batch, nodes)[graph.logits][:, list(classes)]
-        rows.append(logits.double().cpu().numpy())
+        logits = graph.run({layer.name: batch}, [graph.logits])[graph.logits]
+        rows.append(logits[:, list(classes)].double().cpu().numpy())
     logits = np.concatenate(rows)
     return logits[0] - logits[1:]
 
