@@ -1,6 +1,7 @@
 """What a run's folder holds for the explorer: only what is of the run's present weights."""
 
 import torch
+from convscope.graph.graph_of import graph_of
 
 import convscope
 import explored
@@ -21,13 +22,13 @@ def written(folder):
 
 def test_only_what_is_of_the_present_weights_is_shown(tmp_path, capsys):
     classifier, study, _ = written(tmp_path)
-    found = learned_of(tmp_path, explored.graph_of(classifier))
+    found = learned_of(tmp_path, graph_of(classifier))
     assert found.atlas is not None
     assert list(found.study) == study
     assert capsys.readouterr().err == ""
     with torch.no_grad():
         next(classifier.module.parameters()).flatten()[0] += 1e-6
-    found = learned_of(tmp_path, explored.graph_of(classifier))
+    found = learned_of(tmp_path, graph_of(classifier))
     assert found.atlas is None
     assert found.study == ()
     lines = capsys.readouterr().err.splitlines()
@@ -42,7 +43,7 @@ def test_a_study_that_does_not_say_of_which_weights_is_left_out(tmp_path, capsys
     entries = read_json(file)
     del entries[0]["weights"]
     write_json(file, entries)
-    assert learned_of(tmp_path, explored.graph_of(classifier)).study == ()
+    assert learned_of(tmp_path, graph_of(classifier)).study == ()
     assert "of other weights" in capsys.readouterr().err
 
 
@@ -50,7 +51,7 @@ def test_a_study_that_is_none_is_named(tmp_path, capsys):
     classifier, _, file = written(tmp_path)
     for content in ("{", "[1]", "{}", "[]"):
         file.write_text(content)
-        assert learned_of(tmp_path, explored.graph_of(classifier)).study == ()
+        assert learned_of(tmp_path, graph_of(classifier)).study == ()
         told = capsys.readouterr().err
         assert str(file.parent) in told
         assert "of other weights" not in told

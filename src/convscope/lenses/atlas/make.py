@@ -8,16 +8,15 @@ from pathlib import Path
 from time import monotonic
 
 import numpy as np
-import torch
 
 from convscope.base.ahead import map_ahead
 from convscope.base.errors import ConvscopeError
 from convscope.base.storage import lock, make_folder, remove_leftovers, sha256_of
 from convscope.base.tensors import Images
 from convscope.data.dataset import Dataset
-from convscope.graph.capture import capture
 from convscope.graph.geometry import receptive_fields
 from convscope.graph.graph import Graph
+from convscope.graph.graph_of import graph_of
 from convscope.images.preprocess import Preprocess
 from convscope.lenses.atlas.files import (
     ABOUT,
@@ -80,8 +79,7 @@ def make_atlas(
     Raises:
         ConvscopeError: an image cannot be read, the folder cannot be written or is in use.
     """
-    size = classifier.preprocess.channels, *classifier.preprocess.size
-    graph = graph or capture(classifier.module, torch.zeros(2, *size))
+    graph = graph or graph_of(classifier)
     about = About(
         FORMAT, graph.digest(), classifier.preprocess.model_dump(mode="json"), dataset.name, split,
         _digest_of_paths(dataset), list(dataset.class_names), list(layers), top, projected, seed,

@@ -105,6 +105,7 @@ def _show(
     """The sheet of one or two image files."""
     from convscope.base.device import default_device
     from convscope.base.storage import write_bytes, write_json
+    from convscope.graph.graph_of import graph_of
     from convscope.images.files import read_image
     from convscope.lenses.activations.picture import safe_name
     from convscope.lenses.pathways.files import pathways_json
@@ -121,7 +122,7 @@ def _show(
     ]
     preprocess = classifier.preprocess
     pixels = [read_image(file, preprocess.channels) for file in files]
-    graph = _graph(classifier)
+    graph = graph_of(classifier)
     warn_untrained(source)
     panels, objects = [], []
     for file, image in zip(files, pixels, strict=True):
@@ -161,15 +162,6 @@ def _found(
     except ConvscopeError as error:
         raise ConvscopeError(f"{name}: {error}") from error
     return found, prove(record, found, share=how.share, sets=how.sets, seed=how.seed)
-
-
-def _graph(classifier: "Classifier") -> "Graph":
-    import torch
-
-    from convscope.graph.capture import capture
-
-    preprocess = classifier.preprocess
-    return capture(classifier.module, torch.zeros(1, preprocess.channels, *preprocess.size))
 
 
 def _class_names(classifier: "Classifier", source: str) -> tuple[str, ...]:
@@ -239,6 +231,7 @@ def _survey(source: str, split: str, count: int, data: str | None, how: _How) ->
     from convscope.base.storage import write_json, write_text
     from convscope.data.split import held_out
     from convscope.evaluation.evaluate import indices_of
+    from convscope.graph.graph_of import graph_of
     from convscope.lenses.activations.picture import safe_name
     from convscope.lenses.pathways.files import survey_csv, survey_json
     from convscope.lenses.pathways.survey import survey
@@ -255,7 +248,7 @@ def _survey(source: str, split: str, count: int, data: str | None, how: _How) ->
         pool = np.isin(np.arange(len(dataset)), indices)
         generator = np.random.default_rng([how.seed, 0x9A7B])
         indices = held_out(dataset.labels, pool, count, generator)
-    graph = _graph(classifier)
+    graph = graph_of(classifier)
     found = []
     for index in progress(indices.tolist(), "proving"):
         image = dataset.image(index, classifier.preprocess.channels)

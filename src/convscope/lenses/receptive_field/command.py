@@ -31,8 +31,8 @@ def receptive_field(
 
     from convscope.base.storage import write_bytes
     from convscope.console.source import classifier_of
-    from convscope.graph.capture import capture
     from convscope.graph.geometry import receptive_fields
+    from convscope.graph.graph_of import graph_of
     from convscope.images.files import read_image
     from convscope.lenses.receptive_field.compute import effective_receptive_field
     from convscope.lenses.receptive_field.picture import field_picture, half_of_the_mass
@@ -48,7 +48,7 @@ def receptive_field(
         generator = torch.Generator().manual_seed(0)
         batch = torch.randn(_RANDOM, preprocess.channels, *preprocess.size, generator=generator)
         what = f"{_RANDOM} images of noise"
-    graph = capture(classifier.module, batch)
+    graph = graph_of(classifier)
     fields = receptive_fields(graph)
     maps = [node.name for node in graph.nodes[1:] if len(node.output_shape) == 3]
     if not maps:
