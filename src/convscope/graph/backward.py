@@ -165,26 +165,19 @@ def _transposed(trace: Trace, node: Node, signal: Tensor) -> Tensor:
     assert weight is not None
     if node.kind is Kind.LINEAR:
         return signal @ weight
-    shape = (len(signal), *node.input_shapes[0])
-    kernel, dilation = node.pair("kernel_size"), node.pair("dilation")
-    padding, stride = node.pair("padding"), node.pair("stride")
+    shape, window = (len(signal), *node.input_shapes[0]), node.window
     # On the padded input, and cut: an even kernel that keeps the size pads more below and right.
     sides = [
-        max(
-            shape[2 + axis] + padding[axis],
-            (node.output_shape[1 + axis] - 1) * stride[axis]
-            + dilation[axis] * (kernel[axis] - 1)
-            + 1,
-        )
+        max(shape[2 + axis] + window.before[axis], window.extent(axis, node.output_shape[1 + axis]))
         for axis in (0, 1)
     ]
     given = signal.new_empty(1).expand(*shape[:2], *sides)  # only its shape is read
     back = torch.ops.aten.convolution_backward(
-        signal, given, weight, None, stride, (0, 0), dilation, False, [0, 0],
-        node.settings["groups"], [True, False, False],
+        signal, given, weight, None, window.stride, (0, 0), window.dilation, False, [0, 0],
+        window.groups, [True, False, False],
     )[0]  # fmt: skip
-    rows = slice(padding[0], padding[0] + shape[2])
-    return back[..., rows, padding[1] : padding[1] + shape[3]]
+    top, left = window.before
+    return back[..., top : top + shape[2], left : left + shape[3]]
 
 
 def gradients(

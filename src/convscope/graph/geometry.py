@@ -20,6 +20,7 @@ from convscope.base.errors import ConvscopeError
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, KIND_OF, REARRANGEMENTS, Kind
 from convscope.graph.program import Step
+from convscope.graph.windows import adaptive_bounds
 
 _ADAPTIVE = frozenset({Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL})
 _WINDOWED = _ADAPTIVE | {Kind.CONVOLUTION, Kind.MAX_POOL, Kind.AVERAGE_POOL}
@@ -181,7 +182,7 @@ def _field(graph: Graph, node: Node, sources: Sequence[_Field]) -> _Field | None
         return sources[0]
     if kind in _WINDOWED:
         rows, columns = (_windowed(node, axis, sources[0][axis]) for axis in (0, 1))
-        mixes = kind is Kind.CONVOLUTION and node.settings["groups"] == 1
+        mixes = kind is Kind.CONVOLUTION and node.window.groups == 1
         return _mixed((rows, columns)) if mixes else (rows, columns)
     if kind is Kind.LINEAR and len(shape) == 1:
         return _mixed(sources[0])
@@ -211,20 +212,17 @@ def _windowed(node: Node, axis: int, source: _Axis) -> _Axis:
     outputs = _sides(node.output_shape)[axis]
     index = np.arange(outputs)
     if node.kind in _ADAPTIVE:
-        # The window of output i is floor(i n / o) to ceil((i + 1) n / o). As one for all: the
-        # shortest, at the whole stride below n / o, that contains every one of them.
-        starts, ends = index * inputs // outputs, -(-(index + 1) * inputs // outputs)
+        # As one window for all units: the shortest, at the whole stride below n / o, that contains
+        # every one of theirs.
+        starts, ends = adaptive_bounds(inputs, outputs)
         stride, padding = inputs // outputs, 0
         reach = int((ends - index * stride).max())
         places = starts[:, None] + np.arange((ends - starts).max())
         places = np.where(places < ends[:, None], places, -1)
     else:
-        kernel, stride, padding = (
-            node.pair(setting)[axis] for setting in ("kernel_size", "stride", "padding")
-        )
-        dilation = node.pair("dilation")[axis] if "dilation" in node.settings else 1
-        reach = dilation * (kernel - 1) + 1
-        places = index[:, None] * stride - padding + dilation * np.arange(kernel)
+        window = node.window
+        stride, padding, reach = window.stride[axis], window.before[axis], window.extent(axis)
+        places = window.places(axis, index)
     return _Axis(
         seen=_through(source.seen, places),
         size=source.size + (reach - 1) * source.stride,

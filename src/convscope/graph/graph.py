@@ -14,6 +14,7 @@ from convscope.base.errors import ConvscopeError
 from convscope.graph.html import graph_html
 from convscope.graph.kinds import Kind
 from convscope.graph.program import Edit, Plan, Step, Watch, needed_steps, run
+from convscope.graph.windows import Window, window_of
 
 INPUT = "input"
 
@@ -40,14 +41,16 @@ class Node:
     input_shapes: tuple[tuple[int, ...], ...]
     output_shape: tuple[int, ...]
 
-    def pair(self, setting: str) -> tuple[int, int]:
-        """A setting of a convolution or pool as (vertical, horizontal)."""
-        value = self.settings[setting]
-        if setting == "stride" and not value:  # pools: "as the window"
-            value = self.settings["kernel_size"]
-        if isinstance(value, int):
-            return value, value
-        return (value[0], value[-1])
+    @cached_property
+    def window(self) -> Window:
+        """The window of a convolution, max pool or average pool.
+
+        Raises:
+            ConvscopeError: for another kind of node.
+        """
+        if "kernel_size" not in self.settings:
+            raise ConvscopeError(f"{self.name} ({self.operation}) has no window")
+        return window_of(self.settings, self.input_shapes[0][-2:], self.output_shape[-2:])
 
 
 @dataclass(frozen=True, eq=False, repr=False)

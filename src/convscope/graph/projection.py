@@ -171,32 +171,30 @@ def _windowed(
     graph: Graph, node: Node, signal: Patch, given: Callable[[Patch, float], Tensor]
 ) -> Patch:
     """Back through a convolution or a pool: from a window to all that it was computed from."""
-    kernel, stride, padding = (node.pair(name) for name in ("kernel_size", "stride", "padding"))
-    dilation = node.pair("dilation") if "dilation" in node.settings else (1, 1)
-    size = tuple(
-        (length - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1
-        for axis, length in enumerate(signal.size)
-    )
+    window, stride = node.window, node.window.stride
+    size = [window.extent(axis, length) for axis, length in enumerate(signal.size)]
     below = Patch(
         signal.values.new_empty(1).expand(len(signal.top), node.input_shapes[0][0], *size),
-        signal.top * stride[0] - padding[0],
-        signal.left * stride[1] - padding[1],
+        signal.top * stride[0] - window.before[0],
+        signal.left * stride[1] - window.before[1],
     )
     if node.kind is Kind.CONVOLUTION:
         weight = graph.parameter(node, "weight")
         values = torch.ops.aten.convolution_backward(
-            signal.values, below.values, weight, None, stride, (0, 0), dilation, False, [0, 0],
-            node.settings["groups"], [True, False, False],
+            signal.values, below.values, weight, None, stride, (0, 0), window.dilation, False,
+            [0, 0], window.groups, [True, False, False],
         )[0]  # fmt: skip
     elif node.kind is Kind.MAX_POOL:
         before = given(below, -math.inf)
-        _, switches = F.max_pool2d(before, kernel, stride, 0, dilation, return_indices=True)
+        _, switches = F.max_pool2d(
+            before, window.kernel, stride, 0, window.dilation, return_indices=True
+        )
         values = torch.ops.aten.max_pool2d_with_indices_backward(
-            signal.values, before, kernel, stride, (0, 0), dilation, False, switches
+            signal.values, before, window.kernel, stride, (0, 0), window.dilation, False, switches
         )
     else:
         values = torch.ops.aten.avg_pool2d_backward(
-            signal.values, below.values, kernel, stride, (0, 0), False, True,
+            signal.values, below.values, window.kernel, stride, (0, 0), False, True,
             node.settings.get("divisor_override"),
         )  # fmt: skip
     return replace(below, values=values)
@@ -279,7 +277,7 @@ def _is_local(node: Node) -> bool:
     if node.kind is Kind.CONCATENATE:
         return node.operation != "stack" and node.settings["dim"] % 4 == 1
     if node.kind is Kind.AVERAGE_POOL:
-        return node.pair("padding") == (0, 0) and not node.settings.get("ceil_mode")
+        return node.window.before == (0, 0) and not node.settings.get("ceil_mode")
     if node.kind in _POINTWISE:
         return same
     return node.kind in (Kind.CONVOLUTION, Kind.MAX_POOL)
