@@ -58,23 +58,40 @@ class ReceptiveField:
     rows: np.ndarray = field(repr=False)
     columns: np.ndarray = field(repr=False)
 
-    def box(self, row: int, column: int) -> tuple[int, int, int, int] | None:
-        """(top, left, bottom, right) of what the units in that place see, in pixels of the image.
+    def box(self, row: int, column: int) -> tuple[int, int, int, int]:
+        """`boxes` of the units in one place, as numbers.
 
-        Bottom and right are exclusive. None where they see padding only.
+        Raises:
+            ConvscopeError: for a place outside of the node's map.
+        """
+        top, left, bottom, right = self.boxes(np.array([row]), np.array([column]))[0].tolist()
+        return top, left, bottom, right
+
+    def boxes(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """(places, 4) top, left, bottom, right of what the units in some places see.
+
+        In pixels of the image; bottom and right are exclusive. Units that see padding only have an
+        empty box, (0, 0, 0, 0).
+
+        Args:
+            rows: (places,) of the node's map.
+            columns: (places,) likewise.
 
         Raises:
             ConvscopeError: for a place outside of the node's map.
         """
         height, width = len(self.rows), len(self.columns)
-        if not (0 <= row < height and 0 <= column < width):
+        outside = (rows < 0) | (rows >= height) | (columns < 0) | (columns >= width)
+        if outside.any():
+            first = int(outside.argmax())
             raise ConvscopeError(
-                f"no unit in row {row}, column {column}; rows are 0 to {height - 1}, "
-                f"columns 0 to {width - 1}"
+                f"no unit in row {rows[first]}, column {columns[first]}; rows are 0 to "
+                f"{height - 1}, columns 0 to {width - 1}"
             )
-        top, bottom = self.rows[row].tolist()
-        left, right = self.columns[column].tolist()
-        return None if top == bottom or left == right else (top, left, bottom, right)
+        (top, bottom), (left, right) = self.rows[rows].T, self.columns[columns].T
+        found = np.stack([top, left, bottom, right], axis=1)
+        found[(top == bottom) | (left == right)] = 0
+        return found
 
 
 @dataclass(frozen=True, eq=False)

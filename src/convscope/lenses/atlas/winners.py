@@ -52,10 +52,8 @@ def crops_of(
     if field is None:
         crops[there] = (0, 0, *image_size)
         return crops
-    rows, columns = (ranking.positions[there][:, axis] for axis in (0, 1))
-    boxes = np.concatenate([field.rows[rows], field.columns[columns]], axis=1)[:, [0, 2, 1, 3]]
-    boxes[(boxes[:, 0] == boxes[:, 2]) | (boxes[:, 1] == boxes[:, 3])] = 0
-    crops[there] = boxes
+    rows, columns = ranking.positions[there].T
+    crops[there] = field.boxes(rows, columns)
     return crops
 
 
