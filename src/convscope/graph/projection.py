@@ -15,6 +15,7 @@ from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
 from convscope.graph.backward import RECTIFIERS, RULES, Rule, gradients
+from convscope.graph.batching import batch_in_memory
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, Kind
 
@@ -22,8 +23,6 @@ _POINTWISE = ACTIVATIONS | {
     Kind.BATCH_NORM, Kind.ADD, Kind.SUBTRACT, Kind.IDENTITY, Kind.DROPOUT,
 }  # fmt: skip
 _LINEAR = {Kind.BATCH_NORM, Kind.ADD, Kind.SUBTRACT, Kind.IDENTITY, Kind.DROPOUT}
-# How many numbers the signals of the units that go back together may have: 256 MB in float32.
-_NUMBERS_AT_ONCE = 2**26
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +94,7 @@ def project(
         raise ConvscopeError(f"{node_name!r} cannot be projected on crops; use backward")
     parts = [
         _project(graph, records, node_name, units[start : start + count], RULES[rules])
-        for count in [max(1, _NUMBERS_AT_ONCE // _largest(graph, node_name))]
+        for count in [batch_in_memory(_largest(graph, node_name))]
         for start in range(0, len(units), count)
     ]
     return Patch(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from convscope.base.errors import ConvscopeError
+from convscope.graph.batching import batch_in_memory
 from convscope.graph.graph import Graph
 from convscope.graph.trace import Trace
 from convscope.lenses.pathways.compute import PathwayLayer, Pathways
@@ -20,8 +21,6 @@ UNITS, CHANNELS = "units", "channels"
 # Whole channels are switched off only where they are at most this share of all: with more, nothing
 # is left of the maps, and random channels do as well.
 MOST_CHANNELS = 1 / 6
-# How many numbers the copies of a layer that run together may have: 128 MB in float32.
-_NUMBERS_AT_ONCE = 2**25
 
 
 @dataclass(frozen=True)
@@ -206,7 +205,7 @@ def _logits_without(
     output = torch.from_numpy(layer.activations).to(graph.device, kind)
     groups = [np.zeros(0, np.int64), choice.top, choice.most_active, *randoms]
     rows = []
-    step = max(1, _NUMBERS_AT_ONCE // output.numel())
+    step = batch_in_memory(2 * output.numel())  # copies of the layer, and what follows
     for start in range(0, len(groups), step):
         part = groups[start : start + step]
         off = np.zeros((len(part), len(choice.strengths)), bool)

@@ -8,12 +8,11 @@ from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Images
+from convscope.graph.batching import batch_in_memory
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.trace import checked
 
 ImageMap = Float[Tensor, "height width"]
-# How many numbers the activations of the images that run together may have: 256 MB in float32.
-_NUMBERS_AT_ONCE = 2**26
 
 
 def effective_receptive_field(
@@ -41,7 +40,7 @@ def effective_receptive_field(
     images, _ = checked(graph, images, None)
     numbers = sum(math.prod(other.output_shape) for other in graph.nodes)
     total = torch.zeros(graph.input_shape[1:], dtype=torch.float64, device=graph.device)
-    for chunk in images.split(max(1, _NUMBERS_AT_ONCE // numbers)):
+    for chunk in images.split(batch_in_memory(numbers)):
         with torch.inference_mode(False), torch.enable_grad():
             pixels = chunk.clone().requires_grad_()
             output = graph.run({INPUT: pixels}, [node.name])[node.name]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Images, Pixels
+from convscope.graph.batching import batch_in_memory
 from convscope.graph.geometry import ReceptiveField, receptive_fields
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.graph_of import graph_of
@@ -23,8 +24,6 @@ from convscope.graph.kinds import ACTIVATIONS, VIEWS, Kind
 from convscope.lenses.shift.compute import Border, check_shift, pixels_of, shifted
 from convscope.nets.classifier import Classifier
 
-# How many numbers the activations of the images that run together may have: 128 MB in float32.
-_NUMBERS_AT_ONCE = 2**25
 _FOLLOWED = ACTIVATIONS | {Kind.BATCH_NORM}
 _DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1))  # dx, dy
 _SMALLEST = 1e-30
@@ -112,7 +111,9 @@ def layer_shifts(
     graph = graph_of(classifier)
     nodes, fields = shown(graph), receptive_fields(graph)
     pixels = pixels_of(classifier.preprocess, images)
-    size = max(2, _NUMBERS_AT_ONCE // (2 * sum(prod(node.output_shape) for node in nodes)))
+    # Outputs before and after a shift, and copies of both to compare.
+    numbers = 4 * sum(prod(node.output_shape) for node in nodes)
+    size = batch_in_memory(numbers, least=2)
     names: list[str] = []
     sums = [_Sums(graph, fields, distance) for distance in distances]
     for first in range(0, len(pixels), size):
