@@ -174,8 +174,8 @@ class Graph:
         >>> graph = capture(module, torch.zeros(1, 1, 1, 2))
         >>> graph.run({"input": torch.tensor([[[[-3.0, 2.0]]]])}, ["1"])
         {'1': tensor([[0., 2.]])}
-        >>> graph.run({"1": torch.zeros(1, 2)}, ["softmax"])
-        {'softmax': tensor([[0.5000, 0.5000]])}
+        >>> graph.run({"1": torch.zeros(1, 2)}, ["2"])
+        {'2': tensor([[0.5000, 0.5000]])}
         """
         plan = self._plan(tuple(given), tuple(keep))
         count = next(map(len, given.values()), 1)
