@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from convscope.base.storage import write_json
 from convscope.data.dataset import Dataset
-from convscope.graph.capture import capture
-from convscope.graph.graph import Graph
+from convscope.graph.graph_of import graph_of
 from convscope.images.preprocess import Preprocess
 from convscope.lenses.atlas.files import Atlas
 from convscope.lenses.atlas.make import make_atlas
@@ -109,11 +108,6 @@ def write_study(run: Path, classifiers: dict[str, Classifier], dataset: Dataset)
         entries.append(values)
     write_json(run / "shift" / "all-zero-2" / "metrics.json", entries)
     return entries
-
-
-def graph_of(classifier: Classifier) -> Graph:
-    preprocess = classifier.preprocess
-    return capture(classifier.module, torch.zeros(2, preprocess.channels, *preprocess.size))
 
 
 def share(name: str, figure: Estimate) -> dict:

@@ -8,7 +8,7 @@ import pytest
 
 import convscope
 import explored
-from convscope.graph.capture import capture
+from convscope.graph.graph_of import graph_of
 from convscope.graph.trace import trace
 
 
@@ -45,7 +45,7 @@ class Running:
 
     def trace(self, number, **more):
         images = self.images(number)
-        return trace(capture(self.classifier.module, images), images, **more)
+        return trace(graph_of(self.classifier), images, **more)
 
 
 @pytest.fixture(scope="session")

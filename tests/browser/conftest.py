@@ -11,7 +11,7 @@ import pytest
 
 import convscope
 import explored
-from convscope.graph.capture import capture
+from convscope.graph.graph_of import graph_of
 from convscope.graph.trace import trace
 
 # The shell is the same engine without the windows: pages open in half the time.
@@ -61,7 +61,7 @@ class Explored:
     def trace(self, number: int, **more):
         """A pass of image `number`, to compare the page's numbers with."""
         images = self.images(number)
-        return trace(capture(self.classifier.module, images), images, **more)
+        return trace(graph_of(self.classifier), images, **more)
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def disagreements(field, found, tight):
     """What is wrong with a field; `tight`: all channels together must reach every side of it."""
     wrong = []
     for (i, j), depends in found.items():
-        box = field.box(i, j) or (0, 0, 0, 0)
+        box = field.box(i, j)
         top, left, bottom, right = box
         inside = torch.zeros_like(depends[0])
         inside[top:bottom, left:right] = True

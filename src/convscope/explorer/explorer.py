@@ -18,15 +18,12 @@ from convscope.explorer.problem import RefusedError
 from convscope.explorer.store import Kept, Pending, Store
 from convscope.explorer.subject import Subject, UnitsOff
 from convscope.explorer.wire import LayerDetail, Prediction
+from convscope.graph.batching import batch_in_turn
 from convscope.graph.program import Watch
 from convscope.graph.trace import Trace, aimed
 from convscope.images.files import to_channels
 from convscope.images.preprocess import resized
 
-# Multiply-adds of one batch of predictions: about a third of a second, so that a pass asked for in
-# the meantime does not wait long.
-_BATCH = 20_000_000_000
-_LARGEST_BATCH = 64
 _MAX_OFF = 1_000
 _MAX_PREDICTIONS = 200_000
 
@@ -154,8 +151,7 @@ class Explorer:
             self.images.picture(image)
         known = {image: self.predictions[image] for image in images if image in self.predictions}
         missing = [image for image in dict.fromkeys(images) if image not in known]
-        each = max(1, self.subject.table.totals.macs)
-        size = max(1, min(_LARGEST_BATCH, _BATCH // each))
+        size = batch_in_turn(self.subject.table.totals.macs)
         for start in range(0, len(missing), size):
             if not await wanted():
                 raise RefusedError(422, "no longer asked for")

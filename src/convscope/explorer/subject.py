@@ -9,9 +9,9 @@ from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Pixels
-from convscope.graph.capture import capture
 from convscope.graph.geometry import ReceptiveField, receptive_fields
 from convscope.graph.graph import Graph, Node
+from convscope.graph.graph_of import graph_of
 from convscope.graph.summary import Summary, summary
 from convscope.graph.trace import SOFTMAX, Trace, appended_nodes, trace
 from convscope.nets.classifier import Classifier
@@ -124,9 +124,7 @@ def subject(
         CaptureError: the network cannot be captured as a graph.
         ConvscopeError: its output does not fit its class names.
     """
-    preprocess = classifier.preprocess
-    example = torch.zeros(2, preprocess.channels, *preprocess.size)
-    graph = capture(classifier.module, example)
+    graph = graph_of(classifier)
     shape, names = graph[graph.logits].output_shape, classifier.class_names
     if names is not None and shape != (len(names),) and not strict:
         classifier, names = replace(classifier, class_names=None), None

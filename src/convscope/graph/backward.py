@@ -7,9 +7,8 @@ Conventions: a max pool sends the signal to the place that won (the switch); whe
 signals add up. Batch norm passes it on times gamma / sqrt(variance + eps). No bias comes back.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +16,6 @@ from torch import Tensor
 from convscope.base.errors import ConvscopeError
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import REARRANGEMENTS, Kind
-from convscope.graph.program import run
 from convscope.graph.trace import CROSS_ENTROPY, SOFTMAX, Trace
 
 # What comes back through a ReLU: from the signal above it and what the ReLU was given.
@@ -107,14 +105,11 @@ def backward(
         )
     seeds = _Seeds(trace, _images_of(trace, len(seed), images).to(graph.device))
     signals: dict[str, Tensor] = {node_name: seed.detach().to(graph.device, trace.images.dtype)}
-    constants = graph.constants()
     for current in reversed(graph.nodes):
         if current.name not in signals or current.name == INPUT:
             continue
         signal = seeds.masked(current, signals.pop(current.name))
-        for name, part in zip(
-            current.inputs, _passed(seeds, current, signal, rule, constants), strict=True
-        ):
+        for name, part in zip(current.inputs, _passed(seeds, current, signal, rule), strict=True):
             if part is not None:
                 signals[name] = signals[name] + part if name in signals else part
     return signals.get(INPUT, trace.images.new_zeros((len(seed), *graph.input_shape)))
@@ -146,9 +141,7 @@ def _images_of(trace: Trace, count: int, images: Sequence[int] | None) -> Tensor
     return chosen.long()
 
 
-def _passed(
-    seeds: _Seeds, node: Node, signal: Tensor, rule: Rule, constants: list[Tensor | None]
-) -> Sequence[Tensor | None]:
+def _passed(seeds: _Seeds, node: Node, signal: Tensor, rule: Rule) -> Sequence[Tensor | None]:
     """The signal at each input of a node; None where nothing is passed on."""
     if node.kind in RECTIFIERS:
         if rule is RULES["deconvnet"]:  # it looks at the signal alone
@@ -163,7 +156,7 @@ def _passed(
         given = [signal.new_zeros((len(signal), *shape)) for shape in node.input_shapes]
     else:
         given = [seeds.given(node, number) for number in range(len(node.inputs))]
-    return gradients(seeds.trace.graph, node, signal, given, constants)
+    return gradients(seeds.trace.graph, node, signal, given)
 
 
 def _transposed(trace: Trace, node: Node, signal: Tensor) -> Tensor:
@@ -172,51 +165,31 @@ def _transposed(trace: Trace, node: Node, signal: Tensor) -> Tensor:
     assert weight is not None
     if node.kind is Kind.LINEAR:
         return signal @ weight
-    shape = (len(signal), *node.input_shapes[0])
-    kernel, dilation = node.pair("kernel_size"), node.pair("dilation")
-    padding, stride = node.pair("padding"), node.pair("stride")
+    shape, window = (len(signal), *node.input_shapes[0]), node.window
     # On the padded input, and cut: an even kernel that keeps the size pads more below and right.
     sides = [
-        max(
-            shape[2 + axis] + padding[axis],
-            (node.output_shape[1 + axis] - 1) * stride[axis]
-            + dilation[axis] * (kernel[axis] - 1)
-            + 1,
-        )
+        max(shape[2 + axis] + window.before[axis], window.extent(axis, node.output_shape[1 + axis]))
         for axis in (0, 1)
     ]
     given = signal.new_empty(1).expand(*shape[:2], *sides)  # only its shape is read
     back = torch.ops.aten.convolution_backward(
-        signal, given, weight, None, stride, (0, 0), dilation, False, [0, 0],
-        node.settings["groups"], [True, False, False],
+        signal, given, weight, None, window.stride, (0, 0), window.dilation, False, [0, 0],
+        window.groups, [True, False, False],
     )[0]  # fmt: skip
-    rows = slice(padding[0], padding[0] + shape[2])
-    return back[..., rows, padding[1] : padding[1] + shape[3]]
+    top, left = window.before
+    return back[..., top : top + shape[2], left : left + shape[3]]
 
 
 def gradients(
-    graph: Graph,
-    node: Node,
-    signal: Tensor,
-    given: Sequence[Tensor],
-    constants: list[Tensor | None],
+    graph: Graph, node: Node, signal: Tensor, given: Sequence[Tensor]
 ) -> Sequence[Tensor | None]:
-    """Back through any node by its own gradient, at what it was `given`; None: nothing comes back.
-
-    `constants` are the graph's.
-    """
-    values: list[Any] = list(constants)
-    slots: Mapping[str, int] = graph.node_slots
-    by_name = dict(zip(node.inputs, given, strict=True))
-    # Some steps ask for the batch size of the images.
-    values[0] = torch.empty((len(signal), *graph.input_shape), device="meta")
+    """The signal at the inputs of any node by its own gradient, at what it was `given`, or None."""
     with torch.enable_grad():
-        for name, tensor in by_name.items():
-            values[slots[name]] = tensor.detach().requires_grad_(
-                tensor.is_floating_point() or tensor.is_complex()
-            )
-        leaves = {name: values[slots[name]] for name in by_name}
-        output = run(graph.node_steps[node.name], values)[slots[node.name]]
+        leaves = {
+            name: tensor.detach().requires_grad_(tensor.is_floating_point() or tensor.is_complex())
+            for name, tensor in zip(node.inputs, given, strict=True)
+        }
+        output = graph.run(leaves, [node.name])[node.name]
         # Comparisons, whole numbers and `detach` pass nothing on.
         leaves = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
         if not leaves or not output.requires_grad:

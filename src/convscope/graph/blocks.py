@@ -108,7 +108,7 @@ def _is_fixed(graph: Graph, node: Node) -> bool:
 
 def _shrinks(node: Node) -> bool:
     smaller = _area(node.output_shape) < _area(node.input_shapes[0])
-    return smaller and max(node.pair("stride")) > 1
+    return smaller and max(node.window.stride) > 1
 
 
 def _area(shape: tuple[int, ...]) -> int:
@@ -147,8 +147,8 @@ def _starts_head(graph: Graph, node: Node, followers: Mapping[str, set[str]]) ->
 def _is_global_pool(node: Node) -> bool:
     if node.kind is not Kind.AVERAGE_POOL or _area(node.output_shape) != 1:
         return False
-    window = node.pair("kernel_size")
-    return window == node.input_shapes[0][1:] and max(window) > _LARGEST_BLOCK_WINDOW
+    kernel = node.window.kernel
+    return kernel == node.input_shapes[0][1:] and max(kernel) > _LARGEST_BLOCK_WINDOW
 
 
 def _is_gate(graph: Graph, node: Node, followers: set[str]) -> bool:

@@ -140,8 +140,8 @@ def _reached_without_pools(graph: Graph, layer: Node) -> tuple[int, ...] | None:
 def _shape(node: Node, given: list[tuple[int, ...]]) -> tuple[int, ...] | None:
     first = given[0]
     if node.kind is Kind.CONVOLUTION:
-        sides = _convolved(node, first)
-        return None if sides is None else (node.output_shape[0], *sides)
+        sides = [node.window.units(axis, first[1 + axis]) for axis in (0, 1)]
+        return (node.output_shape[0], *sides)
     # Flattening keeps the maps' shape here, to be shown; the dense layer takes the product.
     if node.kind in POOLS or node.kind is Kind.FLATTEN:
         return first
@@ -150,24 +150,3 @@ def _shape(node: Node, given: list[tuple[int, ...]]) -> tuple[int, ...] | None:
     same = len(set(given)) == 1
     unchanged = all(shape == node.output_shape for shape in node.input_shapes)
     return first if same and (node.kind in _KEEP_THE_SHAPE or unchanged) else None
-
-
-def _convolved(node: Node, shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """Rows and columns after a convolution of maps of another size than it was captured with."""
-    sides = []
-    for axis in (0, 1):
-        before, after = node.input_shapes[0][1 + axis], node.output_shape[1 + axis]
-        if _places(node, axis, before) == after:
-            sides.append(_places(node, axis, shape[1 + axis]))
-        elif before == after:  # padding "same" of an even kernel
-            sides.append(shape[1 + axis])
-        else:
-            return None
-    return sides[0], sides[1]
-
-
-def _places(node: Node, axis: int, size: int) -> int:
-    kernel, stride, padding, dilation = (
-        node.pair(name)[axis] for name in ("kernel_size", "stride", "padding", "dilation")
-    )
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1

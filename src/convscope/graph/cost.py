@@ -37,8 +37,8 @@ def multiply_adds(node: Node) -> int:
     `torch.utils.flop_counter` gives twice this, a multiplication and an addition being two there.
     """
     if node.kind is Kind.CONVOLUTION:
-        rows, columns = node.pair("kernel_size")
-        channels = node.input_shapes[0][0] // node.settings["groups"]
+        rows, columns = node.window.kernel
+        channels = node.input_shapes[0][0] // node.window.groups
         return prod(node.output_shape) * channels * rows * columns
     if node.kind is Kind.LINEAR:
         return prod(node.output_shape) * node.input_shapes[0][-1]

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,8 @@ import torch
 from convscope.base.errors import ConvscopeError
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, KIND_OF, REARRANGEMENTS, Kind
-from convscope.graph.program import Step, evaluate
+from convscope.graph.program import Step
+from convscope.graph.windows import adaptive_bounds
 
 _ADAPTIVE = frozenset({Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL})
 _WINDOWED = _ADAPTIVE | {Kind.CONVOLUTION, Kind.MAX_POOL, Kind.AVERAGE_POOL}
@@ -58,23 +58,40 @@ class ReceptiveField:
     rows: np.ndarray = field(repr=False)
     columns: np.ndarray = field(repr=False)
 
-    def box(self, row: int, column: int) -> tuple[int, int, int, int] | None:
-        """(top, left, bottom, right) of what the units in that place see, in pixels of the image.
+    def box(self, row: int, column: int) -> tuple[int, int, int, int]:
+        """`boxes` of the units in one place, as numbers.
 
-        Bottom and right are exclusive. None where they see padding only.
+        Raises:
+            ConvscopeError: for a place outside of the node's map.
+        """
+        top, left, bottom, right = self.boxes(np.array([row]), np.array([column]))[0].tolist()
+        return top, left, bottom, right
+
+    def boxes(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """(places, 4) top, left, bottom, right of what the units in some places see.
+
+        In pixels of the image; bottom and right are exclusive. Units that see padding only have an
+        empty box, (0, 0, 0, 0).
+
+        Args:
+            rows: (places,) of the node's map.
+            columns: (places,) likewise.
 
         Raises:
             ConvscopeError: for a place outside of the node's map.
         """
         height, width = len(self.rows), len(self.columns)
-        if not (0 <= row < height and 0 <= column < width):
+        outside = (rows < 0) | (rows >= height) | (columns < 0) | (columns >= width)
+        if outside.any():
+            first = int(outside.argmax())
             raise ConvscopeError(
-                f"no unit in row {row}, column {column}; rows are 0 to {height - 1}, "
-                f"columns 0 to {width - 1}"
+                f"no unit in row {rows[first]}, column {columns[first]}; rows are 0 to "
+                f"{height - 1}, columns 0 to {width - 1}"
             )
-        top, bottom = self.rows[row].tolist()
-        left, right = self.columns[column].tolist()
-        return None if top == bottom or left == right else (top, left, bottom, right)
+        (top, bottom), (left, right) = self.rows[rows].T, self.columns[columns].T
+        found = np.stack([top, left, bottom, right], axis=1)
+        found[(top == bottom) | (left == right)] = 0
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +129,7 @@ def receptive_fields(graph: Graph) -> Mapping[str, ReceptiveField]:
     fields: dict[str, _Field] = {INPUT: (_identity(height), _identity(width))}
     for node in graph.nodes[1:]:
         sources = [fields[name] for name in node.inputs if name in fields]
-        if sources and len(sources) == len(node.inputs) and _is_what_it_says(graph, node):
+        if sources and len(sources) == len(node.inputs) and _computes_only_its_kind(graph, node):
             found = _field(graph, node, sources)
             if found is not None:
                 fields[node.name] = found
@@ -151,8 +168,8 @@ def _is_exact(axis: _Axis) -> bool:
     return bool((axis.seen[_EACH] == ((places >= first) & (places < end))).all())
 
 
-def _is_what_it_says(graph: Graph, node: Node) -> bool:
-    """Whether a node's steps do what its kind says and no more, as the mean in x - x.mean()."""
+def _computes_only_its_kind(graph: Graph, node: Node) -> bool:
+    """Whether a node's steps compute its kind alone, and not also the mean, as in x - x.mean()."""
     kinds = REARRANGEMENTS if node.kind in REARRANGEMENTS else {node.kind}
 
     def fits(step: Step) -> bool:
@@ -182,7 +199,7 @@ def _field(graph: Graph, node: Node, sources: Sequence[_Field]) -> _Field | None
         return sources[0]
     if kind in _WINDOWED:
         rows, columns = (_windowed(node, axis, sources[0][axis]) for axis in (0, 1))
-        mixes = kind is Kind.CONVOLUTION and node.settings["groups"] == 1
+        mixes = kind is Kind.CONVOLUTION and node.window.groups == 1
         return _mixed((rows, columns)) if mixes else (rows, columns)
     if kind is Kind.LINEAR and len(shape) == 1:
         return _mixed(sources[0])
@@ -212,20 +229,17 @@ def _windowed(node: Node, axis: int, source: _Axis) -> _Axis:
     outputs = _sides(node.output_shape)[axis]
     index = np.arange(outputs)
     if node.kind in _ADAPTIVE:
-        # The window of output i is floor(i n / o) to ceil((i + 1) n / o). As one for all: the
-        # shortest, at the whole stride below n / o, that contains every one of them.
-        starts, ends = index * inputs // outputs, -(-(index + 1) * inputs // outputs)
+        # As one window for all units: the shortest, at the whole stride below n / o, that contains
+        # every one of theirs.
+        starts, ends = adaptive_bounds(inputs, outputs)
         stride, padding = inputs // outputs, 0
         reach = int((ends - index * stride).max())
         places = starts[:, None] + np.arange((ends - starts).max())
         places = np.where(places < ends[:, None], places, -1)
     else:
-        kernel, stride, padding = (
-            node.pair(setting)[axis] for setting in ("kernel_size", "stride", "padding")
-        )
-        dilation = node.pair("dilation")[axis] if "dilation" in node.settings else 1
-        reach = dilation * (kernel - 1) + 1
-        places = index[:, None] * stride - padding + dilation * np.arange(kernel)
+        window = node.window
+        stride, padding, reach = window.stride[axis], window.before[axis], window.extent(axis)
+        places = window.places(axis, index)
     return _Axis(
         seen=_through(source.seen, places),
         size=source.size + (reach - 1) * source.stride,
@@ -360,11 +374,9 @@ def _origins(graph: Graph, node: Node) -> np.ndarray | None:
         return None
     shape = node.input_shapes[0]
     numbers = np.arange(1.0, math.prod(shape) + 1)
-    # Once more negative: what does not change is a constant of the border. Some steps ask for the
-    # batch size of the images.
-    given: dict[int, Any] = {0: torch.empty((2, *graph.input_shape), device="meta")}
-    given[slot] = torch.from_numpy(np.stack([numbers, -numbers]).reshape(2, *shape))
-    first, second = evaluate(steps, given, graph.num_slots)[graph.node_slots[node.name]].numpy()
+    # Once more negative: what does not change is a constant of the border.
+    both = torch.from_numpy(np.stack([numbers, -numbers]).reshape(2, *shape))
+    first, second = graph.run({node.inputs[0]: both}, [node.name])[node.name].numpy()
     origin = np.where(first == -second, first, 0).astype(np.int64) - 1
     return origin.reshape(-1, *_sides(node.output_shape))
 

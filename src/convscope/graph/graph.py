@@ -2,7 +2,7 @@
 
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from convscope.base.errors import ConvscopeError
 from convscope.graph.html import graph_html
 from convscope.graph.kinds import Kind
-from convscope.graph.program import Step, evaluate, releases
+from convscope.graph.program import Edit, Plan, Step, Watch, needed_steps, run
+from convscope.graph.windows import Window, window_of
 
 INPUT = "input"
 
@@ -40,14 +41,16 @@ class Node:
     input_shapes: tuple[tuple[int, ...], ...]
     output_shape: tuple[int, ...]
 
-    def pair(self, setting: str) -> tuple[int, int]:
-        """A setting of a convolution or pool as (vertical, horizontal)."""
-        value = self.settings[setting]
-        if setting == "stride" and not value:  # pools: "as the window"
-            value = self.settings["kernel_size"]
-        if isinstance(value, int):
-            return value, value
-        return (value[0], value[-1])
+    @cached_property
+    def window(self) -> Window:
+        """The window of a convolution, max pool or average pool.
+
+        Raises:
+            ConvscopeError: for another kind of node.
+        """
+        if "kernel_size" not in self.settings:
+            raise ConvscopeError(f"{self.name} ({self.operation}) has no window")
+        return window_of(self.settings, self.input_shapes[0][-2:], self.output_shape[-2:])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,6 +74,10 @@ class Graph:
     node_slots: Mapping[str, int] = field(repr=False)
     node_steps: Mapping[str, tuple[Step, ...]] = field(repr=False)
     num_slots: int = field(repr=False)
+    # What `run` needs, by the names that it starts from and gives back.
+    _plans: dict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @cached_property
     def by_name(self) -> dict[str, Node]:
@@ -89,11 +96,6 @@ class Graph:
 
     def __contains__(self, name: object) -> bool:
         return name in self.by_name
-
-    @cached_property
-    def release(self) -> list[list[int]]:
-        """For each step the slots that can be let go after it when every node's value is kept."""
-        return releases(self.steps, set(self.node_slots.values()))
 
     @cached_property
     def first_uses(self) -> dict[str, tuple[str, ...]]:
@@ -136,10 +138,85 @@ class Graph:
         first = next(iter(self.tensors.values()), None)
         return torch.device("cpu") if first is None else first.device
 
-    def constants(self) -> list[Any]:
-        """The values of all slots that do not depend on the images, None for the others."""
-        given = {self.tensor_slots[name]: tensor for name, tensor in self.tensors.items()}
-        return evaluate(self.steps[: self.num_constant_steps], given, self.num_slots)
+    def run(
+        self,
+        given: Mapping[str, Tensor],
+        keep: Collection[str],
+        *,
+        edits: Mapping[str, Edit] | None = None,
+        watch: Watch | None = None,
+        batch_invariant: bool = False,
+    ) -> dict[str, Tensor]:
+        """The outputs of the nodes `keep`, computed from the given outputs of other nodes.
+
+        Only the steps that lead from what is given to what is kept run, and every other value is
+        let go after its last use. Gradients flow to the given values where torch's mode and the
+        values ask for them, never to parameters.
+
+        Args:
+            given: by the names of nodes, (batch, *node.output_shape) each, on the graph's device:
+                `{"input": images}`, or outputs of later nodes, in place of what computes them.
+            keep: names of nodes.
+            edits: functions by the names of nodes; later nodes see what a function makes of the
+                node's output.
+            watch: called before each step with (steps done, all steps); what it raises ends the
+                run.
+            batch_invariant: whether the results must not depend on the size of the batch. A batch
+                of one is then run as two: alone, an image takes another path through the CPU's
+                kernels and differs in the last bits; from two on, the size of the batch changes
+                no convolution's bits.
+
+        Raises:
+            ConvscopeError: an unknown name, or a node in `keep` that needs more than what is given.
+
+        >>> from convscope.graph.capture import capture
+        >>> module = nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Softmax(1))
+        >>> graph = capture(module, torch.zeros(1, 1, 1, 2))
+        >>> graph.run({"input": torch.tensor([[[[-3.0, 2.0]]]])}, ["1"])
+        {'1': tensor([[0., 2.]])}
+        >>> graph.run({"1": torch.zeros(1, 2)}, ["2"])
+        {'2': tensor([[0.5000, 0.5000]])}
+        """
+        plan = self._plan(tuple(given), tuple(keep))
+        count = next(map(len, given.values()), 1)
+        alone = batch_invariant and count == 1
+        slots, values = self.node_slots, self._before(plan)
+        if plan.asks_batch_size and INPUT not in given:
+            values[0] = torch.empty((2 if alone else count, *self.input_shape), device="meta")
+        for name, value in given.items():
+            value = _twice(value) if alone else value
+            values[slots[name]] = edits[name](value) if edits and name in edits else value
+        by_slot = {slots[name]: edit for name, edit in (edits or {}).items()}
+        run(plan, values, edits=by_slot, watch=watch)
+        return {name: values[slots[name]][:1] if alone else values[slots[name]] for name in keep}
+
+    def _plan(self, given: tuple[str, ...], keep: tuple[str, ...]) -> Plan:
+        """The steps from some nodes to others; each plan is made once."""
+        if (given, keep) not in self._plans:
+            start, end = ([self.node_slots[self[name].name] for name in names]
+                          for names in (given, keep))  # fmt: skip
+            made = needed_steps(self.steps, start, end)
+            if 0 in made.reads:
+                raise ConvscopeError(
+                    f"the outputs of {', '.join(given) or 'no node'} do not determine those of "
+                    f"{', '.join(keep)}: there is another way from the images; give the images or "
+                    "more nodes"
+                )
+            self._plans[given, keep] = made
+        return self._plans[given, keep]
+
+    def _before(self, plan: Plan) -> list[Any]:
+        """The slots before the first step: the parameters that the plan reads, else None."""
+        values: list[Any] = [None] * self.num_slots
+        detached = torch.is_grad_enabled()  # without gradients that would only cost time
+        for slot in plan.reads:
+            tensor = self._tensors_by_slot[slot]
+            values[slot] = tensor.detach() if detached else tensor
+        return values
+
+    @cached_property
+    def _tensors_by_slot(self) -> dict[int, Tensor]:
+        return {self.tensor_slots[name]: tensor for name, tensor in self.tensors.items()}
 
     def parameter(self, node: Node, role: str) -> Tensor | None:
         """What plays `role` at a node (`weight`, `bias`, ...); None where nothing does."""
@@ -148,7 +225,10 @@ class Graph:
             return None
         if name in self.tensors:
             return self.tensors[name].detach()
-        return self.constants()[self.tensor_slots[name]]
+        slot = self.tensor_slots[name]
+        computed = needed_steps(self.steps, (), [slot])
+        with torch.no_grad():
+            return run(computed, self._before(computed))[slot]
 
     def digest(self) -> str:
         """SHA-256 of the names and values of all weights and constants."""
@@ -165,6 +245,13 @@ class Graph:
 
     def _repr_html_(self) -> str:
         return graph_html(self)
+
+
+def _twice(alone: Tensor) -> Tensor:
+    """A batch of one as a batch of two, laid out in memory as a larger batch of images is."""
+    pair = alone.expand(2, *alone.shape[1:])
+    layout = torch.channels_last if pair.ndim == 4 else torch.contiguous_format
+    return pair.contiguous(memory_format=layout)
 
 
 def suggestions(name: str, names: Sequence[str]) -> str:

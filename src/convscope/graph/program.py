@@ -1,4 +1,4 @@
-"""A captured network as a flat list of steps, and how to run it.
+"""A captured network as a flat list of steps, which of them a result needs, and how to run them.
 
 A step is a call of one of torch's operations whose arguments are constants or the values of
 earlier steps. Nothing is looked up or interpreted while it runs: on a tiny network that costs less
@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+# Makes another output of a node's output.
 Edit = Callable[[Tensor], Tensor]
+# Called before each step with (steps done, all steps); what it raises ends the pass.
 Watch = Callable[[int, int], None]
 
 
@@ -38,23 +40,28 @@ class Step:
     slots: tuple[int, ...]
 
     @cached_property
+    def asks_batch_size(self) -> bool:
+        """Whether this step reads nothing of the images but their number."""
+        return self.slots == (0,) and self.call is torch.ops.aten.sym_size.int
+
+    @cached_property
     def holes(self) -> tuple[tuple[int, int], ...]:
-        """(place among the arguments, slot) of those that are values; found once."""
+        """(position among the arguments, slot) of the arguments that are values."""
         return tuple((i, a.number) for i, a in enumerate(self.args) if type(a) is Slot)
 
     @cached_property
     def nested(self) -> tuple[int, ...]:
-        """Places of the arguments that are lists with values in them."""
+        """Positions of the arguments that are lists with values in them."""
         return tuple(i for i, a in enumerate(self.args) if type(a) is tuple)
 
 
 def execute(step: Step, values: Sequence[Any]) -> Any:
     """The result of one step, with the values of all slots before it."""
     args = list(step.args)
-    for place, slot in step.holes:
-        args[place] = values[slot]
-    for place in step.nested:
-        args[place] = _filled(args[place], values)
+    for position, slot in step.holes:
+        args[position] = values[slot]
+    for position in step.nested:
+        args[position] = _filled(args[position], values)
     if not step.kwargs:
         return step.call(*args)
     return step.call(*args, **{name: _filled(a, values) for name, a in step.kwargs.items()})
@@ -68,43 +75,57 @@ def _filled(argument: Any, values: Sequence[Any]) -> Any:
     return argument
 
 
+@dataclass(frozen=True)
+class Plan:
+    """The steps that some results need.
+
+    Attributes:
+        steps: in the order in which they run.
+        release: for each step the slots whose values are not used after it.
+        reads: the slots that must have a value before the first step.
+        asks_batch_size: whether a step asks how many images there are.
+    """
+
+    steps: tuple[Step, ...]
+    release: tuple[tuple[int, ...], ...]
+    reads: frozenset[int]
+    asks_batch_size: bool
+
+
+def needed_steps(steps: Sequence[Step], given: Collection[int], keep: Collection[int]) -> Plan:
+    """The steps that compute the slots `keep` from the slots `given`; all others are left out."""
+    needed, used_later = set(keep).difference(given), set(keep)
+    chosen: list[Step] = []
+    release: list[tuple[int, ...]] = []
+    for step in reversed(steps):
+        if step.slot not in needed:
+            continue
+        needed.remove(step.slot)
+        if not step.asks_batch_size:
+            needed.update(set(step.slots).difference(given))
+        last_used = tuple({*step.slots, step.slot} - used_later)
+        used_later.update(last_used)
+        chosen.append(step)
+        release.append(last_used)
+    asks_batch_size = any(step.asks_batch_size for step in chosen)
+    return Plan(tuple(chosen[::-1]), tuple(release[::-1]), frozenset(needed), asks_batch_size)
+
+
 def run(
-    steps: Sequence[Step],
+    plan: Plan,
     values: list[Any],
     *,
     edits: Mapping[int, Edit] | None = None,
-    release: Sequence[Sequence[int]] | None = None,
     watch: Watch | None = None,
 ) -> list[Any]:
-    """Fills in the values of `steps`, in place; `release` says which to let go after each step."""
-    for number, step in enumerate(steps):
+    """Computes the values of a plan's slots in place, and lets go of what is not used any more."""
+    for number, step in enumerate(plan.steps):
         if watch:
-            watch(number, len(steps))
+            watch(number, len(plan.steps))
         value = execute(step, values)
         if edits and step.slot in edits:
             value = edits[step.slot](value)
         values[step.slot] = value
-        if release:
-            for slot in release[number]:
-                values[slot] = None
+        for slot in plan.release[number]:
+            values[slot] = None
     return values
-
-
-def releases(steps: Sequence[Step], keep: Collection[int]) -> list[list[int]]:
-    """For each step the slots that no later step reads and that are not in `keep`."""
-    seen = set(keep)
-    done = []
-    for step in reversed(steps):
-        last = [slot for slot in {*step.slots, step.slot} if slot not in seen]
-        seen.update(last)
-        done.append(last)
-    return done[::-1]
-
-
-def evaluate(steps: Sequence[Step], given: Mapping[int, Any], num_slots: int) -> list[Any]:
-    """The values after some steps alone, from the values `given` to slots before them."""
-    values: list[Any] = [None] * num_slots
-    for slot, value in given.items():
-        values[slot] = value
-    with torch.no_grad():
-        return run(steps, values)

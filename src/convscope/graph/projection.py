@@ -15,6 +15,7 @@ from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
 from convscope.graph.backward import RECTIFIERS, RULES, Rule, gradients
+from convscope.graph.batching import batch_in_memory
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, Kind
 
@@ -22,8 +23,6 @@ _POINTWISE = ACTIVATIONS | {
     Kind.BATCH_NORM, Kind.ADD, Kind.SUBTRACT, Kind.IDENTITY, Kind.DROPOUT,
 }  # fmt: skip
 _LINEAR = {Kind.BATCH_NORM, Kind.ADD, Kind.SUBTRACT, Kind.IDENTITY, Kind.DROPOUT}
-# How many numbers the signals of the units that go back together may have: 256 MB in float32.
-_NUMBERS_AT_ONCE = 2**26
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +94,7 @@ def project(
         raise ConvscopeError(f"{node_name!r} cannot be projected on crops; use backward")
     parts = [
         _project(graph, records, node_name, units[start : start + count], RULES[rules])
-        for count in [max(1, _NUMBERS_AT_ONCE // _largest(graph, node_name))]
+        for count in [batch_in_memory(_largest(graph, node_name))]
         for start in range(0, len(units), count)
     ]
     return Patch(
@@ -117,12 +116,10 @@ def _project(
     seed = torch.zeros(len(units), graph[node_name].output_shape[0], 1, 1)
     seed[torch.arange(len(units)), channels] = 1
     signals = {node_name: Patch(seed, rows, columns)}
-    constants = graph.constants()
     for node in reversed(graph.nodes):
         if node.name not in signals or node.name == INPUT:
             continue
-        for name, part in _passed(graph, node, signals.pop(node.name), records, images, rule,
-                                  constants):  # fmt: skip
+        for name, part in _passed(graph, node, signals.pop(node.name), records, images, rule):
             fitted = _fitted(part, graph[name].output_shape)
             signals[name] = _joined(signals[name], fitted) if name in signals else fitted
     return signals[INPUT]
@@ -135,7 +132,6 @@ def _passed(
     records: Mapping[str, Tensor],
     images: Tensor,
     rule: Rule,
-    constants: list[Tensor | None],
 ) -> list[tuple[str, Patch]]:
     """The signal at each input of a node."""
 
@@ -161,7 +157,7 @@ def _passed(
             values = [torch.zeros_like(signal.values) for _ in node.inputs]
         else:
             values = [given(signal)]
-        found = gradients(graph, node, signal.values, values, constants)
+        found = gradients(graph, node, signal.values, values)
         return [
             (name, replace(signal, values=part))
             for name, part in zip(node.inputs, found, strict=True)
@@ -174,32 +170,30 @@ def _windowed(
     graph: Graph, node: Node, signal: Patch, given: Callable[[Patch, float], Tensor]
 ) -> Patch:
     """Back through a convolution or a pool: from a window to all that it was computed from."""
-    kernel, stride, padding = (node.pair(name) for name in ("kernel_size", "stride", "padding"))
-    dilation = node.pair("dilation") if "dilation" in node.settings else (1, 1)
-    size = tuple(
-        (length - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1
-        for axis, length in enumerate(signal.size)
-    )
+    window, stride = node.window, node.window.stride
+    size = [window.extent(axis, length) for axis, length in enumerate(signal.size)]
     below = Patch(
         signal.values.new_empty(1).expand(len(signal.top), node.input_shapes[0][0], *size),
-        signal.top * stride[0] - padding[0],
-        signal.left * stride[1] - padding[1],
+        signal.top * stride[0] - window.before[0],
+        signal.left * stride[1] - window.before[1],
     )
     if node.kind is Kind.CONVOLUTION:
         weight = graph.parameter(node, "weight")
         values = torch.ops.aten.convolution_backward(
-            signal.values, below.values, weight, None, stride, (0, 0), dilation, False, [0, 0],
-            node.settings["groups"], [True, False, False],
+            signal.values, below.values, weight, None, stride, (0, 0), window.dilation, False,
+            [0, 0], window.groups, [True, False, False],
         )[0]  # fmt: skip
     elif node.kind is Kind.MAX_POOL:
         before = given(below, -math.inf)
-        _, switches = F.max_pool2d(before, kernel, stride, 0, dilation, return_indices=True)
+        _, switches = F.max_pool2d(
+            before, window.kernel, stride, 0, window.dilation, return_indices=True
+        )
         values = torch.ops.aten.max_pool2d_with_indices_backward(
-            signal.values, before, kernel, stride, (0, 0), dilation, False, switches
+            signal.values, before, window.kernel, stride, (0, 0), window.dilation, False, switches
         )
     else:
         values = torch.ops.aten.avg_pool2d_backward(
-            signal.values, below.values, kernel, stride, (0, 0), False, True,
+            signal.values, below.values, window.kernel, stride, (0, 0), False, True,
             node.settings.get("divisor_override"),
         )  # fmt: skip
     return replace(below, values=values)
@@ -282,7 +276,7 @@ def _is_local(node: Node) -> bool:
     if node.kind is Kind.CONCATENATE:
         return node.operation != "stack" and node.settings["dim"] % 4 == 1
     if node.kind is Kind.AVERAGE_POOL:
-        return node.pair("padding") == (0, 0) and not node.settings.get("ceil_mode")
+        return node.window.before == (0, 0) and not node.settings.get("ceil_mode")
     if node.kind in _POINTWISE:
         return same
     return node.kind in (Kind.CONVOLUTION, Kind.MAX_POOL)

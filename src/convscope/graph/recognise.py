@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, fx
 
 from convscope.graph.kinds import KIND_OF, POOLS, REARRANGEMENTS, Kind
+from convscope.graph.windows import same_padding
 
 _LIBRARY = str(Path(torch.__file__).parent)
 _SPATIAL = ([2, 3], [-2, -1], [-1, -2], [3, 2])
@@ -105,18 +106,12 @@ def _checked(
 
 
 def _window(settings: dict[str, Any], weight: fx.Node) -> dict[str, Any]:
-    """Kernel size, and padding above and left of the image as numbers where it was given by name.
-
-    An even kernel that keeps the size pads one more below and right; the output's size tells.
-    """
+    """Kernel size, and padding above and left as numbers where it is given by name."""
     kernel = [int(side) for side in weight.meta["val"].shape[2:]]
     padding = settings["padding"]
     if isinstance(padding, str):
         same = padding == "same"
-        padding = [
-            same * dilation * (side - 1) // 2
-            for side, dilation in zip(kernel, settings["dilation"], strict=True)
-        ]
+        padding = same_padding(kernel, settings["dilation"]) if same else [0 for _ in kernel]
     return {"kernel_size": kernel, "padding": padding}
 
 

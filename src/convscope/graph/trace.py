@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -10,10 +11,10 @@ from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Images, Targets
-from convscope.graph.graph import Graph, Node, suggestions
+from convscope.graph.graph import INPUT, Graph, Node, suggestions
 from convscope.graph.html import trace_html
 from convscope.graph.kinds import Kind
-from convscope.graph.program import Edit, Watch, releases, run
+from convscope.graph.program import Edit, Watch
 
 SOFTMAX, CROSS_ENTROPY = "softmax", "cross_entropy"
 
@@ -52,19 +53,20 @@ class Trace:
         Raises:
             ConvscopeError: for an unknown name, or one that was not kept.
         """
-        for record in self.layers:
-            if record.node.name == name:
-                return record
+        if name in self._by_name:
+            return self._by_name[name]
         if name in self.graph:
             raise ConvscopeError(
                 f"the trace did not keep {name!r}; add it to keep=..., or keep everything"
             )
-        raise ConvscopeError(
-            f"no layer {name!r}; {suggestions(name, [r.node.name for r in self.layers])}"
-        )
+        raise ConvscopeError(f"no layer {name!r}; {suggestions(name, list(self._by_name))}")
 
     def __contains__(self, name: object) -> bool:
-        return any(record.node.name == name for record in self.layers)
+        return name in self._by_name
+
+    @cached_property
+    def _by_name(self) -> dict[str, LayerRecord]:
+        return {record.node.name: record for record in self.layers}
 
     def __repr__(self) -> str:
         given = "without targets" if self.targets is None else f"targets {self.targets.tolist()}"
@@ -109,24 +111,16 @@ def trace(
     images, targets = checked(graph, images, targets)
     masks = {name: _mask(graph, name, mask, images) for name, mask in (edits or {}).items()}
     wanted = _wanted(graph, keep)
-    output_slot, logits_slot = graph.node_slots[graph.output], graph.node_slots[graph.logits]
-    kept = {graph.node_slots[name] for name in wanted} | {output_slot, logits_slot}
-    release = graph.release if keep is None else releases(graph.steps, kept)
-    multiply = {graph.node_slots[name]: _times(mask) for name, mask in masks.items()}
+    multiplied = {name: _times(mask) for name, mask in masks.items()}
     with torch.set_grad_enabled(targets is not None):
         start = images.requires_grad_() if targets is not None else images
-        values: list[Any] = [None] * graph.num_slots
-        for name, tensor in graph.tensors.items():
-            # Detached: no gradient is asked of them. Without targets none is, and it costs time.
-            values[graph.tensor_slots[name]] = tensor if targets is None else tensor.detach()
-        values[0] = multiply[0](start) if 0 in multiply else start
-        run(graph.steps, values, edits=multiply, release=release, watch=watch)
-        logits = values[logits_slot]
-        outputs = {name: values[graph.node_slots[name]] for name in wanted}
-        found = _gradients(graph, logits, targets, outputs)
+        outputs = graph.run({INPUT: start}, [*wanted, graph.logits], edits=multiplied, watch=watch)
+        logits = outputs[graph.logits]
+        outputs = {name: outputs[name] for name in wanted}
+        gradients = _gradients(graph, logits, targets, outputs)
     layers = tuple(
         LayerRecord(
-            graph[name], output.detach() if output.requires_grad else output, found.get(name)
+            graph[name], output.detach() if output.requires_grad else output, gradients.get(name)
         )
         for name, output in outputs.items()
     )
@@ -203,7 +197,7 @@ def _appended(graph: Graph, logits: Tensor, targets: Tensor | None) -> tuple[Lay
 
 
 def _times(mask: Tensor) -> Edit:
-    # Not the product alone: infinity times 0 is no number, and off is off.
+    # Not the product alone: infinity times 0 is NaN, but a unit that is off gives 0.
     return lambda output: torch.where(mask == 0, 0, output * mask)
 
 

@@ -1,75 +1,96 @@
-"""Which rows and columns of its input a unit of a convolution or pool looks at."""
+"""The windows of convolutions and pools: their size, stride and padding, and what a unit sees."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from convscope.graph.graph import Node
-from convscope.graph.kinds import Kind
+Pair = tuple[int, int]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Window:
-    """Rows and columns, those of the padding included; `*_inside` tells which lie in the input."""
+    """What a unit of a convolution or pool looks at; each pair is (vertical, horizontal).
 
-    rows: np.ndarray
-    columns: np.ndarray
-    height: int
-    width: int
-
-    @property
-    def rows_inside(self) -> np.ndarray:
-        """(rows,) bool."""
-        return (self.rows >= 0) & (self.rows < self.height)
-
-    @property
-    def columns_inside(self) -> np.ndarray:
-        """(columns,) bool."""
-        return (self.columns >= 0) & (self.columns < self.width)
-
-    @property
-    def row_slice(self) -> slice:
-        """The rows that lie in the input."""
-        return _slice(self.rows[self.rows_inside])
-
-    @property
-    def column_slice(self) -> slice:
-        """The columns that lie in the input."""
-        return _slice(self.columns[self.columns_inside])
-
-
-def _slice(places: np.ndarray) -> slice:
-    if not len(places):
-        return slice(0, 0)
-    step = int(places[1] - places[0]) if len(places) > 1 else 1
-    return slice(int(places[0]), int(places[-1]) + 1, step)
-
-
-def pool_window(node: Node, spot: tuple[int, int]) -> Window:
-    """The window of a convolution, max pool or average pool at (row, column) of its output.
-
-    Only an average pool's window ends with the padding: there it decides what is divided by.
+    Attributes:
+        kernel: rows and columns of the window.
+        stride: rows and columns from one unit's window to the next one's.
+        before: padding above and left of the input.
+        after: padding below and right of it. It is one more than `before` where a kernel of even
+            size keeps the size of the maps (padding "same").
+        dilation: rows and columns from one place of the window to the next.
+        groups: into how many groups the channels are divided; 1 for pools, which have none.
     """
-    sides = node.input_shapes[0][-2:]
-    dilation = node.pair("dilation") if "dilation" in node.settings else (1, 1)
-    axes = []
-    for axis in (0, 1):
-        kernel, stride = node.pair("kernel_size")[axis], node.pair("stride")[axis]
-        padding = node.pair("padding")[axis]
-        places = spot[axis] * stride - padding + dilation[axis] * np.arange(kernel)
-        if node.kind is Kind.AVERAGE_POOL:
-            places = places[places < sides[axis] + padding]
-        axes.append(places)
-    return Window(axes[0], axes[1], *sides)
+
+    kernel: Pair
+    stride: Pair
+    before: Pair
+    after: Pair
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    def extent(self, axis: int, units: int = 1) -> int:
+        """How many rows (axis 0) or columns (1) some neighbouring units span, padding included."""
+        reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1
+        return (units - 1) * self.stride[axis] + reach
+
+    def units(self, axis: int, size: int) -> int:
+        """How many units an input with `size` rows (axis 0) or columns (1) gives."""
+        padded = size + self.before[axis] + self.after[axis]
+        return (padded - self.extent(axis)) // self.stride[axis] + 1
+
+    def places(self, axis: int, units: np.ndarray) -> np.ndarray:
+        """(units, kernel) the input's rows (axis 0) or columns (1) in the windows of some units.
+
+        Places below 0 and from the input's size on are padding.
+        """
+        first = np.asarray(units)[..., None] * self.stride[axis] - self.before[axis]
+        return first + self.dilation[axis] * np.arange(self.kernel[axis])
 
 
-def adaptive_window(node: Node, spot: tuple[int, int]) -> Window:
-    """The window of an adaptive pool: from floor(i n / o) to ceil((i + 1) n / o)."""
-    sides = node.input_shapes[0][-2:]
-    axes = []
-    for axis in (0, 1):
-        outputs = node.output_shape[-2:][axis] if len(node.output_shape) == 3 else 1
-        start = spot[axis] * sides[axis] // outputs
-        end = -(-(spot[axis] + 1) * sides[axis] // outputs)
-        axes.append(np.arange(start, end))
-    return Window(axes[0], axes[1], *sides)
+def window_of(settings: Mapping[str, Any], inputs: Sequence[int], outputs: Sequence[int]) -> Window:
+    """The window of a convolution or pool.
+
+    Args:
+        settings: by torch's names: kernel_size, stride, padding (of a convolution: above and left),
+            and where there are such dilation and groups.
+        inputs: rows and columns of its input.
+        outputs: rows and columns of its output.
+    """
+    kernel = _pair(settings["kernel_size"])
+    window = Window(
+        kernel=kernel,
+        stride=_pair(settings["stride"] or kernel),  # of a pool that is given none: its window
+        before=_pair(settings["padding"]),
+        after=_pair(settings["padding"]),
+        dilation=_pair(settings.get("dilation", 1)),
+        groups=settings.get("groups", 1),
+    )
+    if "groups" not in settings:  # a pool's last windows may end outside (ceil_mode)
+        return window
+    # A convolution that gives more units than this padding allows is padded by one more.
+    missing = [outputs[axis] - window.units(axis, inputs[axis]) for axis in (0, 1)]
+    after = window.after[0] + missing[0], window.after[1] + missing[1]
+    return Window(kernel, window.stride, window.before, after, window.dilation, window.groups)
+
+
+def same_padding(kernel: Sequence[int], dilation: Sequence[int]) -> list[int]:
+    """The padding above and left of the input with which a convolution keeps the maps' size.
+
+    Below and right it is the same, for kernels of even size one more.
+    """
+    return [step * (side - 1) // 2 for side, step in zip(kernel, dilation, strict=True)]
+
+
+def adaptive_bounds(inputs: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """(outputs,) the first row in the window of each unit of an adaptive pool, and the end.
+
+    From floor(i n / o) to ceil((i + 1) n / o), the end excluded.
+    """
+    index = np.arange(outputs)
+    return index * inputs // outputs, -(-(index + 1) * inputs // outputs)
+
+
+def _pair(value: int | Sequence[int]) -> Pair:
+    return (value, value) if isinstance(value, int) else (value[0], value[-1])

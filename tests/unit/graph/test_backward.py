@@ -38,12 +38,12 @@ def by_autograd(module, record, name, seed, edits=None):
     """d(seed x output of a node) / d(images) by tracing with that node as the output."""
     images = record.images.clone().requires_grad_()
     graph = record.graph
-    values = graph.constants()
+    values = [None] * graph.num_slots
     for key, tensor in graph.tensors.items():
         values[graph.tensor_slots[key]] = tensor.detach()
     masks = {graph.node_slots[key]: mask for key, mask in (edits or {}).items()}
     values[0] = images
-    for step in graph.steps[graph.num_constant_steps :]:
+    for step in graph.steps:
         values[step.slot] = execute(step, values)
         if step.slot in masks:
             values[step.slot] = values[step.slot] * masks[step.slot]

@@ -119,7 +119,7 @@ def test_units_of_many_images_go_back_in_parts(monkeypatch):
     graph, record = recorded(module, images)
     units = [(n % 2, n % 3, n, n) for n in range(7)]
     whole, _ = cropped(graph, record, "features.4", units, "deconvnet")
-    monkeypatch.setattr("convscope.graph.projection._NUMBERS_AT_ONCE", 1)
+    monkeypatch.setattr("convscope.graph.batching.NUMBERS_AT_ONCE", 1)
     parts, _ = cropped(graph, record, "features.4", units, "deconvnet")
     assert torch.allclose(parts, whole, atol=1e-7)
 

@@ -59,21 +59,16 @@ def parts(
     weights = kernels(trace.graph, node_name, channel, inputs)
     node = trace.graph[node_name]
     weight = _weight(trace.graph, node_name)
-    group = channel // (len(weight) // node.settings["groups"])
+    group = channel // (len(weight) // node.window.groups)
     first = group * weight.shape[1]
     maps = trace[node.inputs[0]].output[image, [first + number for number in inputs]]
-    stride, dilation = node.pair("stride"), node.pair("dilation")
-    border: list[int] = []
-    for axis in (1, 0):  # as `F.pad` wants them; "same" pads an even kernel's end by one more
-        before = node.pair("padding")[axis]
-        reach = dilation[axis] * (weights.shape[1 + axis] - 1) + 1
-        room = (node.output_shape[1 + axis] - 1) * stride[axis] + reach
-        border += [before, room - before - maps.shape[1 + axis]]
+    window = node.window
+    (top, left), (bottom, right) = window.before, window.after
     with torch.no_grad():
-        padded = F.pad(maps[None], border)
         return F.conv2d(
-            padded, weights[:, None], stride=stride, dilation=dilation, groups=len(weights)
-        )[0]
+            F.pad(maps[None], (left, right, top, bottom)), weights[:, None], stride=window.stride,
+            dilation=window.dilation, groups=len(weights),
+        )[0]  # fmt: skip
 
 
 def _weight(graph: Graph, node_name: str) -> Tensor:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from convscope.graph.graph import Node
 from convscope.graph.ledger.ledger import Ledger, Term
-from convscope.graph.program import evaluate
 from convscope.graph.trace import Trace
 
 
@@ -56,13 +55,10 @@ class Place:
 
     def rerun(self, inputs: dict[int, Tensor]) -> Tensor:
         """What the node's own steps give for other inputs, a batch of one, given by number."""
-        graph, node = self.trace.graph, self.node
-        # Some steps ask for the batch size of the images.
-        given: dict[int, Any] = {0: torch.empty((1, *graph.input_shape), device="meta")}
-        given |= {graph.node_slots[node.inputs[i]]: tensor for i, tensor in inputs.items()}
-        constants = {slot: x for slot, x in enumerate(graph.constants()) if x is not None}
-        values = evaluate(graph.node_steps[node.name], constants | given, graph.num_slots)
-        return values[graph.node_slots[node.name]]
+        node = self.node
+        given = {node.inputs[number]: tensor for number, tensor in inputs.items()}
+        with torch.no_grad():
+            return self.trace.graph.run(given, [node.name])[node.name]
 
 
 def float64(tensor: Tensor) -> np.ndarray:

@@ -1,14 +1,72 @@
 """The formulas of convolutions, dense layers and pools: sums and maxima over a window."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from convscope.graph.graph import Node
 from convscope.graph.kinds import Kind
 from convscope.graph.ledger.ledger import Ledger, Terms
 from convscope.graph.ledger.place import Place, float64
-from convscope.graph.windows import Window, adaptive_window, pool_window
+from convscope.graph.windows import adaptive_bounds
+
+
+@dataclass(frozen=True, eq=False)
+class UnitWindow:
+    """The rows and columns that one unit looks at, those of the padding included.
+
+    `height` and `width` are those of the input: what lies outside of it is padding.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    height: int
+    width: int
+
+    @property
+    def inside(self) -> tuple[np.ndarray, np.ndarray]:
+        """(rows,) and (columns,) bool: which of them lie in the input."""
+        rows = (self.rows >= 0) & (self.rows < self.height)
+        return rows, (self.columns >= 0) & (self.columns < self.width)
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """The rows and columns that lie in the input."""
+        rows, columns = self.inside
+        return _slice(self.rows[rows]), _slice(self.columns[columns])
+
+
+def _slice(places: np.ndarray) -> slice:
+    if not len(places):
+        return slice(0, 0)
+    step = int(places[1] - places[0]) if len(places) > 1 else 1
+    return slice(int(places[0]), int(places[-1]) + 1, step)
+
+
+def window_of_unit(node: Node, row: int, column: int) -> UnitWindow:
+    """The window of a unit of a convolution, max pool or average pool.
+
+    An average pool's window ends with the padding: that decides what is divided by.
+    """
+    sides, axes = node.input_shapes[0][-2:], []
+    for axis, unit in enumerate((row, column)):
+        places = node.window.places(axis, np.asarray(unit))
+        if node.kind is Kind.AVERAGE_POOL:
+            places = places[places < sides[axis] + node.window.after[axis]]
+        axes.append(places)
+    return UnitWindow(axes[0], axes[1], *sides)
+
+
+def window_of_adaptive_unit(node: Node, row: int, column: int) -> UnitWindow:
+    """The window of a unit of an adaptive pool."""
+    sides, axes = node.input_shapes[0][-2:], []
+    for axis, unit in enumerate((row, column)):
+        outputs = node.output_shape[-2:][axis] if len(node.output_shape) == 3 else 1
+        starts, ends = adaptive_bounds(sides[axis], outputs)
+        axes.append(np.arange(starts[unit], ends[unit]))
+    return UnitWindow(axes[0], axes[1], *sides)
 
 
 def _weighted(place: Place, terms: Terms, bias: float | None, **more: Any) -> Ledger:
@@ -19,14 +77,14 @@ def _weighted(place: Place, terms: Terms, bias: float | None, **more: Any) -> Le
     return place.ledger(formula, terms, total, scale, bias=bias, **more)
 
 
-def _cut(place: Place, channels: slice, window: Window, border: float) -> Terms:
+def _cut(place: Place, channels: slice, window: UnitWindow, border: float) -> Terms:
     """The values of an input (channels, height, width) in a window, with weight 1."""
     maps = place.input()
     first, last, _ = channels.indices(len(maps))
     shape = (last - first, len(window.rows), len(window.columns))
-    inside = np.logical_and.outer(window.rows_inside, window.columns_inside)
+    inside = np.logical_and.outer(*window.inside)
     values = np.full(shape, border)
-    part = maps[channels, window.row_slice, window.column_slice]
+    part = maps[channels, *window.slices]
     if part.numel():
         values[:, inside] = float64(part).reshape(len(values), -1)
     index = np.empty((*shape, 3), dtype=np.int64)
@@ -46,8 +104,8 @@ def convolution(place: Place) -> Ledger:
     weight = place.parameter("weight")
     assert weight is not None
     depth = weight.shape[1]
-    first = channel // (len(weight) // place.node.settings["groups"]) * depth
-    window = pool_window(place.node, (row, column))
+    first = channel // (len(weight) // place.node.window.groups) * depth
+    window = window_of_unit(place.node, row, column)
     terms = _cut(place, slice(first, first + depth), window, 0.0)
     kernel = float64(weight[channel]).reshape(-1)
     terms = Terms(terms.node, terms.indices, kernel, terms.values, terms.padding)
@@ -72,12 +130,13 @@ def linear(place: Place) -> Ledger:
     return _weighted(place, terms, bias)
 
 
-def _pool_window(place: Place) -> tuple[Window, bool]:
+def _pool_window(place: Place) -> tuple[UnitWindow, bool]:
     """The window of a pool, and whether the pool is adaptive."""
     adaptive = place.node.kind in (Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL)
     # A mean over both axes that drops them has no row and column.
-    spot = (place.index[1], place.index[2]) if len(place.index) == 3 else (0, 0)
-    return (adaptive_window if adaptive else pool_window)(place.node, spot), adaptive
+    row, column = place.index[1:] if len(place.index) == 3 else (0, 0)
+    window = window_of_adaptive_unit if adaptive else window_of_unit
+    return window(place.node, row, column), adaptive
 
 
 def largest(place: Place) -> Ledger:

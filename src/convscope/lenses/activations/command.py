@@ -55,13 +55,11 @@ def activations(
     source: Source, image: Photo, layer: Layers = None, scale: Scaled = Scale.unit, out: Out = None
 ) -> None:
     """Draw what each layer gives for IMAGE, a sheet a layer, and store the numbers beside them."""
-    import torch
-
     from convscope.base.device import default_device
     from convscope.base.storage import make_folder, safe_name, write_bytes
     from convscope.drawing import colours
     from convscope.drawing.arrays import npz
-    from convscope.graph.capture import capture
+    from convscope.graph.graph_of import graph_of
     from convscope.graph.trace import trace
     from convscope.images.files import read_image
     from convscope.lenses.activations.picture import layers_to_keep, layers_to_show, view
@@ -70,7 +68,7 @@ def activations(
     classifier = classifier_of(source).to(default_device())
     preprocess = classifier.preprocess
     pixels = read_image(image, preprocess.channels)
-    graph = capture(classifier.module, torch.zeros(1, preprocess.channels, *preprocess.size))
+    graph = graph_of(classifier)
     names = layers_to_show(graph, layer or [])
     make_folder(folder)
     warn_untrained(source)

@@ -72,7 +72,7 @@ def _ledger(
     """The ledger, and the class whose number it is, where it is a class's."""
     import torch
 
-    from convscope.graph.capture import capture
+    from convscope.graph.graph_of import graph_of
     from convscope.graph.ledger.arithmetic import arithmetic as ledger_of
     from convscope.graph.trace import CROSS_ENTROPY, SOFTMAX, trace
     from convscope.images.files import read_image
@@ -80,7 +80,7 @@ def _ledger(
     place = None if at is None else _place(at)
     preprocess = classifier.preprocess
     images = preprocess.batch([read_image(image, preprocess.channels)])
-    graph = capture(classifier.module, images)
+    graph = graph_of(classifier)
     layer = graph.logits if layer is None else layer
     appended = layer in (SOFTMAX, CROSS_ENTROPY) and layer not in graph
     needed = {graph.logits} if appended else {layer, *graph[layer].inputs}

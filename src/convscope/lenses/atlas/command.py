@@ -56,12 +56,10 @@ def atlas(
 
     Made once, and continued where it was stopped; what has not changed since is not made again.
     """
-    import torch
-
     from convscope.base.device import default_device
     from convscope.base.storage import safe_name
     from convscope.console.output import StageBar, checked_folder
-    from convscope.graph.capture import capture
+    from convscope.graph.graph_of import graph_of
     from convscope.lenses.atlas.make import make_atlas
     from convscope.lenses.atlas.ranking import atlas_layers
     from convscope.runs.data import images_of
@@ -70,8 +68,7 @@ def atlas(
     if out is not None:
         checked_folder(out)
     classifier = load(run).to(default_device())
-    preprocess = classifier.preprocess
-    graph = capture(classifier.module, torch.zeros(2, preprocess.channels, *preprocess.size))
+    graph = graph_of(classifier)
     asked = [name.strip() for given in layers or ["blocks"] for name in given.split(",")]
     chosen = atlas_layers(graph, asked)
     dataset, split = images_of(run, data, split)

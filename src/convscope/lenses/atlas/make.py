@@ -8,16 +8,16 @@ from pathlib import Path
 from time import monotonic
 
 import numpy as np
-import torch
 
 from convscope.base.ahead import map_ahead
 from convscope.base.errors import ConvscopeError
 from convscope.base.storage import lock, make_folder, remove_leftovers, sha256_of
 from convscope.base.tensors import Images
 from convscope.data.dataset import Dataset
-from convscope.graph.capture import capture
+from convscope.graph.batching import LARGEST_BATCH, batch_in_memory
 from convscope.graph.geometry import receptive_fields
 from convscope.graph.graph import Graph
+from convscope.graph.graph_of import graph_of
 from convscope.images.preprocess import Preprocess
 from convscope.lenses.atlas.files import (
     ABOUT,
@@ -39,8 +39,6 @@ from convscope.lenses.atlas.winners import crops_of, projections
 from convscope.nets.classifier import Classifier
 
 _SAVE_SECONDS = 20.0
-_BATCH = 64
-_NUMBERS_AT_ONCE = 2**27  # of the two largest outputs of a batch: 512 MB
 
 Progress = Callable[[str, int, int], None]
 
@@ -80,8 +78,7 @@ def make_atlas(
     Raises:
         ConvscopeError: an image cannot be read, the folder cannot be written or is in use.
     """
-    size = classifier.preprocess.channels, *classifier.preprocess.size
-    graph = graph or capture(classifier.module, torch.zeros(2, *size))
+    graph = graph or graph_of(classifier)
     about = About(
         FORMAT, graph.digest(), classifier.preprocess.model_dump(mode="json"), dataset.name, split,
         _digest_of_paths(dataset), list(dataset.class_names), list(layers), top, projected, seed,
@@ -179,7 +176,9 @@ def _begun(
     begun = read_pass(folder, about)
     if begun is not None:
         contents = (dataset.source.content(index) for index in range(len(begun[1])))
-        digests = map_ahead(lambda content: hashlib.sha256(content).digest(), contents, _BATCH)
+        digests = map_ahead(
+            lambda content: hashlib.sha256(content).digest(), contents, LARGEST_BATCH
+        )
         if all(now == then for now, then in zip(digests, begun[1], strict=True)):
             return begun
     for old in (*folder.glob("*.safetensors"), folder / IMAGES):
@@ -202,7 +201,7 @@ def _whole(folder: Path, about: About, dataset: Dataset) -> Atlas | None:
 def _batch_size(graph: Graph) -> int:
     """Images at a time: 64, or as many as fit; it changes no winner."""
     largest = max(math.prod(node.output_shape) for node in graph.nodes)
-    return max(2, min(_BATCH, _NUMBERS_AT_ONCE // (2 * largest)))
+    return batch_in_memory(largest, least=2, most=LARGEST_BATCH)
 
 
 def _drawn(ranking: Ranking, about: About) -> list[int]:

@@ -15,8 +15,7 @@ from torch import Tensor
 from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Images
 from convscope.graph.blocks import activated, block_outputs, convolutions
-from convscope.graph.graph import Graph
-from convscope.graph.outputs import outputs
+from convscope.graph.graph import INPUT, Graph
 
 TOP = 9
 BLOCKS, CONVOLUTIONS = "blocks", "convolutions"
@@ -150,7 +149,10 @@ def rank(
     """
     rankings = begun
     for images, labels in batches:
-        found = outputs(graph, images, list(rankings))
+        with torch.inference_mode():
+            found = graph.run(
+                {INPUT: images.to(graph.device)}, list(rankings), batch_invariant=True
+            )
         rankings = {name: _with(ranking, found[name], labels) for name, ranking in rankings.items()}
         yield rankings
 

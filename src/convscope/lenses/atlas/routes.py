@@ -16,7 +16,6 @@ from convscope.explorer.explorer import Explorer
 from convscope.explorer.problem import RefusedError, shown
 from convscope.explorer.stream import while_connected
 from convscope.graph.backward import backward
-from convscope.graph.geometry import ReceptiveField
 from convscope.graph.graph import INPUT
 from convscope.graph.trace import Trace
 from convscope.lenses.atlas import wire as wire_cards
@@ -243,7 +242,8 @@ def _sent_back(
     values = trace[layer].output[0, channel]
     best = divmod(int(values.argmax()), values.shape[1])
     y, x = best if at is None else at
-    crop = _seen_by(field, (y, x), explorer.subject.graph.input_shape[1:])
+    _, height, width = explorer.subject.graph.input_shape
+    crop = (0, 0, height, width) if field is None else field.box(y, x)
     seed = torch.zeros(trace[layer].output.shape[1:])
     seed[channel, y, x] = 1
     signal = backward(trace, layer, seed, "deconvnet")[0, :, crop[0] : crop[2], crop[1] : crop[3]]
@@ -260,16 +260,6 @@ def _sent_back(
         full=_full(signal),
     )
     return found, signal
-
-
-def _seen_by(
-    field: ReceptiveField | None, at: tuple[int, int], size: tuple[int, ...]
-) -> tuple[int, int, int, int]:
-    """What a unit sees; all of the image where that is not known; zeros for padding alone."""
-    if field is None:
-        return 0, 0, size[0], size[1]
-    (y0, y1), (x0, x1) = field.rows[at[0]].tolist(), field.columns[at[1]].tolist()
-    return (y0, x0, y1, x1) if y0 < y1 and x0 < x1 else (0, 0, 0, 0)
 
 
 def _box(crop: np.ndarray) -> tuple[int, int, int, int]:

@@ -10,16 +10,12 @@ from torch import Tensor
 
 from convscope.base.tensors import Images
 from convscope.graph.backward import backward
+from convscope.graph.batching import LARGEST_BATCH, batch_in_memory
 from convscope.graph.geometry import ReceptiveField
-from convscope.graph.graph import Graph
-from convscope.graph.outputs import outputs
+from convscope.graph.graph import INPUT, Graph
 from convscope.graph.projection import croppable, project, records_needed
 from convscope.graph.trace import trace
 from convscope.lenses.atlas.ranking import Ranking
-
-# How many numbers the records of the images that are projected together may have: 256 MB.
-_NUMBERS_AT_ONCE = 2**26
-_IMAGES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +49,8 @@ def crops_of(
     if field is None:
         crops[there] = (0, 0, *image_size)
         return crops
-    rows, columns = (ranking.positions[there][:, axis] for axis in (0, 1))
-    boxes = np.concatenate([field.rows[rows], field.columns[columns]], axis=1)[:, [0, 2, 1, 3]]
-    boxes[(boxes[:, 0] == boxes[:, 2]) | (boxes[:, 1] == boxes[:, 3])] = 0
-    crops[there] = boxes
+    rows, columns = ranking.positions[there].T
+    crops[there] = field.boxes(rows, columns)
     return crops
 
 
@@ -115,7 +109,7 @@ def projections(
 def _images_at_once(graph: Graph, node_name: str) -> int:
     names = records_needed(graph, node_name) if croppable(graph, node_name) else graph.by_name
     numbers = sum(math.prod(graph[name].output_shape) for name in names)
-    return max(1, min(_IMAGES_AT_ONCE, _NUMBERS_AT_ONCE // max(1, numbers)))
+    return batch_in_memory(numbers, most=LARGEST_BATCH)
 
 
 def _signals(
@@ -129,7 +123,9 @@ def _signals(
     """(units, colours, height, width) the units' signals, each from its box's corner on."""
     top, left = (torch.from_numpy(boxes[:, axis].copy()) for axis in (0, 1))
     if croppable(graph, node_name):
-        records = outputs(graph, images, records_needed(graph, node_name))
+        needed = sorted(records_needed(graph, node_name))
+        with torch.inference_mode():
+            records = graph.run({INPUT: images.to(graph.device)}, needed, batch_invariant=True)
         units = [tuple(seed) for seed in seeds.tolist()]
         patch = project(graph, records, node_name, units)
         return patch.moved(top, left, (sides[0], sides[1])).values.numpy()
@@ -148,7 +144,7 @@ def _by_backward(
     record = trace(graph, images)
     found = np.zeros((len(seeds), graph.input_shape[0], *sides), np.float32)
     largest = max(math.prod(node.output_shape) for node in graph.nodes)
-    step = max(1, _NUMBERS_AT_ONCE // largest)
+    step = batch_in_memory(largest)
     for start in range(0, len(seeds), step):
         part = seeds[start : start + step]
         seed = torch.zeros(len(part), *graph[node_name].output_shape)

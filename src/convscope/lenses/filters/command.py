@@ -42,11 +42,12 @@ def filters(source: Source, layer: Layers = None, out: Out = None) -> None:
     from convscope.drawing.arrays import npz
     from convscope.drawing.page import number
     from convscope.drawing.sheets import sheet_file
+    from convscope.graph.graph_of import graph_of
     from convscope.lenses.filters.picture import filter_sheet
 
     folder = checked_folder(out or Path("filters", safe_name(stem(source))))
     classifier = classifier_of(source)
-    graph = _graph(classifier)
+    graph = graph_of(classifier)
     nodes = _convolutions(graph, source, layer or [])
     weights = {node.name: {_key(source): _weight(graph, node)} for node in nodes}
     reason = _add_initial(weights, source, classifier, nodes) if is_run(source) else None
@@ -75,15 +76,6 @@ def filters(source: Source, layer: Layers = None, out: Out = None) -> None:
 
 def _key(source: str) -> str:
     return _NOW if is_run(source) else _BEFORE
-
-
-def _graph(classifier: "Classifier") -> "Graph":
-    import torch
-
-    from convscope.graph.capture import capture
-
-    preprocess = classifier.preprocess
-    return capture(classifier.module, torch.zeros(1, preprocess.channels, *preprocess.size))
 
 
 def _convolutions(graph: "Graph", source: str, asked: list[str]) -> list["Node"]:
@@ -125,10 +117,11 @@ def _add_initial(
     """Adds the filters as they were before training; or says why that cannot be."""
     from dataclasses import replace
 
+    from convscope.graph.graph_of import graph_of
     from convscope.lenses.filters.initial import load_initial
 
     try:
-        before = _graph(replace(classifier, module=load_initial(run)))
+        before = graph_of(replace(classifier, module=load_initial(run)))
     except ConvscopeError as error:
         return str(error)
     for node in nodes:

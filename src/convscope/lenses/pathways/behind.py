@@ -1,18 +1,11 @@
-"""The part of a network behind a layer: which layers everything passes through, and running on.
+"""The part of a network behind a layer, and which layers everything passes through.
 
 It knows graphs, and nothing of contributions.
 """
 
-from collections.abc import Collection, Mapping
-from typing import Any
-
-import torch
-from torch import Tensor
-
 from convscope.graph.blocks import activated, convolutions
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import Kind
-from convscope.graph.program import run
 
 CONVOLUTION, DENSE = "last convolution", "first fully connected layer"
 
@@ -37,31 +30,6 @@ def behind(graph: Graph, name: str) -> list[Node]:
         if node.name in leading:
             leading.update(node.inputs)
     return [n for n in graph.nodes if n.name in reached & leading and n.name != name]
-
-
-def run_on(
-    graph: Graph, name: str, output: Tensor, nodes: Collection[Node] | None = None
-) -> Mapping[str, Tensor]:
-    """What the nodes behind a layer give for other outputs of it, (batch, *node.output_shape).
-
-    Gradients flow where torch's mode and `output` ask for them.
-
-    Args:
-        graph: from `capture`.
-        name: a layer that everything passes through.
-        output: (batch, *its output_shape).
-        nodes: of `behind`, where it is known or only a first part is wanted.
-    """
-    slots = graph.node_slots
-    values: list[Any] = graph.constants()
-    # Some steps ask for the batch size of the images.
-    values[0] = torch.empty((len(output), *graph.input_shape), device="meta")
-    values[slots[name]] = output
-    found = {name: output}
-    for node in behind(graph, name) if nodes is None else nodes:
-        run(graph.node_steps[node.name], values)
-        found[node.name] = values[slots[node.name]]
-    return found
 
 
 def pathway_layers(graph: Graph) -> dict[str, str]:

@@ -18,9 +18,8 @@ from convscope.base.errors import ConvscopeError
 from convscope.graph.backward import gradients
 from convscope.graph.graph import Graph, Node
 from convscope.graph.kinds import POOLS, REARRANGEMENTS, Kind
-from convscope.graph.program import evaluate
 from convscope.graph.trace import Trace
-from convscope.lenses.pathways.behind import behind, pathway_layers, run_on
+from convscope.lenses.pathways.behind import behind, pathway_layers
 
 SHOWN = 8
 TOLERANCE, _ROUNDING = 1e-4, 1e-6
@@ -234,7 +233,9 @@ def _layer(
     nodes = behind(graph, name)
     with torch.enable_grad():
         leaf = torch.stack([output.detach()] * 2).requires_grad_()
-        found = run_on(graph, name, leaf, nodes)
+        # Behind a `detach` a gradient begins anew: biases there add to the logits too.
+        edits = {node.name: _with_gradient for node in nodes}
+        found = graph.run({name: leaf}, [name, *(node.name for node in nodes)], edits=edits)
         ends = found[graph.logits]
         chosen = ends[0, classes[0]] + ends[1, classes[1]]
         names = [name, *(n.name for n in nodes if found[n.name].requires_grad)]
@@ -247,9 +248,8 @@ def _layer(
     if not np.isfinite(contributions).all():
         raise ConvscopeError(f"{name}: not all contributions are finite numbers")
     biases = {}
-    constants = graph.constants()
     for node in nodes:
-        own = _constant(graph, node, [found[n][:1].detach() for n in node.inputs], constants)
+        own = _constant(graph, node, [found[n][:1].detach() for n in node.inputs])
         if own is not None and node.name in slope_at and own.any():
             terms = (_float64(slope_at[node.name]) * _float64(own)).reshape(2, -1)
             biases[node.name] = _pair(terms.sum(axis=1))
@@ -262,9 +262,12 @@ def _layer(
     return layer, slope[0]
 
 
-def _constant(
-    graph: Graph, node: Node, given: Sequence[Tensor], constants: list[Tensor | None]
-) -> Tensor | None:
+def _with_gradient(output: Tensor) -> Tensor:
+    followed = output.requires_grad or not output.is_floating_point()
+    return output if followed else output.detach().requires_grad_()
+
+
+def _constant(graph: Graph, node: Node, given: Sequence[Tensor]) -> Tensor | None:
     """What a node adds whatever it is given, in a shape that broadcasts to its output.
 
     Its bias, or what it makes of zeros; of a clamp the height of the piece that the value lies on.
@@ -273,16 +276,14 @@ def _constant(
         bias = graph.parameter(node, "bias")
         return bias if bias is None or node.kind is Kind.LINEAR else bias[:, None, None]
     clamped = node.kind in _CLAMPED
-    slots = graph.node_slots
-    at = {
-        slots[name]: tensor if clamped else torch.zeros_like(tensor)
+    inputs = {
+        name: tensor if clamped else torch.zeros_like(tensor)
         for name, tensor in zip(node.inputs, given, strict=True)
     }
-    at |= {slot: value for slot, value in enumerate(constants) if value is not None}
-    at[0] = torch.empty((1, *graph.input_shape), device="meta")
-    value = evaluate(graph.node_steps[node.name], at, graph.num_slots)[slots[node.name]]
+    with torch.no_grad():
+        value = graph.run(inputs, [node.name])[node.name]
     if clamped:
-        (slope,) = gradients(graph, node, torch.ones_like(value), given, constants)
+        (slope,) = gradients(graph, node, torch.ones_like(value), given)
         value = value - (0 if slope is None else slope * given[0])
     # 1 / 0 is no constant; such a node is curved.
     return torch.where(value.isfinite(), value, 0) if value.is_floating_point() else None
@@ -310,11 +311,9 @@ def _edges(
     """What each channel gives to the target through each of the units shown of a later layer."""
     if not layer.shown:
         return np.zeros((0, len(maps)))
-    nodes = behind(graph, start)
-    end = next(place for place, node in enumerate(nodes) if node.name == layer.name)
     with torch.enable_grad():
         leaf = torch.stack([maps.detach()] * len(layer.shown)).requires_grad_()
-        units = run_on(graph, start, leaf, nodes[: end + 1])[layer.name]
+        units = graph.run({start: leaf}, [layer.name])[layer.name]
         own = units[torch.arange(len(layer.shown)), torch.tensor(layer.shown)].sum()
         (found,) = torch.autograd.grad(own, leaf)
     given = (_float64(found) * _float64(maps)).reshape(len(layer.shown), len(maps), -1).sum(2)

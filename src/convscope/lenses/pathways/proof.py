@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from convscope.base.errors import ConvscopeError
+from convscope.graph.batching import batch_in_memory
 from convscope.graph.graph import Graph
 from convscope.graph.trace import Trace
-from convscope.lenses.pathways.behind import behind, run_on
 from convscope.lenses.pathways.compute import PathwayLayer, Pathways
 
 SHARE, SETS, SIGMAS = 0.05, 20, 3
@@ -21,8 +21,6 @@ UNITS, CHANNELS = "units", "channels"
 # Whole channels are switched off only where they are at most this share of all: with more, nothing
 # is left of the maps, and random channels do as well.
 MOST_CHANNELS = 1 / 6
-# How many numbers the copies of a layer that run together may have: 128 MB in float32.
-_NUMBERS_AT_ONCE = 2**25
 
 
 @dataclass(frozen=True)
@@ -202,23 +200,22 @@ def _logits_without(
     classes: tuple[int, int],
 ) -> np.ndarray:
     """Drops (2 + sets, 2) of target and contrast: of pathway, most active, random sets."""
-    nodes = behind(graph, layer.name)
     weight = next((t for t in graph.tensors.values() if t.is_floating_point()), None)
     kind = torch.float32 if weight is None else weight.dtype
     output = torch.from_numpy(layer.activations).to(graph.device, kind)
     groups = [np.zeros(0, np.int64), choice.top, choice.most_active, *randoms]
     rows = []
-    step = max(1, _NUMBERS_AT_ONCE // output.numel())
+    step = batch_in_memory(2 * output.numel())  # copies of the layer, and what follows
     for start in range(0, len(groups), step):
         part = groups[start : start + step]
         off = np.zeros((len(part), len(choice.strengths)), bool)
         for row, units in zip(off, part, strict=True):
             row[units] = True
         mask = torch.from_numpy(off).reshape(len(part), *choice.shape).to(graph.device)
-        # Not a product: infinity times 0 is no number, and off is off.
+        # Not a product: infinity times 0 is NaN, but a unit that is off gives 0.
         batch = torch.where(mask, torch.zeros((), dtype=kind, device=graph.device), output)
-        logits = run_on(graph, layer.name, batch, nodes)[graph.logits][:, list(classes)]
-        rows.append(logits.double().cpu().numpy())
+        logits = graph.run({layer.name: batch}, [graph.logits])[graph.logits]
+        rows.append(logits[:, list(classes)].double().cpu().numpy())
     logits = np.concatenate(rows)
     return logits[0] - logits[1:]
 

@@ -1,7 +1,6 @@
 """Which part of its receptive field a unit really uses."""
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,13 +9,11 @@ from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Images
+from convscope.graph.batching import batch_in_memory
 from convscope.graph.graph import INPUT, Graph, Node
-from convscope.graph.program import run
 from convscope.graph.trace import checked
 
 ImageMap = Float[Tensor, "height width"]
-# How many numbers the activations of the images that run together may have: 256 MB in float32.
-_NUMBERS_AT_ONCE = 2**26
 
 
 def effective_receptive_field(
@@ -42,19 +39,13 @@ def effective_receptive_field(
     """
     node = _checked(graph, node_name, index)
     images, _ = checked(graph, images, None)
-    slot = graph.node_slots[node.name]
-    count = next((i for i, step in enumerate(graph.steps, 1) if step.slot == slot), 0)
     numbers = sum(math.prod(other.output_shape) for other in graph.nodes)
     total = torch.zeros(graph.input_shape[1:], dtype=torch.float64, device=graph.device)
-    for chunk in images.split(max(1, _NUMBERS_AT_ONCE // numbers)):
+    for chunk in images.split(batch_in_memory(numbers)):
         with torch.inference_mode(False), torch.enable_grad():
             pixels = chunk.clone().requires_grad_()
-            values: list[Any] = [None] * graph.num_slots
-            for name, tensor in graph.tensors.items():
-                values[graph.tensor_slots[name]] = tensor.detach()
-            values[0] = pixels
-            run(graph.steps[:count], values)
-            middle = values[slot][:, :, node.output_shape[1] // 2, node.output_shape[2] // 2]
+            output = graph.run({INPUT: pixels}, [node.name])[node.name]
+            middle = output[:, :, node.output_shape[1] // 2, node.output_shape[2] // 2]
             if not middle.requires_grad:
                 raise ConvscopeError(f"{node_name!r} has no gradient: nothing can be said of it")
             chosen = middle if index is None else middle[:, index]

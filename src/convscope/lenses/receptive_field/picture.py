@@ -23,9 +23,9 @@ def field_picture(mass: np.ndarray, field: ReceptiveField | None, title: str) ->
     bar = figure.colorbar(image, ax=axes, ticks=np.sqrt([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]))
     bar.ax.set_yticklabels(["0", "0.01", "0.05", "0.1", "0.25", "0.5", "1"], fontsize=12)
     bar.set_label(f"gradient's mass, as a share of the largest ({largest:.2g})", fontsize=13)
-    box = None if field is None else field.box(len(field.rows) // 2, len(field.columns) // 2)
-    if field is not None and box is not None:
-        top, left, bottom, right = box
+    box = (0,) * 4 if field is None else field.box(len(field.rows) // 2, len(field.columns) // 2)
+    top, left, bottom, right = box
+    if field is not None and top < bottom:
         axes.add_patch(
             Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False,
                       edgecolor=_EDGE, linewidth=3)

@@ -16,16 +16,14 @@ from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Images, Pixels
-from convscope.graph.capture import capture
+from convscope.graph.batching import batch_in_memory
 from convscope.graph.geometry import ReceptiveField, receptive_fields
-from convscope.graph.graph import Graph, Node
+from convscope.graph.graph import INPUT, Graph, Node
+from convscope.graph.graph_of import graph_of
 from convscope.graph.kinds import ACTIVATIONS, VIEWS, Kind
-from convscope.graph.outputs import outputs
 from convscope.lenses.shift.compute import Border, check_shift, pixels_of, shifted
 from convscope.nets.classifier import Classifier
 
-# How many numbers the activations of the images that run together may have: 128 MB in float32.
-_NUMBERS_AT_ONCE = 2**25
 _FOLLOWED = ACTIVATIONS | {Kind.BATCH_NORM}
 _DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1))  # dx, dy
 _SMALLEST = 1e-30
@@ -77,7 +75,7 @@ def whole_distance(classifiers: Sequence[Classifier]) -> int:
     """
     limit, distance = min(min(c.preprocess.size) for c in classifiers) // 2, 1
     for classifier in classifiers:
-        graph = _captured(classifier)
+        graph = graph_of(classifier)
         for field in sorted(receptive_fields(graph).values(), key=lambda field: field.stride):
             for stride in field.stride:
                 joint = distance * stride // gcd(distance, stride) if stride else distance
@@ -110,10 +108,12 @@ def layer_shifts(
         raise ConvscopeError("there are no images to shift")
     for distance in distances:
         check_shift(distance, border, classifier.preprocess.size)
-    graph = _captured(classifier)
+    graph = graph_of(classifier)
     nodes, fields = shown(graph), receptive_fields(graph)
     pixels = pixels_of(classifier.preprocess, images)
-    size = max(2, _NUMBERS_AT_ONCE // (2 * sum(prod(node.output_shape) for node in nodes)))
+    # Outputs before and after a shift, and copies of both to compare.
+    numbers = 4 * sum(prod(node.output_shape) for node in nodes)
+    size = batch_in_memory(numbers, least=2)
     names: list[str] = []
     sums = [_Sums(graph, fields, distance) for distance in distances]
     for first in range(0, len(pixels), size):
@@ -157,13 +157,10 @@ def _is_identity(node: Node) -> bool:
     )
 
 
-def _captured(classifier: Classifier) -> Graph:
-    preprocess = classifier.preprocess
-    return capture(classifier.module, torch.zeros(2, preprocess.channels, *preprocess.size))
-
-
 def _values(graph: Graph, nodes: Sequence[Node], images: Images) -> dict[str, Tensor]:
-    values = outputs(graph, images, [node.name for node in nodes])
+    names = [node.name for node in nodes]
+    with torch.inference_mode():
+        values = graph.run({INPUT: images.to(graph.device)}, names, batch_invariant=True)
     if graph.output == graph.logits and len(graph[graph.logits].output_shape) == 1:
         values["softmax"] = torch.softmax(values[graph.logits].float(), 1)
     return values

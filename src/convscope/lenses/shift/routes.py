@@ -17,14 +17,13 @@ from convscope.explorer.explorer import Asked, Explorer
 from convscope.explorer.problem import RefusedError, shown
 from convscope.explorer.stream import while_connected
 from convscope.explorer.subject import Subject, UnitsOff
+from convscope.graph.batching import batch_in_turn
 from convscope.lenses.shift import wire as wire_moved
 from convscope.lenses.shift.compute import BORDERS, Border, shifted
 
 _REACH = 8
 # Multiply-adds of all places of a map: some seconds on a processor.
 _MAP = 400_000_000_000
-# Of one batch: about a third of a second, so that other work does not wait long.
-_BATCH, _LARGEST_BATCH = 20_000_000_000, 64
 
 routes = APIRouter(prefix="/api", responses=PROBLEMS)
 Pixels = Annotated[int, Query(ge=-(10**4), le=10**4)]
@@ -126,7 +125,7 @@ async def _map(
     pixels = await explorer.away(lambda: explorer.seen(asked.image)[None], "heavy")
     offsets = range(-reach, reach + 1, step)
     places = [(dy, dx) for dy in offsets for dx in offsets]
-    size = max(2, min(_LARGEST_BATCH, _BATCH // macs))
+    size = batch_in_turn(macs, least=2)
     groups = [places[start : start + size] for start in range(0, len(places), size)]
     shares = []
     for group in groups:

@@ -17,8 +17,8 @@ from convscope.data.dataset import Dataset
 from convscope.data.split import SKIPPED, held_out, read_split_table
 from convscope.evaluation.evaluate import indices_of
 from convscope.evaluation.predictions import predictions_of
-from convscope.graph.capture import capture
 from convscope.graph.comparisons import DenseTwin, comparisons
+from convscope.graph.graph_of import graph_of
 from convscope.lenses.shift.compute import Border, ShiftTable, check_shift, shift_tables
 from convscope.lenses.shift.layers import LayerShifts, layer_shifts, whole_distance
 from convscope.lenses.shift.statistics import Estimate, changed, difference_of, gap_of, share_of
@@ -268,8 +268,7 @@ def _fit(
     data: str | None,
     batch_size: int,
 ) -> Fit:
-    preprocess = classifier.preprocess
-    graph = capture(classifier.module, torch.zeros(2, preprocess.channels, *preprocess.size))
+    graph = graph_of(classifier)
     test = _hits(classifier, dataset, stratified(dataset.labels, tested, _FITTED), batch_size)
     train = None
     if data is None:

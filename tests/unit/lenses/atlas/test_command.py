@@ -5,13 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import convscope as api
 from convscope.base.errors import ConvscopeError
 from convscope.base.storage import read_json
-from convscope.graph.capture import capture
+from convscope.graph.graph_of import graph_of
 from convscope.graph.trace import trace
 from convscope.lenses.atlas import make as making
 from convscope.lenses.atlas.files import read_atlas
@@ -31,7 +30,7 @@ def test_every_channel_of_every_block_with_its_images(trained, made):
     folder, entries = made
     classifier = api.load(trained)
     dataset, split = images_of(trained, None, "test")
-    graph = capture(classifier.module, torch.zeros(2, 1, *classifier.preprocess.size))
+    graph = graph_of(classifier)
     layers = list(dict.fromkeys(entry["layer"] for entry in entries))
     assert [(e["layer"], e["channel"]) for e in entries] == [
         (name, channel) for name in layers for channel in range(graph[name].output_shape[0])
@@ -121,9 +120,7 @@ def test_other_weights_or_images_make_it_anew(convscope, trained, made, tmp_path
     assert convscope("atlas", other, "--out", folder).returncode == 0
     after = read_atlas(folder).about
     assert after.weights != before.weights
-    assert not read_atlas(folder).is_of(
-        capture(api.load(trained).module, torch.zeros(2, 1, *api.load(trained).preprocess.size))
-    )
+    assert not read_atlas(folder).is_of(graph_of(api.load(trained)))
     assert len(list(folder.glob("*.safetensors"))) == len(after.layers)
 
 

@@ -13,7 +13,7 @@ from convscope import build_model
 from convscope.base.errors import ConvscopeError
 from convscope.graph.capture import capture
 from convscope.graph.trace import trace
-from convscope.lenses.pathways.behind import behind, passes_all, pathway_layers, run_on
+from convscope.lenses.pathways.behind import behind, passes_all, pathway_layers
 from convscope.lenses.pathways.compute import pathways
 
 LINEAR_IN_PIECES = ["vgg", "vgg-bn", "vgg-lrn", "mlp", "resnet", "inception", "densenet",
@@ -154,7 +154,7 @@ def test_running_on_from_a_layer_gives_the_networks_logits(name):
     _, record = traced(name)
     graph = record.graph
     for layer in pathway_layers(graph):
-        logits = run_on(graph, layer, record[layer].output)[graph.logits]
+        logits = graph.run({layer: record[layer].output}, [graph.logits])[graph.logits]
         assert torch.allclose(logits, record.logits, rtol=1e-5, atol=1e-7)
 
 

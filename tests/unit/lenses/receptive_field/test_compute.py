@@ -7,7 +7,6 @@ from torch import nn
 from convscope.base.errors import ConvscopeError
 from convscope.graph.capture import capture
 from convscope.graph.geometry import receptive_fields
-from convscope.lenses.receptive_field import compute as effective
 from convscope.lenses.receptive_field.compute import effective_receptive_field
 
 
@@ -62,7 +61,7 @@ def test_beside_one_image_at_a_time(index, monkeypatch):
     assert found[top:bottom, left:right].sum() == pytest.approx(1)
     assert torch.count_nonzero(found) <= (bottom - top) * (right - left)
     assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
-    monkeypatch.setattr(effective, "_NUMBERS_AT_ONCE", 1)
+    monkeypatch.setattr("convscope.graph.batching.NUMBERS_AT_ONCE", 1)
     torch.testing.assert_close(effective_receptive_field(graph, images, "4", index), found)
     with torch.inference_mode():
         alone = effective_receptive_field(graph, torch.randn(1, 3, 11, 11), "4", index)
