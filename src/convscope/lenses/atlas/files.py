@@ -30,8 +30,8 @@ from convscope.base.storage import (
 )
 from convscope.data.dataset import Dataset
 from convscope.graph.graph import Graph
+from convscope.lenses.atlas.projections import Projections
 from convscope.lenses.atlas.ranking import Ranking
-from convscope.lenses.atlas.winners import Projections
 
 FORMAT = 1
 ABOUT, IMAGES, PASS = "atlas.json", "images.csv", "pass.safetensors"

@@ -34,8 +34,8 @@ from convscope.lenses.atlas.files import (
     write_layer,
     write_pass,
 )
+from convscope.lenses.atlas.projections import crops_of, projections
 from convscope.lenses.atlas.ranking import TOP, Ranking, rank, unranked
-from convscope.lenses.atlas.winners import crops_of, projections
 from convscope.nets.classifier import Classifier
 
 _SAVE_SECONDS = 20.0

@@ -19,7 +19,7 @@ from convscope.graph.backward import backward
 from convscope.graph.geometry import ReceptiveField
 from convscope.graph.graph import INPUT
 from convscope.graph.trace import Trace
-from convscope.lenses.atlas import wire as wire_cards
+from convscope.lenses.atlas import result as wire_cards
 from convscope.lenses.atlas.files import Atlas, Layer
 from convscope.lenses.atlas.picture import full_from, projection_pixels
 
