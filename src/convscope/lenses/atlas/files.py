@@ -2,7 +2,7 @@
 
 atlas.json            what it was made from and with; written last, so that it vouches for the rest
 images.csv            path, label, sha256 of every image, in the order that `images` counts in
-NN-LAYER.safetensors  one file a layer: ranking, crops and projections, as in `explain`
+NN-LAYER.safetensors  one file per layer: ranking, crops and projections, as in `Layer`
 pass.safetensors      while the atlas is made: where the pass over the images stands
 """
 
@@ -95,6 +95,18 @@ class Layer:
     crops: np.ndarray
     exact: bool
     projections: Projections
+
+    def projection(self, channel: int, rank: int) -> np.ndarray | None:
+        """What activated a channel in one of its top images, cut to the crop, signed.
+
+        (colours, height, width) float32, in units of the activation; None: it was not projected.
+        """
+        places = np.flatnonzero(self.projections.channels == channel)
+        if not len(places):
+            return None
+        top, left, bottom, right = self.crops[channel, rank].tolist()
+        shares = self.projections.shares[places[0], rank, :, : bottom - top, : right - left]
+        return shares.astype(np.float32) * self.projections.scales[places[0], rank]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,25 +1,74 @@
-"""What goes over the wire for the cards of channels: what each looks for."""
+"""The result of the atlas, which `--json` prints, and what the explorer's routes answer with.
 
+Crops are (top, left, bottom, right) in pixels of the image as the network sees it, the last two
+excluded; positions are (row, column) in a layer's map.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pydantic import ConfigDict, Field, RootModel
+
+from convscope.contract.lens import Result
+from convscope.explorer.problem import shown
 from convscope.explorer.wire import Wire
 
+if TYPE_CHECKING:
+    from convscope.lenses.atlas.files import Atlas, Layer
 
-class Winner(Wire):
-    """An image that excites a channel most: which, where, how much, and what the unit sees.
+Crop = tuple[int, int, int, int]
 
-    `image` names it where it can be opened; `crop` is top, left, bottom, right in pixels of the
-    image as the network sees it. Of a projection `largest` is the largest magnitude and `full` the
-    one from which on its colours are full, both in units of the activation; null: not projected.
+
+class TopImage(Result):
+    """One of the images that activate a channel most.
+
+    `value` is the channel's largest activation in the image, at `position`; `crop` is what the unit
+    there sees of the image.
     """
 
-    rank: int
     path: str
-    image: str | None
-    label: str | None
     value: float
     position: tuple[int, int]
-    crop: tuple[int, int, int, int]
+    crop: Crop
+
+
+class Channel(Result):
+    """What activates a channel, over all images of an atlas.
+
+    `active` is the share of images with an activation above zero, and `dead` says that there is
+    none. `mean` and `maximum` are of the largest activation in each image. `selectivity`, 0 to 1,
+    is that for `class`; both are null without classes. `top` begins with the largest activation.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    layer: str
+    channel: int
+    dead: bool
+    active: float
+    mean: float
+    maximum: float
+    selectivity: float | None
+    class_name: str | None = Field(alias="class")
+    top: list[TopImage]
+
+
+class AtlasResult(RootModel[list[Channel]]):
+    """An entry for each channel of each layer, in the network's order."""
+
+
+class ExplorerImage(Wire):
+    """What the explorer knows of an image in `Channel.top`.
+
+    `image` names it where it can be opened, `label` is its class. Of its projection `largest` is
+    the largest magnitude and `colour_limit` the one from which on its colours are saturated, both
+    in units of the activation; null where the channel was not projected.
+    """
+
+    image: str | None
+    label: str | None
     largest: float | None
-    full: float | None
+    colour_limit: float | None
 
 
 class ClassMean(Wire):
@@ -30,47 +79,39 @@ class ClassMean(Wire):
     images: int
 
 
-class Ranked(Wire):
-    """A channel over all images of an atlas.
+class AtlasEntry(Wire):
+    """A channel as in `convscope atlas --json`, with what the explorer knows beside it.
 
-    `active` is the share of images that excite it; `mean` and `high` are of the largest activation
-    in each image. `selectivity`, 0 to 1, is that for the class `best`; both null without classes.
-    `exact` says whether crops are what the units see, or bounds.
+    `data`, `split` and `images` say what the atlas was made from. `top` belongs to `channel.top`,
+    one by one. `exact` says whether crops are what the units see, or bounds.
     """
 
+    channel: Channel
     data: str
     split: str
     images: int
-    dead: bool
-    active: float
-    mean: float
-    high: float
-    selectivity: float | None
-    best: str | None
-    classes: list[ClassMean]
     exact: bool
-    winners: list[Winner]
+    classes: list[ClassMean]
+    top: list[ExplorerImage]
 
 
-class Card(Wire):
-    """What is known of a channel. Without `ranked`, `reason` says why and `layers` where there is.
+class AtlasAnswer(Wire):
+    """What the atlas says of a channel; without `entry`, `reason` says why there is nothing.
 
-    `command` makes an atlas, where one can be made.
+    `command` makes an atlas, where one can be made; `layers` are those that the atlas has.
     """
 
-    layer: str
-    channel: int
-    ranked: Ranked | None
+    entry: AtlasEntry | None
     reason: str | None
     command: str | None
     layers: list[str]
 
 
-class Projected(Wire):
+class UnitProjection(Wire):
     """A unit in the image that is looked at, projected back to the pixels.
 
-    `at` is its row and column, `strongest` those of the channel's largest activation; `crop`,
-    `largest` and `full` as in `Winner`.
+    `at` is its row and column, `strongest` those of the channel's largest activation in the image;
+    `value` is the unit's activation. `largest` and `colour_limit` as in `ExplorerImage`.
     """
 
     layer: str
@@ -78,7 +119,41 @@ class Projected(Wire):
     at: tuple[int, int]
     strongest: tuple[int, int]
     value: float | None
-    crop: tuple[int, int, int, int]
+    crop: Crop
     exact: bool
     largest: float
-    full: float
+    colour_limit: float
+
+
+def channels_of(
+    atlas: "Atlas", layer: "Layer", channels: Iterable[int] | None = None
+) -> list[Channel]:
+    """Some channels of a layer of an atlas; all by default."""
+    ranking, names = layer.ranking, atlas.about.class_names
+    selectivity, classes = ranking.selectivity()
+    entries = []
+    for channel in range(len(ranking.active)) if channels is None else channels:
+        there = ranking.images[channel] >= 0
+        columns = (
+            values[channel][there].tolist()
+            for values in (ranking.images, ranking.strengths, ranking.positions, layer.crops)
+        )
+        chosen = int(classes[channel])
+        entries.append(
+            Channel.model_validate({
+                "layer": ranking.node,
+                "channel": channel,
+                "dead": bool(ranking.dead[channel]),
+                "active": float(ranking.share[channel]),
+                "mean": float(ranking.mean[channel]),
+                "maximum": float(ranking.largest[channel]),
+                "selectivity": float(selectivity[channel]) if chosen >= 0 else None,
+                "class": shown(names[chosen]) if chosen >= 0 else None,
+                "top": [
+                    {"path": shown(atlas.paths[image]), "value": value, "position": position,
+                     "crop": crop}
+                    for image, value, position, crop in zip(*columns, strict=True)
+                ],
+            })
+        )  # fmt: skip
+    return entries
