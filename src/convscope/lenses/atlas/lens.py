@@ -30,9 +30,9 @@ class AtlasParams(Params):
     split: str = Field("test", description="train, val, test or all.")
     layer: tuple[str, ...] = Field(
         ("blocks",),
-        description="blocks: the output of every convolution block; convolutions: every one that "
-        "can be trained, behind its activation function; or a layer by name. Give the option again "
-        "for more.",
+        description="blocks: the output of every convolution block; convolutions: the output of "
+        "every trainable convolution, after its activation function; or a layer by name. Repeat "
+        "the option for several.",
     )
     top: int = Field(9, ge=1, le=100, description="Images kept per channel.")
     project: int | None = Field(

@@ -150,7 +150,7 @@ def channels_of(
                 "selectivity": float(selectivity[channel]) if chosen >= 0 else None,
                 "class": shown(names[chosen]) if chosen >= 0 else None,
                 "top": [
-                    {"path": shown(atlas.paths[image]), "value": value, "position": position,
+                    {"path": atlas.paths[image], "value": value, "position": position,
                      "crop": crop}
                     for image, value, position, crop in zip(*columns, strict=True)
                 ],

@@ -246,7 +246,7 @@ def test_a_damaged_atlas_is_refused(made, tmp_path):
     atlas = read_atlas(folder)
     path = next(folder.glob("00-*.safetensors"))
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ConvscopeError, match=r"00-.*make it anew"):
+    with pytest.raises(ConvscopeError, match=r"00-.*make it again"):
         atlas.layer(atlas.about.layers[0])
     (folder / "images.csv").unlink()
     with pytest.raises(ConvscopeError, match="damaged"):
