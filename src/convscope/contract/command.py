@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from convscope.graph.trace import Trace
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
+_STUDY = (
+    "The result is stored. The same command continues where it was stopped, and computes only what "
+    "is missing or has changed."
+)
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _ARGUMENTS: dict[Needs, dict[str, Any]] = {
     "network": {"source": Source},
@@ -56,6 +60,8 @@ def command_of(lens: Lens[Any, Any], about: str) -> Callable[..., None]:
         return getattr(import_module(module), name)
     assert lens.params is not None
     work = _run_study if lens.study else _run_answer
+    if lens.study:
+        about = f"{about}\n\n{_STUDY}"
 
     def run(params: OptionValues[Any], **given: Any) -> None:
         work(lens, params, **given)

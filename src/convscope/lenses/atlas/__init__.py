@@ -1,1 +1,1 @@
-"""Atlas: the images that excite each channel most, and what in them did."""
+"""Atlas: the images that activate each channel most, and their projections to the pixels."""

@@ -1,9 +1,9 @@
 """A stored atlas, read layer by layer.
 
-atlas.json            what it was made from and with; written last, so that it vouches for the rest
-images.csv            path, label, sha256 of every image, in the order that `images` counts in
-NN-LAYER.safetensors  one file a layer: ranking, crops and projections, as in `explain`
-pass.safetensors      while the atlas is made: where the pass over the images stands
+atlas.json            what it was made from, and how; written last: the other files are complete
+images.csv            path, label, sha256 of every image; `images` are numbers of its rows
+NN-LAYER.safetensors  one file per layer: ranking, crops and projections, as in `Layer`
+pass.safetensors      while the atlas is made: the rankings over the images so far
 """
 
 import csv
@@ -30,8 +30,8 @@ from convscope.base.storage import (
 )
 from convscope.data.dataset import Dataset
 from convscope.graph.graph import Graph
+from convscope.lenses.atlas.projections import Projections
 from convscope.lenses.atlas.ranking import Ranking
-from convscope.lenses.atlas.winners import Projections
 
 FORMAT = 1
 ABOUT, IMAGES, PASS = "atlas.json", "images.csv", "pass.safetensors"
@@ -42,7 +42,7 @@ _RANKED = tuple(field.name for field in fields(Ranking) if field.name not in ("n
 
 @dataclass(frozen=True)
 class About:
-    """What an atlas was made from and with; two with the same hold the same numbers.
+    """What an atlas was made from, and how; two that agree in it hold the same numbers.
 
     Attributes:
         format: of the folder.
@@ -53,9 +53,9 @@ class About:
         paths: SHA-256 of the images' paths and labels.
         class_names: empty without labels.
         layers: in the network's order.
-        top: images a channel.
-        projected: how many channels a layer are projected; None: all.
-        seed: which these are.
+        top: images per channel.
+        projected: how many channels of each layer are projected; None: all.
+        seed: of their draw.
     """
 
     format: int
@@ -72,10 +72,10 @@ class About:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> "About":
-        """From JSON, with keys of other versions passed over.
+        """From JSON; keys of other versions are ignored.
 
         Raises:
-            KeyError, TypeError: it is something else.
+            KeyError, TypeError: a key is missing, or it is no mapping.
         """
         return cls(**{field.name: values[field.name] for field in fields(cls)})
 
@@ -85,8 +85,8 @@ class Layer:
     """A layer of an atlas.
 
     Attributes:
-        ranking: its channels' strongest images.
-        crops: (channels, top, 4) what the winning units see, as in `crops_of`.
+        ranking: the top images of its channels.
+        crops: (channels, top, 4) what the units see of them, as in `crops_of`.
         exact: whether they see exactly that; else it is a bound.
         projections: of some of the channels, or all.
     """
@@ -96,10 +96,22 @@ class Layer:
     exact: bool
     projections: Projections
 
+    def projection(self, channel: int, rank: int) -> np.ndarray | None:
+        """What activated a channel in one of its top images, cut to the crop, signed.
+
+        (colours, height, width) float32, in units of the activation; None: it was not projected.
+        """
+        places = np.flatnonzero(self.projections.channels == channel)
+        if not len(places):
+            return None
+        top, left, bottom, right = self.crops[channel, rank].tolist()
+        shares = self.projections.shares[places[0], rank, :, : bottom - top, : right - left]
+        return shares.astype(np.float32) * self.projections.scales[places[0], rank]
+
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
-    """An atlas that is whole: its folder, what it was made from, and its images."""
+    """A complete atlas: its folder, what it was made from, and its images."""
 
     folder: Path
     about: About
@@ -124,7 +136,7 @@ class Atlas:
         return self.about.weights == graph.digest()
 
     def changed(self, dataset: Dataset) -> int:
-        """How many of its images are gone from a data set, or have another content there now."""
+        """How many of its images are missing from a data set, or have other content there."""
         place = {path: index for index, path in enumerate(dataset.paths)}
         return sum(
             path not in place or sha256_of(dataset.source.content(place[path])) != digest
@@ -151,14 +163,16 @@ def read_atlas(folder: Path) -> Atlas:
         rows = list(csv.DictReader(io.StringIO((folder / IMAGES).read_text(encoding="utf-8"))))
         columns = [tuple(row[key] for row in rows) for key in _COLUMNS]
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ConvscopeError(f"{folder} is damaged ({error}); delete it and make it anew") from None
+        raise ConvscopeError(
+            f"{folder} is damaged ({error}); delete it and make it again"
+        ) from None
     return Atlas(folder, about, *columns)
 
 
 def write_about(
     folder: Path, about: About, dataset: Dataset, digests: Sequence[bytes]
 ) -> None:  # fmt: skip
-    """Writes what makes an atlas whole: the list of its images, then `atlas.json`."""
+    """Completes an atlas: writes the list of its images, then `atlas.json`."""
     names = about.class_names
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
@@ -176,7 +190,7 @@ def layer_path(folder: Path, about: About, name: str) -> Path:
 
 
 def write_layer(path: Path, layer: Layer) -> None:
-    """Writes a layer's file, whole or not at all."""
+    """Writes a layer's file; a crash leaves no part of it."""
     found = layer.projections
     arrays = {
         **_arrays(layer.ranking), "crops": layer.crops, "channels": found.channels,
@@ -201,7 +215,7 @@ def _read_layer(path: Path, name: str) -> Layer:
 def write_pass(
     folder: Path, about: About, rankings: Mapping[str, Ranking], digests: Sequence[bytes]
 ) -> None:
-    """Writes where the pass over the images stands."""
+    """Writes the rankings over the images so far, to continue from."""
     arrays = {"digests": np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)}
     for number, name in enumerate(about.layers):
         arrays |= _arrays(rankings[name], f"{number}.")
@@ -209,7 +223,7 @@ def write_pass(
 
 
 def read_pass(folder: Path, about: About) -> tuple[dict[str, Ranking], list[bytes]] | None:
-    """The rankings and the digests of the images seen; None where it is of another atlas."""
+    """The rankings and the digests of the images so far; None where they are of another atlas."""
     try:
         arrays, made = _read(folder / PASS)
         if About.parse(made) != about:
@@ -220,7 +234,7 @@ def read_pass(folder: Path, about: About) -> tuple[dict[str, Ranking], list[byte
             for number, name in enumerate(about.layers)
         }, digests
     except (ConvscopeError, KeyError, TypeError, ValueError):
-        return None  # cut short or of another version: the pass begins anew
+        return None  # cut short or of another version: the pass starts again
 
 
 def _arrays(ranking: Ranking, prefix: str = "") -> dict[str, np.ndarray]:
@@ -248,6 +262,6 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def _damaged(path: Path, error: Exception) -> ConvscopeError:
     return ConvscopeError(
-        f"{path} is missing or damaged ({error}); delete {path.parent} and make it anew with: "
+        f"{path} is missing or damaged ({error}); delete {path.parent} and make it again with: "
         "convscope atlas"
     )

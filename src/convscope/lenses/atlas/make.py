@@ -1,4 +1,4 @@
-"""Makes an atlas in a folder, and goes on where a killed one stopped."""
+"""Makes an atlas in a folder, or continues one that was stopped."""
 
 import hashlib
 import math
@@ -34,8 +34,8 @@ from convscope.lenses.atlas.files import (
     write_layer,
     write_pass,
 )
+from convscope.lenses.atlas.projections import crops_of, projections
 from convscope.lenses.atlas.ranking import TOP, Ranking, rank, unranked
-from convscope.lenses.atlas.winners import crops_of, projections
 from convscope.nets.classifier import Classifier
 
 _SAVE_SECONDS = 20.0
@@ -56,24 +56,24 @@ def make_atlas(
     graph: Graph | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Atlas:
-    """Makes the atlas of a classifier over a data set in `folder`, or goes on where it stopped.
+    """Makes the atlas of a classifier over a data set in `folder`, or continues where it stopped.
 
-    What was made from the same weights, images and settings is kept, all else in the folder is
-    replaced.
+    What was made from the same weights, images and settings is kept; everything else in the folder
+    is replaced.
 
     Args:
-        folder: of the atlas.
+        folder: where the atlas is stored.
         classifier: with or without classes.
-        dataset: the images, in order; labels in the order of its class names, which may be none.
-        split: what the images are called.
+        dataset: the images, in order; labels count in its class names, which may be empty.
+        split: the name of the split that the images are.
         layers: from `atlas_layers`.
         top: images kept per channel.
-        projected: how many channels of a layer are projected, drawn by `seed` from those that are
-            not dead; None: all.
+        projected: how many channels of each layer are projected, drawn at random from those that
+            are not dead; None: all.
         seed: of that draw.
         graph: the classifier's, where it is captured already.
-        progress: called with the stage (`images`, then a layer), what is done of it and what it
-            has.
+        progress: called with the stage (`images`, then each layer), the number of images that are
+            done, and of all.
 
     Raises:
         ConvscopeError: an image cannot be read, the folder cannot be written or is in use.
@@ -86,8 +86,8 @@ def make_atlas(
     make_folder(folder)
     with lock(folder):
         remove_leftovers(folder)
-        if (whole := _whole(folder, about, dataset)) is not None:
-            return whole
+        if (complete := _complete(folder, about, dataset)) is not None:
+            return complete
         reader = _Reader(dataset, classifier.preprocess)
         rankings, digests = _ranked(folder, about, graph, reader, progress)
         for name in layers:
@@ -145,10 +145,10 @@ class _Reader:
 def _ranked(
     folder: Path, about: About, graph: Graph, reader: _Reader, progress: Progress
 ) -> tuple[Mapping[str, Ranking], list[bytes]]:
-    """The rankings over all images, from where the pass stands; saved now and then."""
-    begun = _begun(folder, about, reader.dataset)
+    """The rankings over all images, continued where a pass was stopped; saved every 20 seconds."""
+    stopped = _stopped(folder, about, reader.dataset)
     classes = len(about.class_names)
-    rankings, digests = begun or (
+    rankings, digests = stopped or (
         unranked(graph, about.layers, top=about.top, num_classes=classes), []
     )  # fmt: skip
     found = reader.batches(len(digests), _batch_size(graph))
@@ -169,25 +169,25 @@ def _ranked(
     return rankings, digests
 
 
-def _begun(
+def _stopped(
     folder: Path, about: About, dataset: Dataset
 ) -> tuple[Mapping[str, Ranking], list[bytes]] | None:
-    """Where the pass stands; where it is of another atlas or of other images, all goes."""
-    begun = read_pass(folder, about)
-    if begun is not None:
-        contents = (dataset.source.content(index) for index in range(len(begun[1])))
+    """The pass that was stopped; if it is of other images or settings, its files are deleted."""
+    stopped = read_pass(folder, about)
+    if stopped is not None:
+        contents = (dataset.source.content(index) for index in range(len(stopped[1])))
         digests = map_ahead(
             lambda content: hashlib.sha256(content).digest(), contents, LARGEST_BATCH
         )
-        if all(now == then for now, then in zip(digests, begun[1], strict=True)):
-            return begun
+        if all(now == then for now, then in zip(digests, stopped[1], strict=True)):
+            return stopped
     for old in (*folder.glob("*.safetensors"), folder / IMAGES):
         old.unlink(missing_ok=True)
     return None
 
 
-def _whole(folder: Path, about: About, dataset: Dataset) -> Atlas | None:
-    """The atlas that is there, where it is what is asked for; `atlas.json` is gone otherwise."""
+def _complete(folder: Path, about: About, dataset: Dataset) -> Atlas | None:
+    """The atlas in the folder, if it is the one wanted; else `atlas.json` is deleted."""
     try:
         atlas = read_atlas(folder)
         if atlas.about == about and not atlas.changed(dataset):
@@ -199,13 +199,13 @@ def _whole(folder: Path, about: About, dataset: Dataset) -> Atlas | None:
 
 
 def _batch_size(graph: Graph) -> int:
-    """Images at a time: 64, or as many as fit; it changes no winner."""
+    """Images at a time: 64, or as many as fit; it does not change the ranking."""
     largest = max(math.prod(node.output_shape) for node in graph.nodes)
     return batch_in_memory(largest, least=2, most=LARGEST_BATCH)
 
 
 def _drawn(ranking: Ranking, about: About) -> list[int]:
-    """The channels that are projected: all, or some that are not dead, drawn by the seed."""
+    """The channels that are projected: all, or some of those that are not dead, at random."""
     if about.projected is None:
         return list(range(len(ranking.active)))
     random = np.random.default_rng(about.seed)

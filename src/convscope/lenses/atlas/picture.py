@@ -1,4 +1,4 @@
-"""What channels look for, as a picture: projections beside the patches that excited them."""
+"""The top images of channels, as a picture: projections beside the patches that they are of."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from convscope.drawing.sheets import Sheet
 from convscope.images.files import to_channels
 from convscope.images.preprocess import Preprocess
 from convscope.lenses.atlas.files import About, Atlas
+from convscope.lenses.atlas.result import Channel, channels_of
 
 PER_LAYER = 8
 _WIDTH, _ASIDE, _ROWS = 2040, 232, 2
@@ -20,32 +21,31 @@ _SHOWN = 9
 _GAP, _MIDDLE, _BETWEEN = 2, 8, 22  # of cells, of projections and patches, of channels
 _CAPTION = SMALL + 12
 _SMALLEST, _LARGEST = 64, 112  # pixels that a cell should have
-# Projections have few very large values: colours are full from this share of the pixels on.
-_FULL_FROM = 0.97
-_EMPTY = (240, 240, 240)
+# Projections have few very large values: above this quantile of the magnitudes colours saturate.
+_QUANTILE = 0.97
+EMPTY = (240, 240, 240)
 
 
 @dataclass(frozen=True, eq=False)
-class Unit:
+class ChannelPanel:
     """A channel as it is drawn.
 
     Attributes:
-        caption: number and figures.
-        projections: (top, colours, height, width), signed; what lies beyond a patch is cut off.
-        patches: (height, width, channels) 0..255 each, the parts of the images that the units see.
+        caption: its index and statistics.
+        tiles: of each top image the projection (colours, height, width), signed, and the patch
+            (height, width, channels), 0..255: the part of the image that the unit sees.
     """
 
     caption: str
-    projections: np.ndarray
-    patches: tuple[Pixels, ...]
+    tiles: tuple[tuple[np.ndarray, Pixels], ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class LayerPanel:
     """The channels of a layer: `about` is what stands beside them, its first line bold."""
 
     about: tuple[str, ...]
-    units: tuple[Unit, ...]
+    channels: tuple[ChannelPanel, ...]
 
 
 @dataclass(frozen=True)
@@ -72,48 +72,53 @@ class _Layout:
         return max(1, (_WIDTH + _BETWEEN) // (self.width + _BETWEEN))
 
 
-def hierarchy_sheet(groups: Sequence[Group], *, title: str, notes: Sequence[str]) -> Sheet:
+def hierarchy_sheet(layers: Sequence[LayerPanel], *, title: str, notes: Sequence[str]) -> Sheet:
     """For each layer two rows of channels, each as 3 x 3 projections beside the 3 x 3 patches.
 
-    Projections are signed: mid-grey, or white where images are grey, is zero; each has its own
-    scale, and its 3 % largest magnitudes have the full colour. What is small is enlarged without
-    smoothing; what is large is shrunk, each pixel being a mean.
+    Projections are signed: mid-grey, or white where images are grey, is zero. Each has a scale of
+    its own, on which the largest 3 % of its magnitudes are saturated; NaN and infinities are
+    magenta. Small tiles are enlarged without smoothing; large ones are shrunk, each pixel being a
+    mean.
 
     Args:
-        groups: from the image to the logits.
+        layers: from the image to the logits.
         title: network and data.
         notes: lines below the title.
 
     Source: Zeiler & Fergus 2013, figure 2.
     """
-    grey = all(unit.projections.shape[1] == 1 for group in groups for unit in group.units)
-    layouts = [_layout(group) for group in groups]
-    counts = [min(len(g.units), _ROWS * p.columns) for g, p in zip(groups, layouts, strict=True)]
+    tiles = [tile for layer in layers for channel in layer.channels for tile in channel.tiles]
+    grey = all(projection.shape[0] == 1 for projection, _ in tiles)
+    layouts = [_layout(layer) for layer in layers]
+    counts = [
+        min(len(layer.channels), _ROWS * layout.columns)
+        for layer, layout in zip(layers, layouts, strict=True)
+    ]
     heights = [
         max(1, -(-count // layout.columns)) * (layout.side + _CAPTION + 10)
         for count, layout in zip(counts, layouts, strict=True)
     ]
-    size = _ASIDE + _WIDTH, sum(heights) + 14 * (len(groups) - 1)
+    size = _ASIDE + _WIDTH, sum(heights) + 14 * (len(layers) - 1)
     picture, pen, (left, top) = page(
         size, title=title, notes=notes, ends=Range(-1, 1) if grey else None,
-        legend="share of each one's full colour" if grey else "",
+        legend="share of each projection's colour limit" if grey else "",
     )  # fmt: skip
-    tiles: list[Box] = []
-    for group, layout, count, height in zip(groups, layouts, counts, heights, strict=True):
-        if tiles:
+    boxes: list[Box] = []
+    for layer, layout, count, height in zip(layers, layouts, counts, heights, strict=True):
+        if boxes:
             pen.line((left, top - 9, left + size[0], top - 9), (225, 225, 225))
-        _write_about(pen, (left, top), group.about)
-        for place, unit in enumerate(group.units[:count]):
+        _write_about(pen, (left, top), layer.about)
+        for place, channel in enumerate(layer.channels[:count]):
             row, column = divmod(place, layout.columns)
             x = left + _ASIDE + column * (layout.width + _BETWEEN)
             y = top + row * (layout.side + _CAPTION + 10)
-            tiles.append(_draw_unit(picture, pen, (x, y), unit, layout))
+            boxes.append(_draw_channel(picture, pen, (x, y), channel, layout))
         top += height + 14
-    return Sheet(picture, -1.0, 1.0, tuple(tiles))
+    return Sheet(picture, -1.0, 1.0, tuple(boxes))
 
 
-def _layout(group: Group) -> _Layout:
-    shapes = [patch.shape[:2] for unit in group.units for patch in unit.patches]
+def _layout(layer: LayerPanel) -> _Layout:
+    shapes = [patch.shape[:2] for channel in layer.channels for _, patch in channel.tiles]
     side = max((max(shape) for shape in shapes), default=_SMALLEST)
     factor, shrink = max(1, -(-_SMALLEST // max(1, side))), max(1, -(-side // _LARGEST))
     return _Layout(-(-side // shrink) * factor, factor, shrink)
@@ -124,28 +129,32 @@ def notes_of(about: About) -> list[str]:
     zero = "white" if about.preprocess["channels"] == 1 else "mid-grey"
     below = "channel, largest activation, share of the images that activate it"
     if about.class_names:
-        below += ", and the class it answers to most with its selectivity, 0 to 1"
+        below += ", and the class with the largest mean activation, with the selectivity, 0 to 1"
     shown = (
-        "For each channel the nine images that excite it most, strongest first, cut to what the "
-        "unit sees; at the left what excited it there, projected back by deconvnet: switches of "
-        "the max pools, ReLU on the way back, batch norm times gamma / sigma, no bias."
+        f"For each channel the {min(about.top, _SHOWN)} images that activate it most, the largest "
+        "activation first, cut to what the unit sees; on the left the unit's activation projected "
+        "to the pixels by a deconvnet: switches of the max pools, ReLU on the way back, batch norm "
+        "times gamma / sigma, no bias."
     )
-    scale = f"Zero is {zero}; each has its own scale, full from its 3 % largest magnitudes on."
+    scale = (
+        f"Zero is {zero}; each projection has its own scale, on which the largest 3 % of the "
+        "magnitudes are saturated."
+    )
     return [shown, f"{scale} Below: {below}."]
 
 
-def groups_of(
+def panels_of(
     atlas: Atlas,
     preprocess: Preprocess,
     read: Callable[[int], Pixels],
     *,
     layers: Sequence[str] | None = None,
     per_layer: int = PER_LAYER,
-) -> list[Group]:
+) -> list[LayerPanel]:
     """Layers of an atlas with some of their projected channels, for `hierarchy_sheet`.
 
     Args:
-        atlas: a whole one.
+        atlas: a complete one.
         preprocess: the network's view of an image.
         read: an image of the atlas by its number, decoded.
         layers: all by default.
@@ -155,47 +164,44 @@ def groups_of(
         ConvscopeError: a damaged atlas, or an image that cannot be read.
     """
     return [
-        _group(atlas, name, preprocess, read, per_layer) for name in layers or atlas.about.layers
+        _panel(atlas, name, preprocess, read, per_layer) for name in layers or atlas.about.layers
     ]
 
 
-def _group(
+def _panel(
     atlas: Atlas,
     name: str,
     preprocess: Preprocess,
     read: Callable[[int], Pixels],
     per_layer: int,
-) -> Group:
+) -> LayerPanel:
     layer = atlas.layer(name)
-    ranking, found = layer.ranking, layer.projections
-    living = np.flatnonzero(~ranking.dead[found.channels])
+    ranking, projected = layer.ranking, layer.projections.channels
+    living = projected[~ranking.dead[projected]]
     drawn = np.random.default_rng(atlas.about.seed).permutation(living)[:per_layer]
-    dead, channels = int(ranking.dead.sum()), len(ranking.active)
-    selectivity, best = ranking.selectivity()
-    units = []
-    for place in sorted(drawn.tolist()):
-        channel = int(found.channels[place])
-        patches = []
-        for image, crop in zip(ranking.images[channel], layer.crops[channel], strict=True):
-            if image >= 0:
-                pixels = preprocess.centre(preprocess.canvas(read(int(image))))
-                y0, x0, y1, x1 = crop.tolist()
-                patches.append(pixels[y0:y1, x0:x1])
-        caption = (
-            f"{channel} · up to {number(float(ranking.largest[channel]))} · "
-            f"{ranking.share[channel]:.0%} of images"
-        )
-        if best[channel] >= 0:
-            of = atlas.about.class_names[int(best[channel])]
-            caption += f" · {of} {selectivity[channel]:.2f}"
-        shares, scales = found.shares[place], found.scales[place]
-        projections = shares.astype(np.float32) * scales[:, None, None, None]
-        units.append(Unit(caption, projections, tuple(patches)))
+    entries = channels_of(atlas, layer, sorted(drawn.tolist()))
+    channels = []
+    for entry in entries:
+        tiles = []
+        for rank, image in enumerate(ranking.images[entry.channel, : len(entry.top)].tolist()):
+            projection = layer.projection(entry.channel, rank)
+            assert projection is not None
+            top, left, bottom, right = entry.top[rank].crop
+            pixels = preprocess.centre(preprocess.canvas(read(image)))
+            tiles.append((projection, pixels[top:bottom, left:right]))
+        channels.append(ChannelPanel(_caption(entry), tuple(tiles)))
+    dead, total = int(ranking.dead.sum()), len(ranking.active)
     sizes = layer.crops[ranking.images >= 0]
     largest = (sizes[:, 2:] - sizes[:, :2]).max(axis=0) if len(sizes) else (0, 0)
     seen = f"{largest[0]} x {largest[1]} pixels seen" + ("" if layer.exact else " at most")
-    about = (name, f"{channels:,} channels, {dead:,} dead", seen)
-    return Group(about, tuple(units))
+    return LayerPanel((name, f"{total:,} channels, {dead:,} dead", seen), tuple(channels))
+
+
+def _caption(entry: Channel) -> str:
+    text = f"{entry.channel} · up to {number(entry.maximum)} · {entry.active:.0%} of images"
+    if entry.class_name is not None:
+        text += f" · {entry.class_name} {entry.selectivity:.2f}"
+    return text
 
 
 def _write_about(pen: ImageDraw.ImageDraw, corner: tuple[int, int], about: Sequence[str]) -> None:
@@ -207,31 +213,30 @@ def _write_about(pen: ImageDraw.ImageDraw, corner: tuple[int, int], about: Seque
             y += SMALL + 8
 
 
-def _draw_unit(
+def _draw_channel(
     picture: Image.Image,
     pen: ImageDraw.ImageDraw,
     corner: tuple[int, int],
-    unit: Unit,
+    channel: ChannelPanel,
     layout: _Layout,
 ) -> Box:
-    """Nine projections at the left, nine patches at the right, the caption below."""
+    """Nine projections on the left, nine patches on the right, the caption below."""
     x, y = corner
     side, step = layout.side, layout.cell + _GAP
     halves = x, x + side + _MIDDLE
     for place in range(_SHOWN):
         tiles: tuple[Pixels, ...] = ()
-        if place < len(unit.patches) and unit.patches[place].size:
-            patch = unit.patches[place]
-            values = unit.projections[place][:, : patch.shape[0], : patch.shape[1]]
+        if place < len(channel.tiles) and channel.tiles[place][1].size:
+            projection, patch = channel.tiles[place]
             shown = np.moveaxis(to_channels(patch, 3), -1, 0)
             small = shrunk(shown, layout.shrink).round().astype(np.uint8)
             tiles = (
-                projection_pixels(shrunk(values, layout.shrink)),
+                projection_pixels(shrunk(projection, layout.shrink)),
                 np.ascontiguousarray(np.moveaxis(small, 0, -1)),
             )
         for half, left in enumerate(halves):
             spot = left + place % 3 * step, y + place // 3 * step
-            pen.rectangle((*spot, spot[0] + layout.cell - 1, spot[1] + layout.cell - 1), _EMPTY)
+            pen.rectangle((*spot, spot[0] + layout.cell - 1, spot[1] + layout.cell - 1), EMPTY)
             if tiles:
                 tile = Image.fromarray(enlarged(tiles[half], layout.factor))
                 free = layout.cell - tile.width, layout.cell - tile.height
@@ -239,20 +244,27 @@ def _draw_unit(
     for left in halves:
         pen.rectangle((left - 1, y - 1, left + side, y + side), outline=FAINT)
     style = font(SMALL)
-    pen.text((x, y + side + 3), shortened(unit.caption, layout.width, style), INK, style)
+    pen.text((x, y + side + 3), shortened(channel.caption, layout.width, style), INK, style)
     return (x, y, x + layout.width, y + side)
 
 
-def full_from(values: np.ndarray) -> float:
-    """The magnitude from which on a projection's colours are full; 0 where all of it is zero."""
+def colour_limit(values: np.ndarray) -> float:
+    """The magnitude above which a projection's colours are saturated; 0 where all of it is zero.
+
+    The 97 % quantile over the pixels of the largest magnitude of their colours, or where that is 0
+    the largest. Pixels with NaN or infinities do not count.
+    """
     magnitudes = np.abs(values).max(axis=0)
-    return float(np.quantile(magnitudes, _FULL_FROM)) or float(magnitudes.max())
+    magnitudes = magnitudes[np.isfinite(magnitudes)]
+    if not magnitudes.size:
+        return 0.0
+    return float(np.quantile(magnitudes, _QUANTILE)) or float(magnitudes.max())
 
 
 def projection_pixels(values: np.ndarray) -> Pixels:
     """A projection (colours, height, width) as pixels (height, width, 3), on its own scale."""
-    limit = full_from(values)
+    limit = colour_limit(values)
     if values.shape[0] == 3:
         return as_colour(values, limit)
     shares = values.mean(axis=0) / (limit if limit > 0 else 1)
-    return coloured(np.clip(shares, -1, 1), Range(-1, 1)).astype(np.uint8)
+    return coloured(shares, Range(-1, 1)).astype(np.uint8)

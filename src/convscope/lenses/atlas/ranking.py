@@ -1,8 +1,8 @@
-"""What every channel looks for: the images that excite it most, over a whole data set.
+"""For each channel the images of a data set that activate it most.
 
 One pass; memory does not depend on the number of images. A channel's strength in an image is its
 largest activation there, at one position. Images are ranked by strength, equal ones by their order
-in the data set, so that the size of the batches decides nothing.
+in the data set: the size of the batches does not matter.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ class Ranking:
 
     Attributes:
         node: the layer.
-        strengths: (channels, top) of the strongest images, falling; 0 where fewer excite a channel.
+        strengths: (channels, top) of the top images, falling; 0 where fewer activate a channel.
         images: (channels, top) their numbers in the data set; -1 where there is none.
         positions: (channels, top, 2) row and column of the largest activation; -1 likewise.
         count: images seen.
@@ -51,7 +51,7 @@ class Ranking:
 
     @property
     def dead(self) -> np.ndarray:
-        """(channels,) bool: no image excites it."""
+        """(channels,) bool: no image activates it."""
         return self.active == 0
 
     @property
@@ -68,7 +68,7 @@ class Ranking:
         """(channels,) class selectivity, 0..1, and the class with the largest mean strength.
 
         (m - o) / (m + o), m being the largest of the classes' means and o the mean of the others':
-        1 where one class alone excites the channel, 0 where all do alike. NaN and -1 for dead
+        1 where one class alone activates the channel, 0 where all do alike. NaN and -1 for dead
         channels, without labels, and with images of fewer than two classes.
 
         Source: Morcos et al. 2018, arXiv 1803.06959, section 3.4; theirs are means over positions,
@@ -82,10 +82,10 @@ class Ranking:
         best = means.argmax(axis=0)
         most = means.max(axis=0)
         others = (means.sum(axis=0) - most) / (len(seen) - 1)
-        excited = most + others > 0
-        index = np.divide(most - others, most + others, where=excited,
+        active = most + others > 0
+        index = np.divide(most - others, most + others, where=active,
                           out=np.full(channels, np.nan))  # fmt: skip
-        return index, np.where(excited, seen[best], -1)
+        return index, np.where(active, seen[best], -1)
 
 
 def atlas_layers(graph: Graph, names: Sequence[str] = (BLOCKS,)) -> list[str]:
@@ -134,20 +134,20 @@ def unranked(
 def rank(
     graph: Graph,
     batches: Iterable[tuple[Images, np.ndarray]],
-    begun: Mapping[str, Ranking],
+    start: Mapping[str, Ranking],
 ) -> Iterator[Mapping[str, Ranking]]:
-    """The rankings after each batch, so that whoever reads them may keep them.
+    """The rankings after each batch, so that they can be stored in between.
 
     Args:
         graph: from `capture`, with weights.
         batches: preprocessed images and their labels (batch,), in the order of the data set;
-            labels are not looked at where the rankings have no classes.
-        begun: from `unranked`, or rankings to go on from.
+            labels are ignored where the rankings have no classes.
+        start: from `unranked`, or rankings to continue from.
 
     Raises:
-        ConvscopeError: an activation that is no finite number.
+        ConvscopeError: an activation is NaN or infinite.
     """
-    rankings = begun
+    rankings = start
     for images, labels in batches:
         with torch.inference_mode():
             found = graph.run(
@@ -173,7 +173,7 @@ def _empty(name: str, channels: int, top: int, num_classes: int) -> Ranking:
 
 
 def _with(ranking: Ranking, maps: Tensor, labels: np.ndarray) -> Ranking:
-    """The ranking after a batch of a layer's maps (batch, channels, height, width) more."""
+    """The ranking after one more batch of a layer's maps (batch, channels, height, width)."""
     strengths = maps.amax((2, 3)).float().cpu().numpy()
     if not np.isfinite(strengths).all():
         image, channel = np.argwhere(~np.isfinite(strengths))[0]
@@ -200,9 +200,9 @@ def _with(ranking: Ranking, maps: Tensor, labels: np.ndarray) -> Ranking:
 
 
 def _merged(ranking: Ranking, maps: Tensor, strengths: np.ndarray) -> Ranking:
-    """The strongest images with those of a batch; where two are equal, the earlier one first."""
+    """The top images with those of a batch; where two are equal, the earlier one comes first."""
     top = ranking.strengths.shape[1]
-    # Zero excites nobody. At the bar the earlier image stays, so only what is above it comes in.
+    # Zero does not count. Of equal strengths the earlier image stays: a later one must be larger.
     better = strengths > ranking.strengths[:, -1]
     channels = np.flatnonzero(better.any(axis=0))
     if not len(channels):
@@ -211,7 +211,7 @@ def _merged(ranking: Ranking, maps: Tensor, strengths: np.ndarray) -> Ranking:
     order = np.argsort(-together, axis=1, kind="stable")[:, :top]
     rows = np.arange(len(channels))[:, None]
     kept = together[rows, order]
-    # Where each comes from: one of the former winners, or an image of the batch.
+    # Where each comes from: one of the former top images, or an image of the batch.
     former = np.minimum(order, top - 1)
     images = ranking.images[channels][rows, former]
     positions = ranking.positions[channels][rows, former]

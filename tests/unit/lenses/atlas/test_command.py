@@ -10,10 +10,12 @@ from PIL import Image
 import convscope as api
 from convscope.base.errors import ConvscopeError
 from convscope.base.storage import read_json
+from convscope.explorer.subject import subject
 from convscope.graph.graph_of import graph_of
 from convscope.graph.trace import trace
 from convscope.lenses.atlas import make as making
 from convscope.lenses.atlas.files import read_atlas
+from convscope.lenses.catalog import lens
 from convscope.runs.data import images_of
 
 
@@ -151,10 +153,67 @@ def test_a_folder_of_images_without_classes(convscope, trained, photos, tmp_path
     assert read_atlas(folder).digests != atlas.digests
 
 
+def test_the_layers_are_given_one_by_one_or_separated_by_commas(convscope, trained, tmp_path):
+    given = {
+        "blocks": [], "two": ["--layer", "features.0", "--layer", "features.3"],
+        "commas": ["--layer", "features.3, features.0"],
+        "all": ["--layer", "convolutions", "--layer", "features.0"],
+    }  # fmt: skip
+    found = {}
+    for name, options in given.items():
+        folder = tmp_path / name
+        done = convscope("atlas", trained, "--out", folder, "--project", 1, "--top", 1, *options)
+        assert done.returncode == 0, done.stderr
+        found[name] = read_atlas(folder).about.layers
+        rows = done.stdout.splitlines()[1:-1]
+        assert [row.split()[0] for row in rows] == found[name]
+    assert found["two"] == found["commas"] == ["features.0", "features.3"]
+    assert "features.0" in found["all"]
+    assert len(found["all"]) > len(found["blocks"]) > 1
+
+
+def test_the_table_is_that_of_the_entries(convscope, trained, made):
+    folder, entries = made
+    done = convscope("atlas", trained, "--out", folder)
+    *rows, last = done.stdout.splitlines()[1:]
+    for row, name in zip(rows, dict.fromkeys(entry["layer"] for entry in entries), strict=True):
+        layer = [entry for entry in entries if entry["layer"] == name]
+        values = [entry["selectivity"] or 0 for entry in layer]
+        most = layer[int(np.argmax(values))]
+        assert row.split() == [
+            name, str(len(layer)), str(sum(entry["dead"] for entry in layer)),
+            f"{np.median([entry['active'] for entry in layer]):.1%}",
+            f"{most['channel']}:", most["class"], f"{most['selectivity']:.2f}", str(len(layer)),
+        ]  # fmt: skip
+    count = len(read_atlas(folder).paths)
+    assert last == f"{count:,} images; hierarchy.png and the atlas: {folder}"
+
+
+def test_by_default_it_is_stored_in_the_run_and_found_there(convscope, trained, photos, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    for options in ([], ["--data", photos]):
+        done = convscope("atlas", run, "--project", 1, "--top", 1, *options)
+        assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (run / "atlas").iterdir()) == ["photos-all", "test"]
+    looked_at = subject(api.load(run), title="run", trained=True)
+    assert lens("atlas").stored(run, looked_at).folder == run / "atlas" / "photos-all"
+
+
+def test_a_run_that_is_none(convscope, tmp_path):
+    done = convscope("atlas", tmp_path / "nowhere")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "does not exist" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--layers", "features.99"], "did you mean"),
+        (["--layer", "features.99"], "did you mean"),
+        (["--layer", "features.0,"], "layer"),
+        (["--seed", "-1"], "seed"),
+        (["--top", "101"], "top"),
         (["--split", "nowhere"], "unknown split"),
         (["--data", "nowhere"], "no folder or file"),
         (["--top", "0"], "top"),
@@ -184,7 +243,7 @@ def test_a_damaged_atlas_is_refused(made, tmp_path):
     atlas = read_atlas(folder)
     path = next(folder.glob("00-*.safetensors"))
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ConvscopeError, match=r"00-.*make it anew"):
+    with pytest.raises(ConvscopeError, match=r"00-.*make it again"):
         atlas.layer(atlas.about.layers[0])
     (folder / "images.csv").unlink()
     with pytest.raises(ConvscopeError, match="damaged"):

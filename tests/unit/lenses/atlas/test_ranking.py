@@ -11,8 +11,8 @@ from convscope.graph.backward import backward
 from convscope.graph.capture import capture
 from convscope.graph.geometry import receptive_fields
 from convscope.graph.trace import trace
+from convscope.lenses.atlas.projections import crops_of, projections
 from convscope.lenses.atlas.ranking import atlas_layers, rank, unranked
-from convscope.lenses.atlas.winners import crops_of, projections
 
 NUMBER, TOP, CLASSES = 500, 9, 4
 

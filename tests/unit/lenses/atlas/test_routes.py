@@ -1,4 +1,4 @@
-"""What a channel looks for: the atlas as it was stored, and single units sent back."""
+"""The routes of the atlas: what is stored of a channel, and single units of an image."""
 
 import io
 
@@ -13,7 +13,8 @@ import explored
 from convscope.data.catalog import open_images
 from convscope.graph.backward import backward
 from convscope.graph.geometry import receptive_fields
-from convscope.lenses.atlas.picture import full_from, projection_pixels
+from convscope.lenses.atlas.picture import colour_limit, projection_pixels
+from convscope.lenses.atlas.result import channels_of
 
 NUMBER = 7
 
@@ -23,33 +24,38 @@ def picture(response):
     return np.asarray(Image.open(io.BytesIO(response.content)).convert("RGB"))
 
 
-def test_a_card_says_what_the_atlas_has(client, running):
+def entry(client, layer, channel):
+    return client.get("/api/atlas", params={"layer": layer, "channel": channel}).json()["entry"]
+
+
+def test_a_channel_has_the_same_entry_as_in_the_json_of_the_command(client, running):
+    layer = running.atlas.layer("stem.3")
+    for channel, expected in enumerate(channels_of(running.atlas, layer)):
+        found = entry(client, "stem.3", channel)["channel"]
+        assert found == expected.model_dump(mode="json")
+        assert (found["layer"], found["channel"]) == ("stem.3", channel)
+
+
+def test_beside_it_stands_what_only_the_explorer_knows(client, running):
     layer = running.atlas.layer("stem.3")
     ranking = layer.ranking
-    selectivity, best = ranking.selectivity()
     for channel in range(6):
-        card = client.get("/api/card", params={"layer": "stem.3", "channel": channel}).json()
-        ranked = card["ranked"]
-        assert ranked["images"] == len(running.atlas.paths)
-        assert ranked["dead"] == ranking.dead[channel]
-        assert (ranked["active"], ranked["mean"], ranked["high"]) == (
-            ranking.share[channel], ranking.mean[channel], ranking.largest[channel],
-        )  # fmt: skip
-        assert ranked["selectivity"] == (None if best[channel] < 0 else selectivity[channel])
+        found = entry(client, "stem.3", channel)
+        assert (found["data"], found["split"]) == ("images", "all")
+        assert found["images"] == len(running.atlas.paths)
+        assert found["exact"] == layer.exact
         means = ranking.class_total[:, channel] / ranking.class_count
-        assert [one["mean"] for one in ranked["classes"]] == means.tolist()
-        there = ranking.images[channel] >= 0
-        assert [one["value"] for one in ranked["winners"]] == ranking.strengths[channel][
-            there
-        ].tolist()
-        for one in ranked["winners"]:
-            assert one["path"] == running.atlas.paths[ranking.images[channel, one["rank"]]]
-            known = running.dataset.paths[int(one["image"].removeprefix("data-"))]
-            assert known == one["path"]
-            assert one["crop"] == layer.crops[channel, one["rank"]].tolist()
+        assert [one["mean"] for one in found["classes"]] == means.tolist()
+        assert [one["images"] for one in found["classes"]] == ranking.class_count.tolist()
+        assert len(found["top"]) == len(found["channel"]["top"]) == 9
+        for one, top in zip(found["top"], found["channel"]["top"], strict=True):
+            place = int(one["image"].removeprefix("data-"))
+            assert running.dataset.paths[place] == top["path"]
+            label = running.dataset.labels[place]
+            assert one["label"] == running.dataset.class_names[label]
 
 
-def test_winners_are_shown_as_patches_and_projections(client, running):
+def test_top_images_are_shown_as_patches_and_projections(client, running):
     layer = running.atlas.layer("stem.3")
     preprocess = running.classifier.preprocess
     query = {"layer": "stem.3", "channel": 2, "rank": 1}
@@ -58,20 +64,20 @@ def test_winners_are_shown_as_patches_and_projections(client, running):
     )
     y0, x0, y1, x1 = layer.crops[2, 1]
     seen = preprocess.centre(preprocess.canvas(image))[y0:y1, x0:x1]
-    assert (picture(client.get("/api/card/picture", params=query)) == seen).all()
+    assert (picture(client.get("/api/atlas/picture", params=query)) == seen).all()
     place = layer.projections.channels.tolist().index(2)
     values = layer.projections.shares[place, 1, :, : y1 - y0, : x1 - x0].astype(np.float32)
     values *= layer.projections.scales[place, 1]
-    drawn = picture(client.get("/api/card/picture", params={**query, "kind": "projection"}))
+    drawn = picture(client.get("/api/atlas/picture", params={**query, "kind": "projection"}))
     assert (drawn == projection_pixels(values)).all()
-    winner = client.get("/api/card", params=query).json()["ranked"]["winners"][1]
-    assert winner["largest"] == np.abs(values).max()
-    assert winner["full"] == full_from(values)
+    top = entry(client, "stem.3", 2)["top"][1]
+    assert top["largest"] == np.abs(values).max()
+    assert top["colour_limit"] == colour_limit(values)
 
 
 @pytest.mark.parametrize("off", [[], [["stem.0", 1], ["block", 3]]])
 @pytest.mark.parametrize("at", [None, (2, 5)])
-def test_a_unit_of_this_image_is_sent_back(client, running, off, at):
+def test_a_unit_of_this_image_is_projected(client, running, off, at):
     masks = {}
     for name, unit in off:
         masks[name] = torch.ones(6, 1, 1)
@@ -83,7 +89,7 @@ def test_a_unit_of_this_image_is_sent_back(client, running, off, at):
     query = {"image": f"data-{NUMBER}", "layer": "block", "channel": 4}
     query |= {"off": str(off).replace("'", '"')} if off else {}
     query |= {"at": f"{y},{x}"} if at else {}
-    found = client.get("/api/projected", params=query).json()
+    found = client.get("/api/atlas/unit", params=query).json()
     assert (found["at"], found["strongest"]) == ([y, x], list(best))
     assert found["value"] == float(values[y, x])
     field = receptive_fields(record.graph)["block"]
@@ -95,17 +101,73 @@ def test_a_unit_of_this_image_is_sent_back(client, running, off, at):
     inside = signal[:, y0:y1, x0:x1]
     assert np.abs(signal).sum() == pytest.approx(np.abs(inside).sum())
     assert found["largest"] == pytest.approx(np.abs(inside).max(), rel=1e-6)
-    drawn = picture(client.get("/api/projected/picture", params=query))
+    assert found["colour_limit"] == pytest.approx(colour_limit(inside), rel=1e-6)
+    drawn = picture(client.get("/api/atlas/unit/picture", params=query))
     assert (drawn == projection_pixels(inside)).all()
-    patch = picture(client.get("/api/projected/picture", params={**query, "kind": "patch"}))
+    patch = picture(client.get("/api/atlas/unit/picture", params={**query, "kind": "patch"}))
     assert patch.shape == drawn.shape
 
 
-def test_layers_without_atlas_say_so_and_name_those_that_have_one(client, running):
-    card = client.get("/api/card", params={"layer": "strided", "channel": 0}).json()
-    assert card["ranked"] is None
-    assert "other layers" in card["reason"]
-    assert card["layers"] == running.atlas.about.layers
+def test_a_layer_that_the_atlas_does_not_have(client, running):
+    found = client.get("/api/atlas", params={"layer": "strided", "channel": 0}).json()
+    assert found["entry"] is None
+    assert "does not have the layer strided" in found["reason"]
+    assert found["command"] is None
+    assert found["layers"] == running.atlas.about.layers
+
+
+def test_without_an_atlas_the_command_that_makes_one_is_shown(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    with (
+        convscope.explore(explored.classifier(), run=run, browser=False) as handle,
+        httpx.Client(base_url=handle.url.split("/?")[0], follow_redirects=True) as client,
+    ):
+        assert client.get(handle.url).status_code == 200
+        query = {"layer": "block", "channel": 0}
+        assert client.get("/api/atlas", params=query).json() == {
+            "entry": None,
+            "reason": "explored has no atlas yet: its top images were not computed.",
+            "command": "convscope atlas run",
+            "layers": [],
+        }
+        assert client.get("/api/atlas/picture", params={**query, "rank": 0}).status_code == 404
+
+
+def test_a_damaged_layer_is_the_reason(tmp_path):
+    explored.write_images(tmp_path / "images", per_class=1)
+    classifier = explored.classifier()
+    dataset = convscope.open_dataset(str(tmp_path / "images")).aligned_to(explored.CLASSES)
+    atlas = explored.write_atlas(tmp_path, classifier, dataset)
+    next(atlas.folder.glob("*-stem.3.safetensors")).write_bytes(b"cut")
+    with (
+        convscope.explore(classifier, run=tmp_path, browser=False) as handle,
+        httpx.Client(base_url=handle.url.split("/?")[0], follow_redirects=True) as client,
+    ):
+        assert client.get(handle.url).status_code == 200
+        found = client.get("/api/atlas", params={"layer": "stem.3", "channel": 0}).json()
+        assert found["entry"] is None
+        assert "damaged" in found["reason"]
+        assert entry(client, "block", 0)["channel"]["layer"] == "block"
+
+
+def test_two_explorers_do_not_share_the_layers_that_they_have_read(tmp_path):
+    """The layer is kept by the explorer: nothing outlives it, and no other one sees it."""
+    found = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        explored.write_images(folder / "images", per_class=1 + number)
+        classifier = explored.classifier()
+        dataset = convscope.open_dataset(str(folder / "images")).aligned_to(explored.CLASSES)
+        explored.write_atlas(folder, classifier, dataset)
+        with (
+            convscope.explore(classifier, run=folder, browser=False) as handle,
+            httpx.Client(base_url=handle.url.split("/?")[0], follow_redirects=True) as client,
+        ):
+            assert client.get(handle.url).status_code == 200
+            found.append(entry(client, "block", 0)["images"])
+            assert list(handle._explorer._last) == ["atlas layer"]
+    assert found == [5, 10]
 
 
 def test_an_image_that_changed_since_is_not_shown_for_the_one_that_was(client, running):
@@ -115,30 +177,32 @@ def test_an_image_that_changed_since_is_not_shown_for_the_one_that_was(client, r
     query = {"layer": "block", "channel": 0, "rank": 0}
     try:
         Image.new("RGB", (20, 16)).save(path)
-        response = client.get("/api/card/picture", params=query)
+        response = client.get("/api/atlas/picture", params=query)
         assert response.status_code == 404
         assert "changed" in response.json()["error"]
     finally:
         path.write_bytes(content)
-    assert client.get("/api/card/picture", params=query).status_code == 200
+    assert client.get("/api/atlas/picture", params=query).status_code == 200
 
 
 @pytest.mark.parametrize(
     ("route", "query", "named"),
     [
-        ("card", {"layer": "fc1", "channel": 0}, "fc1"),
-        ("card", {"layer": "input", "channel": 0}, "input"),
-        ("card", {"layer": "block", "channel": 6}, "channel"),
-        ("card", {"layer": "nowhere", "channel": 0}, "nowhere"),
-        ("card/picture", {"layer": "block", "channel": 0, "rank": 9}, "rank"),
-        ("card/picture", {"layer": "block", "channel": 0, "rank": 0, "kind": "x"}, "kind"),
-        ("card/picture", {"layer": "strided", "channel": 0, "rank": 0}, "strided"),
-        ("projected", {"layer": "block", "channel": 0, "image": "data-1", "at": "8,0"}, "at"),
-        ("projected", {"layer": "block", "channel": 0, "image": "data-1", "at": "1"}, "at"),
-        ("projected", {"layer": "block", "channel": 0, "image": "data-999"}, "image"),
-        ("projected", {"layer": "softmax", "channel": 0, "image": "data-1"}, "softmax"),
+        ("atlas", {"layer": "fc1", "channel": 0}, "fc1"),
+        ("atlas", {"layer": "input", "channel": 0}, "input"),
+        ("atlas", {"layer": "block", "channel": 6}, "channel"),
+        ("atlas", {"layer": "nowhere", "channel": 0}, "nowhere"),
+        ("atlas/picture", {"layer": "block", "channel": 0, "rank": 9}, "rank"),
+        ("atlas/picture", {"layer": "block", "channel": 0, "rank": 0, "kind": "x"}, "kind"),
+        ("atlas/picture", {"layer": "strided", "channel": 0, "rank": 0}, "strided"),
+        ("atlas/unit", {"layer": "block", "channel": 0, "image": "data-1", "at": "8,0"}, "at"),
+        ("atlas/unit", {"layer": "block", "channel": 0, "image": "data-1", "at": "1"}, "at"),
+        ("atlas/unit", {"layer": "block", "channel": 0, "image": "data-999"}, "image"),
+        ("atlas/unit/picture", {"layer": "block", "channel": 0, "image": "data-1", "kind": "x"},
+         "kind"),
+        ("atlas/unit", {"layer": "softmax", "channel": 0, "image": "data-1"}, "softmax"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_shown_is_refused(client, route, query, named):
     response = client.get(f"/api/{route}", params=query)
     assert response.status_code in (404, 422)
@@ -146,7 +210,7 @@ def test_what_cannot_be_shown_is_refused(client, route, query, named):
 
 
 @pytest.mark.parametrize("way", ["a folder", "files"])
-def test_the_strongest_of_photos_without_classes_are_shown(tmp_path, way):
+def test_the_top_images_of_photos_without_classes_are_shown(tmp_path, way):
     photos = tmp_path / "photos"
     photos.mkdir()
     explored.write_images(tmp_path / "labelled", per_class=2)
@@ -166,15 +230,16 @@ def test_the_strongest_of_photos_without_classes_are_shown(tmp_path, way):
         gallery = client.get("/api/gallery").json()
         assert [one["label"] for one in gallery["pictures"]] == [None] * 10
         query = {"layer": "stem.3", "channel": 2}
-        winners = client.get("/api/card", params=query).json()["ranked"]["winners"]
+        found = client.get("/api/atlas", params=query).json()["entry"]
         layer = atlas.layer("stem.3")
-        assert len(winners) == 9
-        for one in winners:
-            place = layer.ranking.images[2, one["rank"]]
-            pixels = dataset.image(int(place), 3)
-            y0, x0, y1, x1 = one["crop"]
+        assert len(found["top"]) == 9
+        assert found["channel"]["class"] is None
+        assert found["classes"] == []
+        for rank, (one, top) in enumerate(zip(found["top"], found["channel"]["top"], strict=True)):
+            pixels = dataset.image(int(layer.ranking.images[2, rank]), 3)
+            y0, x0, y1, x1 = top["crop"]
             seen = classifier.preprocess.centre(classifier.preprocess.canvas(pixels))[y0:y1, x0:x1]
-            shown = client.get("/api/card/picture", params={**query, "rank": one["rank"]})
+            shown = client.get("/api/atlas/picture", params={**query, "rank": rank})
             assert (picture(shown) == seen).all()
             opened = client.get("/api/picture", params={"image": one["image"]})
             assert opened.status_code == 200

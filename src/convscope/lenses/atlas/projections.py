@@ -1,4 +1,4 @@
-"""A ranking's images beside what excited the channel in them: crops and projections."""
+"""What a unit sees of its top images, and its activation projected to the pixels."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,10 +20,10 @@ from convscope.lenses.atlas.ranking import Ranking
 
 @dataclass(frozen=True, eq=False)
 class Projections:
-    """What excited some channels in their strongest images, at the pixels.
+    """The activations of some channels in their top images, projected to the pixels.
 
     Attributes:
-        channels: (projected,) their numbers, rising.
+        channels: (projected,) their indices, rising.
         shares: (projected, top, colours, height, width) half precision, -1..1: the signal at the
             pixels of the image's crop, from its first row and column on, divided by its largest
             magnitude; zero beyond the crop, and where there is no image.
@@ -39,7 +39,7 @@ class Projections:
 def crops_of(
     ranking: Ranking, field: ReceptiveField | None, image_size: tuple[int, int]
 ) -> np.ndarray:
-    """(channels, top, 4): top, left, bottom, right of what each winning unit sees of its image.
+    """(channels, top, 4): top, left, bottom, right of what each unit sees of its top images.
 
     In pixels of the preprocessed image, bottom and right excluded; all of the image where the
     layer's receptive field is not known; zeros for a unit that sees only padding, -1 without image.
@@ -63,10 +63,10 @@ def projections(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Projections:
-    """The deconvnet projections of some channels' strongest images.
+    """The deconvnet projections of some channels' top images.
 
-    Each unit's signal goes back alone, by the rule of Zeiler & Fergus 2013, and is multiplied by
-    its activation. Values and switches are those of the whole image, run once more.
+    Each unit is projected alone, by the rule of Zeiler & Fergus 2013, and multiplied by its
+    activation. Values and switches are those of the whole image, which is run again.
 
     Args:
         graph: the network that the ranking is of.
@@ -74,7 +74,7 @@ def projections(
         crops: from `crops_of`.
         channels: which of the ranking's channels.
         read: the preprocessed images of some numbers of the data set.
-        progress: called with images done and in all.
+        progress: called with the number of images that are done, and of all.
 
     Raises:
         ConvscopeError: an image cannot be read.
@@ -140,7 +140,7 @@ def _by_backward(
     boxes: np.ndarray,
     sides: Sequence[int],
 ) -> np.ndarray:
-    """The same over the whole image, for networks whose signal cannot go back on crops."""
+    """The same over the whole image, for networks that cannot be projected on crops."""
     record = trace(graph, images)
     found = np.zeros((len(seeds), graph.input_shape[0], *sides), np.float32)
     largest = max(math.prod(node.output_shape) for node in graph.nodes)
