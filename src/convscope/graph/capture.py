@@ -1,36 +1,18 @@
-"""A module to a graph: export by torch, and what to say where that fails.
+"""A module to a graph. Everything that looks at a network reads the graph; no module hooks."""
 
-Everything that looks at a network reads the graph; no module hooks anywhere.
-"""
-
-import logging
-import sys
 import threading
-import traceback
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram, _trace
 
-from convscope.base.errors import CaptureError, ConvscopeError
+from convscope.base.errors import ConvscopeError
 from convscope.graph.graph import Graph
-from convscope.graph.lower import lower, without_in_place, writes_to_shared_memory
+from convscope.graph.stored import graph_key, read_graph, write_graph
 
 # torch.export keeps state of its own: two at once fail.
 _ONE_AT_A_TIME = threading.Lock()
-_TALKING = (
-    "torch", "torch._export", "torch.export", "torch._subclasses.fake_tensor",
-    "torch.fx.experimental.symbolic_shapes",
-)  # fmt: skip
-_DECISIONS = "torch.fx.experimental.symbolic_shapes"
-_LIBRARY = str(Path(torch.__file__).parent)
-_PYTHON = str(Path(traceback.__file__).parent)
 
 
 def capture(module: nn.Module, example: Tensor) -> Graph:
@@ -39,7 +21,8 @@ def capture(module: nn.Module, example: Tensor) -> Graph:
     Works on the meta device too, where a summary needs no memory. The graph refers to the module's
     own parameters; the module is left as it was. Every input size needs its own capture; the batch
     size is free. While a capture runs (0.4 s for VGG-16) the module is in eval mode, and warnings
-    of other threads are silenced too.
+    of other threads are suppressed too. Networks of torch's own layers are captured once: their
+    graphs are stored in the cache folder, see `stored`.
 
     Args:
         module: any `torch.nn.Module` that takes one batch of images and that `torch.export` can
@@ -74,11 +57,16 @@ def capture(module: nn.Module, example: Tensor) -> Graph:
     device = example.device if parameter is None else parameter.device
     # A batch of one would make the graph one for single images.
     pair = torch.zeros((2, *example.shape[1:]), dtype=example.dtype, device=device)
-    with _ONE_AT_A_TIME, _quiet(), evaluating(module):
-        program = _exported(module, pair)
-        if writes_to_shared_memory(program.graph):
-            program = without_in_place(program)
-    return lower(program, module)
+    key = graph_key(module, pair)
+    graph = None if key is None else read_graph(key, module)
+    if graph is None:
+        from convscope.graph.export import exported  # noqa: PLC0415 (seconds)
+
+        with _ONE_AT_A_TIME, evaluating(module):
+            graph = exported(module, pair)
+        if key is not None:
+            write_graph(key, graph, module)
+    return graph
 
 
 def _unwrapped(module: nn.Module) -> nn.Module:
@@ -86,95 +74,6 @@ def _unwrapped(module: nn.Module) -> nn.Module:
     parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     inner = module.module if isinstance(module, parallel) else module._modules.get("_orig_mod")
     return module if inner is None else _unwrapped(inner)
-
-
-def _exported(module: nn.Module, pair: Tensor) -> ExportedProgram:
-    try:
-        return torch.export.export(module, (pair,), dynamic_shapes=({0: Dim("batch")},))
-    except Exception as error:  # torch raises many kinds, and user code any
-        line = _last_line(traceback.extract_tb(error.__traceback__))
-        if "Constraints violated" in str(error):
-            raise CaptureError(_fixed_batch(module, pair)) from error
-        raise CaptureError(_explained(module, error, line)) from error
-
-
-def _explained(module: nn.Module, error: Exception, line: str | None) -> str:
-    where = f"{type(module).__name__} cannot be captured" + (f": {line}" if line else "")
-    name = type(error).__name__
-    reason = str(error).strip().split("\n")[0]
-    if name.startswith("GuardOnDataDependent") or "data-dependent" in reason:
-        return (
-            f"{where}\nthe path taken here depends on the values of the images, and a graph has "
-            "one path. Write it without the condition, for example with torch.where, or capture "
-            "the part of the network before it"
-        )
-    if "numpy" in reason or ".tolist" in (line or "") or ".item" in (line or ""):
-        return (
-            f"{where}\nhere the values leave torch ({reason}), and what happens to them cannot be "
-            "seen. Use torch's own operations instead"
-        )
-    if reason.startswith("missing a required argument"):
-        return (
-            f"{where}\n{name}: {reason}\nA network takes one batch of images. Wrap the module in "
-            "one that takes the images alone, and gives the rest itself"
-        )
-    return (
-        f"{where}\n{name}: {reason}\nThe module must run in eval mode on images (batch, channels, "
-        "height, width) of the example's size and type, and be readable by torch.export"
-    )
-
-
-def _fixed_batch(module: nn.Module, pair: Tensor) -> str:
-    """The message for a module that works for one batch size only, with the line that says so."""
-    watch = _Watch()
-    logger = logging.getLogger(_DECISIONS)
-    level, propagate, disabled, handlers = (
-        logger.level, logger.propagate, logger.disabled, logger.handlers
-    )  # fmt: skip
-    logger.setLevel(logging.INFO)
-    logger.propagate, logger.disabled, logger.handlers = False, False, [watch]
-    try:
-        torch.export.export(module, (pair,), dynamic_shapes=({0: Dim("batch")},))
-    except Exception:  # noqa: BLE001, S110 (known; what counts is the line)
-        pass
-    finally:
-        logger.setLevel(level)
-        logger.propagate, logger.disabled, logger.handlers = propagate, disabled, handlers
-    return (
-        f"{type(module).__name__} cannot be captured{watch.line and ': ' + watch.line}\n"
-        "it fixes the number of images in a batch. Take that number from the input, as "
-        "x.shape[0] and not len(x), or leave it open, as in x.flatten(1) or x.reshape(-1, ...), "
-        "and let no condition depend on it"
-    )
-
-
-class _Watch(logging.Handler):
-    """Keeps the line of the module at which torch first takes something about the batch as given.
-
-    torch says it in its log, from where the line is still on the stack.
-    """
-
-    line = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if self.line or "[guard added]" not in record.msg:
-            return
-        frames = traceback.extract_stack()
-        while frames and not frames[-1].filename.startswith(_LIBRARY):  # of the log itself
-            frames.pop()
-        ours = [place for place, frame in enumerate(frames) if frame.filename == __file__]
-        self.line = _last_line(frames[max(ours, default=0) :]) or ""
-
-
-def _last_line(frames: Sequence[traceback.FrameSummary]) -> str | None:
-    """`file:line: code` of the last line outside of torch and Python, so in the module."""
-    for frame in reversed(frames):
-        name = frame.filename
-        library = name == __file__ or name.startswith((_LIBRARY, "<string>", "<eval", "<frozen"))
-        python = name.startswith(_PYTHON) and "site-packages" not in name
-        if not library and not python:
-            return f"{name}:{frame.lineno}: {frame.line}"
-    return None
 
 
 @contextmanager
@@ -187,39 +86,3 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's own words on what fails: ours name the line and the remedy."""
-    loggers = [logging.getLogger(name) for name in _TALKING]
-    states = [logger.disabled for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.disabled = True
-        stream = sys.stderr
-        sys.stderr = quieted = _WithoutTorch(stream)
-        try:
-            yield
-        finally:
-            if sys.stderr is quieted:
-                sys.stderr = stream
-            for logger, state in zip(loggers, states, strict=True):
-                logger.disabled = state
-
-
-class _WithoutTorch:
-    """A stream without what `torch.export` itself prints to it; all else goes through."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        near = islice(traceback.walk_stack(sys._getframe()), 4)
-        if any(frame.f_code.co_filename == _trace.__file__ for frame, _ in near):
-            return len(text)
-        return self._stream.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)

@@ -1,0 +1,172 @@
+"""A module to a graph by torch.export, and what to say where that fails.
+
+Imported when it is needed: torch.export loads torch's compiler, which takes longer than torch.
+"""
+
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram, _trace
+
+from convscope.base.errors import CaptureError
+from convscope.graph.graph import Graph
+from convscope.graph.lower import lower, without_in_place, writes_to_shared_memory
+
+_TALKING = (
+    "torch", "torch._export", "torch.export", "torch._subclasses.fake_tensor",
+    "torch.fx.experimental.symbolic_shapes",
+)  # fmt: skip
+_DECISIONS = "torch.fx.experimental.symbolic_shapes"
+_LIBRARY = str(Path(torch.__file__).parent)
+_PYTHON = str(Path(traceback.__file__).parent)
+
+
+def exported(module: nn.Module, pair: Tensor) -> Graph:
+    """The graph of `module`, which is in eval mode, by torch.export.
+
+    Args:
+        module: see `capture`.
+        pair: two images: a batch of one would make the graph one for single images.
+
+    Raises:
+        CaptureError: naming the line that cannot be captured, and the remedy.
+    """
+    with _quiet():
+        program = _exported(module, pair)
+        if writes_to_shared_memory(program.graph):
+            program = without_in_place(program)
+    return lower(program, module)
+
+
+def _exported(module: nn.Module, pair: Tensor) -> ExportedProgram:
+    try:
+        return torch.export.export(module, (pair,), dynamic_shapes=({0: Dim("batch")},))
+    except Exception as error:  # torch raises many kinds, and user code any
+        line = _last_line(traceback.extract_tb(error.__traceback__))
+        if "Constraints violated" in str(error):
+            raise CaptureError(_fixed_batch(module, pair)) from error
+        raise CaptureError(_explained(module, error, line)) from error
+
+
+def _explained(module: nn.Module, error: Exception, line: str | None) -> str:
+    where = f"{type(module).__name__} cannot be captured" + (f": {line}" if line else "")
+    name = type(error).__name__
+    reason = str(error).strip().split("\n")[0]
+    if name.startswith("GuardOnDataDependent") or "data-dependent" in reason:
+        return (
+            f"{where}\nthe path taken here depends on the values of the images, and a graph has "
+            "one path. Write it without the condition, for example with torch.where, or capture "
+            "the part of the network before it"
+        )
+    if "numpy" in reason or ".tolist" in (line or "") or ".item" in (line or ""):
+        return (
+            f"{where}\nhere the values leave torch ({reason}), and what happens to them cannot be "
+            "seen. Use torch's own operations instead"
+        )
+    if reason.startswith("missing a required argument"):
+        return (
+            f"{where}\n{name}: {reason}\nA network takes one batch of images. Wrap the module in "
+            "one that takes the images alone, and gives the rest itself"
+        )
+    return (
+        f"{where}\n{name}: {reason}\nThe module must run in eval mode on images (batch, channels, "
+        "height, width) of the example's size and type, and be readable by torch.export"
+    )
+
+
+def _fixed_batch(module: nn.Module, pair: Tensor) -> str:
+    """The message for a module that works for one batch size only, with the line that says so."""
+    watch = _Watch()
+    logger = logging.getLogger(_DECISIONS)
+    level, propagate, disabled, handlers = (
+        logger.level, logger.propagate, logger.disabled, logger.handlers
+    )  # fmt: skip
+    logger.setLevel(logging.INFO)
+    logger.propagate, logger.disabled, logger.handlers = False, False, [watch]
+    try:
+        torch.export.export(module, (pair,), dynamic_shapes=({0: Dim("batch")},))
+    except Exception:  # noqa: BLE001, S110 (known; what counts is the line)
+        pass
+    finally:
+        logger.setLevel(level)
+        logger.propagate, logger.disabled, logger.handlers = propagate, disabled, handlers
+    return (
+        f"{type(module).__name__} cannot be captured{watch.line and ': ' + watch.line}\n"
+        "it fixes the number of images in a batch. Take that number from the input, as "
+        "x.shape[0] and not len(x), or leave it open, as in x.flatten(1) or x.reshape(-1, ...), "
+        "and let no condition depend on it"
+    )
+
+
+class _Watch(logging.Handler):
+    """Keeps the line of the module at which torch first takes something about the batch as given.
+
+    torch says it in its log, from where the line is still on the stack.
+    """
+
+    line = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.line or "[guard added]" not in record.msg:
+            return
+        frames = traceback.extract_stack()
+        while frames and not frames[-1].filename.startswith(_LIBRARY):  # of the log itself
+            frames.pop()
+        ours = [place for place, frame in enumerate(frames) if frame.filename == __file__]
+        self.line = _last_line(frames[max(ours, default=0) :]) or ""
+
+
+def _last_line(frames: Sequence[traceback.FrameSummary]) -> str | None:
+    """`file:line: code` of the last line outside of torch and Python, so in the module."""
+    for frame in reversed(frames):
+        name = frame.filename
+        library = name == __file__ or name.startswith((_LIBRARY, "<string>", "<eval", "<frozen"))
+        python = name.startswith(_PYTHON) and "site-packages" not in name
+        if not library and not python:
+            return f"{name}:{frame.lineno}: {frame.line}"
+    return None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's own words on what fails: ours name the line and the remedy."""
+    loggers = [logging.getLogger(name) for name in _TALKING]
+    states = [logger.disabled for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.disabled = True
+        stream = sys.stderr
+        sys.stderr = quieted = _WithoutTorch(stream)
+        try:
+            yield
+        finally:
+            if sys.stderr is quieted:
+                sys.stderr = stream
+            for logger, state in zip(loggers, states, strict=True):
+                logger.disabled = state
+
+
+class _WithoutTorch:
+    """A stream without what `torch.export` itself prints to it; all else goes through."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        near = islice(traceback.walk_stack(sys._getframe()), 4)
+        if any(frame.f_code.co_filename == _trace.__file__ for frame, _ in near):
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
