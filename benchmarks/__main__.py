@@ -15,7 +15,7 @@ _FULL: Measurements = {
     "training-wide": lambda: training.measure((32, 64, 128), steps=20, rounds=9),
     "evaluation": lambda: evaluation.measure(2_000, rounds=5),
     "epoch": lambda: epoch.measure(10_000, rounds=3),
-    "start": lambda: start.measure(rounds=10),
+    "start": lambda: start.measure(rounds=9),
     "seeing": lambda: seeing.measure(rounds=5),
     "explorer": lambda: explorer.measure(rounds=5),
     "atlas": lambda: atlas.measure(10_000, rounds=3),

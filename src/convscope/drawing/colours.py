@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from matplotlib import colormaps
 
 from convscope.base.tensors import Pixels
 
@@ -110,5 +109,7 @@ def shrunk(maps: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _table(signed: bool) -> np.ndarray:
+    from matplotlib import colormaps
+
     table = colormaps[_DIVERGING if signed else _SEQUENTIAL].resampled(_LEVELS)
     return table(np.arange(_LEVELS), bytes=True)[:, :3]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -31,6 +30,8 @@ Box = tuple[int, int, int, int]
 
 def font(size: int, *, bold: bool = False) -> Font:
     """DejaVu Sans, which comes with matplotlib: the same letters on every machine."""
+    import matplotlib
+
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), size)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn import metrics
 
 from convscope.base.errors import DataError
 from convscope.data.dataset import SPLITS, Dataset
@@ -148,6 +147,8 @@ def measure(predictions: Predictions, *, split: str, protocol: str = PROTOCOL) -
     Raises:
         DataError: logits that are not finite.
     """
+    from sklearn import metrics
+
     logits, targets = predictions.logits, predictions.targets
     if not np.isfinite(logits).all():
         raise DataError("the network's logits are not all finite; its weights may be damaged")
@@ -188,6 +189,8 @@ def _per_class(
     names: tuple[str, ...], targets: np.ndarray, predicted: np.ndarray
 ) -> tuple[ClassFigures, ...]:
     undefined: Any = np.nan
+    from sklearn import metrics
+
     columns: Any = metrics.precision_recall_fscore_support(
         targets, predicted, labels=np.arange(len(names)), zero_division=undefined
     )

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
 
 Array = np.ndarray
 
 
 def softmax(logits: Array) -> Array:
     """Probabilities (n, classes) in float64: rows sum to 1."""
+    from scipy import special
+
     return special.softmax(logits.astype(np.float64), axis=1)
 
 
@@ -21,6 +22,8 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     >>> [round(bound, 4) for bound in wilson_interval(92, 100)]
     [0.85, 0.9589]
     """
+    from scipy import stats
+
     interval = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
