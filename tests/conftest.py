@@ -28,9 +28,9 @@ def _no_network(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(monkeypatch, tmp_path):
-    """No test reads or writes the user's cache."""
-    monkeypatch.setenv("CONVSCOPE_CACHE", str(tmp_path / "cache"))
+def _own_cache(monkeypatch, tmp_path_factory):
+    """No test reads or writes the user's cache, or another test's."""
+    monkeypatch.setenv("CONVSCOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(autouse=True)

@@ -55,7 +55,7 @@ def refusal(path, cache):
 
 @pytest.fixture
 def cache(tmp_path):
-    return tmp_path / "cache"
+    return Path(os.environ["CONVSCOPE_CACHE"])
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])

@@ -39,7 +39,7 @@ def test_a_sheet_for_every_layer_and_their_numbers(written, trained, images):
         assert len(sheets) == len(arrays)
     assert sheets[0] == "01-features.0.png"
     everything = {path.name for path in folder.iterdir()}
-    assert everything == {*sheets, "strongest.png", "activations.npz"}
+    assert everything == {*sheets, "strongest.png", "activations.npz", "activations.json"}
     for path in folder.glob("*.png"):
         with Image.open(path) as picture:
             picture.load()

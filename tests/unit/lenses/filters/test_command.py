@@ -51,7 +51,8 @@ def test_a_picture_and_two_arrays_for_every_convolution(convscope, trained, tmp_
             arrays[f"{names[0]} learned"], arrays[f"{names[0]} at initialisation"]
         )
     files = {path.name for path in (tmp_path / "out").iterdir()}
-    assert len(files) == len(names) + 1
+    assert files > {"filters.npz", "filters.json"}
+    assert len(files) == len(names) + 2
     assert "01-features.0.png" in files
 
 
@@ -98,10 +99,10 @@ def test_wrong_input_leaves_nothing(convscope, trained, tmp_path):
     (tmp_path / "file").write_text("x")
     out = tmp_path / "out"
     for arguments, message in [
-        ([trained, "--layer", "features.2", "--out", out], "features.2 is no convolution (relu)"),
+        ([trained, "--layer", "features.2", "--out", out], "features.2 is not a convolution (relu)"),
         ([trained, "--layer", "features.00", "--out", out], "did you mean features.0"),
         ([trained, "--out", tmp_path / "file"], "is a file; give a folder"),
-        (["mlp", "--out", out], "mlp has no convolutions"),
+        (["mlp", "--out", out], "has no convolutions, and so no filters"),
         (["vgg99", "--out", out], "unknown model"),
     ]:
         done = convscope("filters", *arguments)

@@ -1,13 +1,15 @@
 """`convscope receptive-field`: the picture, its words, and what it refuses."""
 
 import io
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from convscope.graph.geometry import ReceptiveField
-from convscope.lenses.receptive_field.picture import field_picture, half_of_the_mass
+from convscope.lenses.receptive_field.compute import half_of_the_mass
+from convscope.lenses.receptive_field.picture import field_picture
 
 
 def test_a_run_and_its_images(convscope, trained, images, tmp_path):
@@ -31,7 +33,22 @@ def test_without_images_it_says_noise_and_a_model_that_it_is_untrained(convscope
     assert "avgpool, channel 2 · middle unit · 16 images of noise" in done.stdout
     assert "untrained" in done.stdout
     assert "untrained" in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["receptive-field.png"]
+    folder = tmp_path / "receptive-field" / "vgg-small"
+    assert {path.name for path in folder.iterdir()} == {
+        "receptive-field.png", "receptive-field.npz", "receptive-field.json"
+    }  # fmt: skip
+    with np.load(folder / "receptive-field.npz") as arrays:
+        assert arrays["mass"].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_json_says_what_the_text_says(convscope, trained, images, tmp_path):
+    arguments = ("receptive-field", trained, images / "00.png", "--layer", "features.10")
+    done = convscope(*arguments, "--json", "--out", tmp_path / "a")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["field"] == {"size": [14, 14], "stride": [2, 2], "padding": [6, 6], "exact": True}
+    text = convscope(*arguments, "--out", tmp_path / "b").stdout
+    assert f"lies in {found['used']:,} of {found['pixels']:,} pixels" in text
 
 
 @pytest.mark.parametrize(
