@@ -66,9 +66,9 @@ def kernel_figure(
 ) -> Figure:
     """Original and result side by side, under the kernel's name, numbers and settings.
 
-    Where `is_signed(kernel)`, zero is white (in colour: mid-grey), colours are saturated
-    from the 99.5th percentile of the magnitudes on, and a bar shows them from minimum to maximum. Otherwise values
-    are rounded and clipped to 0..255, and how many were is said.
+    Where `is_signed(kernel)`, zero is white (in colour: mid-grey), colours are saturated from the
+    99.5th percentile of the magnitudes on, and a bar shows them from minimum to maximum. Otherwise
+    values are rounded and clipped to 0..255, and how many were is said.
 
     Args:
         pixels: the original, (height, width, 1 or 3), 0..255.
