@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin
 
@@ -129,6 +130,8 @@ def _type(field: FieldInfo) -> Any:
         kind = str
     elif get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
+    elif isinstance(kind, type) and issubclass(kind, Enum):
+        kind = str  # checked by `params`: an enum may know old spellings
     if get_origin(kind) is tuple:
         kind = list[get_args(kind)[0]]
     optional = len(_union(field.annotation)) > 1 or get_origin(kind) is list

@@ -5,7 +5,7 @@ are not finite are null. Images are named by what they are: `data-12` the data s
 `file-3` the third file that was given, `drop-0f3a...` one that was dropped on the page.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -267,64 +267,3 @@ class Number(Wire):
     scale: float | None
     error: float | None
     agrees: bool
-
-
-class Filtering(Wire):
-    """What the kernel playground asks: a grey picture and a kernel. No `image`: the 6 x 6 example.
-
-    `at` is the place of the output that is worked out. Without `picture` the answer is that number
-    alone: for one after the other of the same picture.
-    """
-
-    image: str | None = None
-    kernel: list[list[float]]
-    stride: int = 1
-    padding: int = 0
-    dilation: int = 1
-    border: Literal["zero", "edge", "reflect", "wrap"] = "zero"
-    at: tuple[int, int] | None = None
-    picture: bool = True
-
-
-class WorkedCell(Wire):
-    """One number of the filtered picture: pixel x weight, row by row; places may lie outside."""
-
-    at: tuple[int, int]
-    rows: list[int]
-    columns: list[int]
-    pixels: list[list[float]]
-    products: list[list[float]]
-    outside: list[list[bool]]
-    sum: float
-
-
-class Filtered(Wire):
-    """The answer: input and output as numbers, their sizes, what is lost at the end of each axis.
-
-    `formulas` writes out the output size of rows and columns. Without a picture `input` and
-    `output` are empty, `low` and `high` null.
-    """
-
-    input: list[list[float]]
-    output: list[list[float]]
-    lost: tuple[int, int]
-    formulas: tuple[str, str]
-    low: float | None
-    high: float | None
-    cell: WorkedCell | None
-
-
-class Preset(Wire):
-    """A kernel by its name."""
-
-    name: str
-    kernel: list[list[float]]
-
-
-class OutputSize(Wire):
-    """One axis of a convolution or pool: (n + 2p - d(k-1) - 1)/s + 1, and what is lost."""
-
-    size: int | None
-    lost: int
-    formula: str
-    error: str | None

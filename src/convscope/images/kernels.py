@@ -6,12 +6,13 @@ Knows numbers and arrays alone: no networks, no files, no pictures.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
 from convscope.base.errors import ConvscopeError
+from convscope.images.borders import Border
 
 Numbers = np.ndarray | Sequence[Any]
 Pair = int | Sequence[int]
@@ -48,12 +49,6 @@ EXAMPLE: Matrix = (
 )
 """A 6 x 6 image to follow on paper; with `sobel-left` its first output is 3."""
 
-_BORDERS: dict[str, Literal["constant", "edge", "reflect", "wrap"]] = {
-    "zero": "constant",
-    "edge": "edge",
-    "reflect": "reflect",
-    "wrap": "wrap",
-}
 _MODES = ("correlation", "convolution")
 _MAX_VALUES = 2**28  # 2 GiB of float64: more than the largest image that we read, in colour
 
@@ -117,8 +112,9 @@ def convolve(
             or a (vertical, horizontal) pair.
         padding: pixels added on each side.
         dilation: pixels from one kernel entry to the next.
-        border: what stands in the padding: "zero"; "edge", the nearest pixel; "reflect", the image
-            mirrored at its outermost pixels, which are not repeated; "wrap", the opposite side.
+        border: what stands in the padding, see `convscope.images.borders.Border`: "zero"; "edge",
+            the nearest pixel; "reflect", the image mirrored at its outermost pixels, which are not
+            repeated; "wrap", the opposite side.
         mode: "correlation" lays the kernel on the image as it is, as networks do; "convolution"
             flips it both ways first, as signal processing does.
 
@@ -137,9 +133,9 @@ def convolve(
     pixels = _numbers("image", image, (2, 3), "(height, width) or (height, width, channels)")
     weights = _numbers("kernel", kernel, (2,), "(rows, columns)")
     steps, pads = _pair("stride", stride, 1), _pair("padding", padding, 0)
-    gaps = _pair("dilation", dilation, 1)
-    _choice("border", border, tuple(_BORDERS))
-    _choice("mode", mode, _MODES)
+    gaps, border = _pair("dilation", dilation, 1), Border.of(border)
+    if mode not in _MODES:
+        raise ConvscopeError(f"mode={mode!r}: give one of {', '.join(_MODES)}")
     rows, columns = (
         output_size(pixels.shape[axis], weights.shape[axis], steps[axis], pads[axis], gaps[axis])
         for axis in (0, 1)
@@ -217,7 +213,7 @@ def cell(
     """
     pixels = _numbers("image", image, (2,), "(height, width)")
     weights = _numbers("kernel", kernel, (2,), "(rows, columns)")
-    _choice("border", border, tuple(_BORDERS))
+    border = Border.of(border)
     places = []
     for axis, name in enumerate(("row", "column")):
         count = output_size(pixels.shape[axis], weights.shape[axis], stride, padding, dilation)
@@ -227,7 +223,7 @@ def cell(
     padded = _padded(pixels, (padding, padding), border)
     below = padded[np.ix_(places[0] + padding, places[1] + padding)]
     inside = [
-        (place >= 0) & (place < side) for place, side in zip(places, pixels.shape, strict=True)
+        (place >= 0) & (place < length) for place, length in zip(places, pixels.shape, strict=True)
     ]
     products = below * weights
     total = 0.0
@@ -279,14 +275,9 @@ def _pair(name: str, given: Pair, least: int) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
-def _choice(name: str, given: str, allowed: Sequence[str]) -> None:
-    if given not in allowed:
-        raise ConvscopeError(f"{name}={given!r}: give one of {', '.join(allowed)}")
-
-
-def _padded(pixels: np.ndarray, pads: tuple[int, int], border: str) -> np.ndarray:
+def _padded(pixels: np.ndarray, pads: tuple[int, int], border: Border) -> np.ndarray:
     height, width = pixels.shape[:2]
-    if border == "reflect" and (pads[0] >= height or pads[1] >= width):
+    if border is Border.REFLECT and (pads[0] >= height or pads[1] >= width):
         raise ConvscopeError(
             f"padding={pads}: border 'reflect' mirrors at most {height - 1} rows and {width - 1} "
             f"columns of a {height} x {width} image; use less padding or another border"
@@ -298,7 +289,7 @@ def _padded(pixels: np.ndarray, pads: tuple[int, int], border: str) -> np.ndarra
             f"{_MAX_VALUES:,}; use less padding or a smaller image"
         )
     margins = [(pad, pad) for pad in pads] + [(0, 0)] * (pixels.ndim - 2)
-    return np.pad(pixels, margins, mode=_BORDERS[border])
+    return np.pad(pixels, margins, mode=border.numpy_mode)
 
 
 def _check_range(pixels: np.ndarray, weights: np.ndarray) -> None:

@@ -11,6 +11,7 @@ import stat
 import tarfile
 import time
 import zipfile
+from pathlib import Path
 
 import pytest
 

@@ -1,11 +1,14 @@
 """`convscope kernel`: an image filtered by a kernel, as a picture of both."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from convscope.base.errors import ConvscopeError
+from convscope.contract.options import OptionValues, with_options
+from convscope.lenses.kernel.lens import KernelParams
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,18 +25,6 @@ Own = Annotated[
     str | None,
     typer.Option("--kernel", help='Your own: "1,0,-1;2,0,-2;1,0,-1"; also fractions, as in 1/9.'),
 ]
-Stride = Annotated[int, typer.Option(min=1, help="Pixels from one place to the next.")]
-Padding = Annotated[
-    int | None,
-    typer.Option(min=0, help="Pixels on each side; by default half the kernel, to keep the size."),
-]
-Dilation = Annotated[int, typer.Option(min=1, help="Pixels from one kernel entry to the next.")]
-Border = Annotated[
-    str, typer.Option(help="What stands in the padding: zero, edge, reflect or wrap.")
-]
-Convolution = Annotated[
-    bool, typer.Option("--convolution", help="Flip the kernel both ways; networks do not.")
-]
 Grey = Annotated[
     bool, typer.Option("--grey/--colour", help="Luminance, or each channel by itself.")
 ]
@@ -42,37 +33,37 @@ Out = Annotated[
 ]
 
 
-def kernel(
+@with_options(KernelParams)
+def command(
     image: Image,
     preset: Preset = None,
     own: Own = None,
-    stride: Stride = 1,
-    padding: Padding = None,
-    dilation: Dilation = 1,
-    border: Border = "zero",
-    convolution: Convolution = False,
+    *,
+    params: OptionValues[KernelParams],
     grey: Grey = True,
     out: Out = None,
 ) -> None:
     """Filter IMAGE by a kernel and draw both side by side."""
     from convscope.base.storage import write_bytes
     from convscope.images.files import read_image
-    from convscope.images.kernels import convolve, num_lost
+    from convscope.images.kernels import convolve
     from convscope.lenses.kernel.picture import kernel_picture
 
+    given = params.params()
     name, weights = _chosen(preset, own)
     out = _target(out or Path(f"kernel-{name}.png"), image)
-    pads = [dilation * (k - 1) // 2 if padding is None else padding for k in weights.shape]
-    mode = "convolution" if convolution else "correlation"
+    pads = _padding(given, weights)
+    mode = "convolution" if given.convolution else "correlation"
     pixels = read_image(image, 1 if grey else 3)
-    result = convolve(pixels, weights, stride, pads, dilation, border, mode)
-    moves = [
-        (pixels.shape[axis], weights.shape[axis], stride, pads[axis], dilation) for axis in (0, 1)
-    ]
-    beyond = [num_lost(*move) for move in moves]
-    lost = max(0, beyond[0] - pads[0]), max(0, beyond[1] - pads[1])
-    settings = _settings(weights, mode, stride, pads, dilation, border)
+    result = convolve(pixels, weights, given.stride, pads, given.dilation, given.border, mode)
+    settings = _settings(weights, mode, given, pads)
     title = name if own is None else "own kernel"
+    axes = [
+        _Axis(label, pixels.shape[axis], weights.shape[axis], given.stride, pads[axis],
+              given.dilation)
+        for axis, label in enumerate(("rows", "columns"))
+    ]  # fmt: skip
+    lost = axes[0].lost, axes[1].lost
     picture = kernel_picture(pixels, result, weights, title=title, settings=settings, lost=lost)
     write_bytes(out, picture)
     print(
@@ -81,17 +72,51 @@ def kernel(
     print(f"kernel   {title}, {', '.join(settings)}")
     for row in weights:
         print("         " + " ".join(f"{entry:6.4g}" for entry in row))
-    for axis, label in enumerate(("rows", "columns")):
-        print(f"{label:8} {_formula(*moves[axis])} = {result.shape[axis]}")
-        if beyond[axis]:
-            total = pixels.shape[axis] + 2 * pads[axis]
-            inside = f" with padding, {lost[axis]} of them in the image" if pads[axis] else ""
-            print(
-                f"         not reached, stride {stride} does not fit: "
-                f"the last {beyond[axis]} of {total}{inside}"
-            )
+    for axis in axes:
+        axis.show()
     _print_values(result, weights)
     print(f"picture  {out}")
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """One axis of the image and the kernel on it."""
+
+    label: str
+    size: int
+    kernel: int
+    stride: int
+    padding: int
+    dilation: int
+
+    @property
+    def num_lost(self) -> int:
+        """Rows (or columns) of the padded image that the kernel does not reach."""
+        from convscope.images.kernels import num_lost
+
+        return num_lost(self.size, self.kernel, self.stride, self.padding, self.dilation)
+
+    @property
+    def lost(self) -> int:
+        """Those of them that are in the image."""
+        return max(0, self.num_lost - self.padding)
+
+    def show(self) -> None:
+        """Prints the output size with its formula, and what is not reached."""
+        from convscope.images.kernels import output_size
+
+        size = output_size(self.size, self.kernel, self.stride, self.padding, self.dilation)
+        print(
+            f"{self.label:8} floor(({self.size} + 2*{self.padding} - {self.dilation}*"
+            f"({self.kernel}-1) - 1)/{self.stride}) + 1 = {size}"
+        )
+        if self.num_lost:
+            total = self.size + 2 * self.padding
+            inside = f" with padding, {self.lost} of them in the image" if self.padding else ""
+            print(
+                f"         not reached, stride {self.stride} does not fit: "
+                f"the last {self.num_lost} of {total}{inside}"
+            )
 
 
 def _chosen(preset: str | None, own: str | None) -> tuple[str, "np.ndarray"]:
@@ -142,22 +167,24 @@ def _target(out: Path, image: Path) -> Path:
     return out
 
 
+def _padding(params: KernelParams, weights: "np.ndarray") -> list[int]:
+    """The padding of rows and columns."""
+    if params.padding is not None:
+        return [params.padding, params.padding]
+    return [params.dilation * (side - 1) // 2 for side in weights.shape]
+
+
 def _settings(
-    weights: "np.ndarray", mode: str, stride: int, pads: list[int], dilation: int, border: str
+    weights: "np.ndarray", mode: str, params: KernelParams, pads: list[int]
 ) -> tuple[str, str]:
     rows, columns = weights.shape
     padding = str(pads[0]) if pads[0] == pads[1] else f"{pads[0]} (rows) and {pads[1]} (columns)"
     return (
         f"{rows} x {columns}, {mode}{', kernel flipped' if mode == 'convolution' else ''}",
-        f"stride {stride}, padding {padding}"
-        + (f", border {border}" if any(pads) else "")
-        + (f", dilation {dilation}" if dilation > 1 else ""),
+        f"stride {params.stride}, padding {padding}"
+        + (f", border {params.border}" if any(pads) else "")
+        + (f", dilation {params.dilation}" if params.dilation > 1 else ""),
     )
-
-
-def _formula(size: int, kernel: int, stride: int, padding: int, dilation: int) -> str:
-    """The output size with its numbers put in."""
-    return f"floor(({size} + 2*{padding} - {dilation}*({kernel}-1) - 1)/{stride}) + 1"
 
 
 def _print_values(result: "np.ndarray", weights: "np.ndarray") -> None:

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from convscope.base.errors import ConvscopeError
 from convscope.base.tensors import Pixels
 
 _SIGNED = "RdBu_r"  # blue below zero, white at zero, red above: safe for red-green blindness
@@ -47,11 +48,27 @@ def kernel_picture(
     settings: Sequence[str],
     lost: tuple[int, int] = (0, 0),
 ) -> bytes:
-    """Original and result side by side, under the kernel's name, numbers and settings, as PNG.
+    """`kernel_figure` as PNG."""
+    figure = kernel_figure(pixels, result, kernel, title=title, settings=settings, lost=lost)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=130)
+    return content.getvalue()
 
-    Where `is_signed(kernel)`, zero is white (in colour: mid-grey), colours are full from the 99.5th
-    percentile of the magnitudes on, and a bar shows them from minimum to maximum. Otherwise values
-    are rounded and clipped to 0..255, and how many were is said.
+
+def kernel_figure(
+    pixels: Pixels,
+    result: np.ndarray,
+    kernel: np.ndarray,
+    *,
+    title: str,
+    settings: Sequence[str],
+    lost: tuple[int, int] = (0, 0),
+) -> Figure:
+    """Original and result side by side, under the kernel's name, numbers and settings.
+
+    Where `is_signed(kernel)`, zero is white (in colour: mid-grey), colours are saturated from the
+    99.5th percentile of the magnitudes on, and a bar shows them from minimum to maximum. Otherwise
+    values are rounded and clipped to 0..255, and how many were is said.
 
     Args:
         pixels: the original, (height, width, 1 or 3), 0..255.
@@ -60,7 +77,12 @@ def kernel_picture(
         title: the kernel's name.
         settings: lines below the name.
         lost: rows at the bottom and columns at the right of `pixels` to tint as not reached.
+
+    Raises:
+        ConvscopeError: the result holds NaN or infinity, which `convolve` never gives.
     """
+    if not np.isfinite(result).all():
+        raise ConvscopeError("result: holds NaN or infinity, and cannot be drawn")
     figure, left, right = _page(pixels, kernel, title, settings)
     _show(left, pixels)
     left.set_title(f"original, {pixels.shape[0]} x {pixels.shape[1]}", fontsize=15)
@@ -80,9 +102,7 @@ def kernel_picture(
         _show(right, np.clip(np.rint(result), 0, 255).astype(np.uint8))
         below, above = num_clipped(result)
         _note(figure, right, f"clipped: {below:,} values below 0, {above:,} above 255", _GREY)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=130)
-    return content.getvalue()
+    return figure
 
 
 def _page(

@@ -1,4 +1,4 @@
-"""The routes of the kernel playground: a grey picture, a kernel, and what comes out."""
+"""The routes of the lens `kernel`: known kernels, output sizes, and a filtered image."""
 
 from typing import Annotated
 
@@ -7,31 +7,37 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from convscope.base.errors import ConvscopeError
-from convscope.explorer import wire
 from convscope.explorer.answers import PROBLEMS, answer
 from convscope.explorer.explorer import Explorer
 from convscope.explorer.problem import RefusedError
 from convscope.images import kernels
+from convscope.lenses.kernel.result import (
+    KernelRequest,
+    KernelResult,
+    OutputCell,
+    OutputSize,
+    Preset,
+)
 
 _MOST = 128  # for stride, padding and dilation
 _ENTRIES = 31  # rows and columns of a kernel
 
-routes = APIRouter(prefix="/api", responses=PROBLEMS)
+routes = APIRouter(prefix="/api/kernel", tags=["kernel"], responses=PROBLEMS)
 Whole = Annotated[int, Query(ge=-(10**9), le=10**9)]
 
 
-@routes.get("/presets", response_model=list[wire.Preset])
+@routes.get("/presets", response_model=list[Preset])
 async def presets() -> Response:
     """Known kernels."""
     return answer(
         [
-            wire.Preset(name=name, kernel=[list(map(float, row)) for row in kernel])
+            Preset(name=name, kernel=[list(map(float, row)) for row in kernel])
             for name, kernel in kernels.KERNELS.items()
         ]
     )
 
 
-@routes.get("/output_size", response_model=wire.OutputSize)
+@routes.get("/output-size", response_model=OutputSize)
 async def output_size(
     size: Whole, kernel: Whole, stride: Whole = 1, padding: Whole = 0, dilation: Whole = 1
 ) -> Response:
@@ -41,15 +47,13 @@ async def output_size(
         found = kernels.output_size(size, kernel, stride, padding, dilation)
         lost = kernels.num_lost(size, kernel, stride, padding, dilation)
     except ConvscopeError as error:
-        return answer(wire.OutputSize(size=None, lost=0, formula=formula, error=str(error)))
-    return answer(
-        wire.OutputSize(size=found, lost=lost, formula=f"{formula} = {found}", error=None)
-    )
+        return answer(OutputSize(size=None, lost=0, formula=formula, error=str(error)))
+    return answer(OutputSize(size=found, lost=lost, formula=f"{formula} = {found}", error=None))
 
 
-@routes.post("/filter", response_model=wire.Filtered)
-async def filtered(request: Request, asked: wire.Filtering) -> Response:
-    """A grey picture filtered by a kernel, and one number of it worked out."""
+@routes.post("", response_model=KernelResult)
+async def filtered(request: Request, asked: KernelRequest) -> Response:
+    """A grey image filtered by a kernel, and one number of the output worked out."""
     explorer: Explorer = request.app.state.explorer
     rows = len(asked.kernel)
     columns = {len(row) for row in asked.kernel}
@@ -62,7 +66,7 @@ async def filtered(request: Request, asked: wire.Filtering) -> Response:
     return answer(await explorer.away(lambda: _filtered(explorer, asked), "heavy"))
 
 
-def _filtered(explorer: Explorer, asked: wire.Filtering) -> wire.Filtered:
+def _filtered(explorer: Explorer, asked: KernelRequest) -> KernelResult:
     if asked.image is None:
         pixels = np.array(kernels.EXAMPLE, dtype=np.float64)
     else:
@@ -78,8 +82,12 @@ def _filtered(explorer: Explorer, asked: wire.Filtering) -> wire.Filtered:
         output = kernels.convolve(pixels, weights, *moves, border=asked.border)
     cell = None
     if asked.at is not None:
-        cell = _cell(kernels.cell(pixels, weights, asked.at, *moves, asked.border), asked.at)
-    return wire.Filtered(
+        worked = kernels.cell(pixels, weights, asked.at, *moves, asked.border)
+        cell = OutputCell(
+            at=asked.at,
+            **{name: np.asarray(value).tolist() for name, value in vars(worked).items()},
+        )
+    return KernelResult(
         input=[] if output is None else pixels.tolist(),
         output=[] if output is None else output.tolist(),
         lost=(kernels.num_lost(*rows), kernels.num_lost(*columns)),
@@ -87,16 +95,4 @@ def _filtered(explorer: Explorer, asked: wire.Filtering) -> wire.Filtered:
         low=None if output is None else float(output.min()),
         high=None if output is None else float(output.max()),
         cell=cell,
-    )
-
-
-def _cell(cell: kernels.Cell, at: tuple[int, int]) -> wire.WorkedCell:
-    return wire.WorkedCell(
-        at=at,
-        rows=cell.rows.tolist(),
-        columns=cell.columns.tolist(),
-        pixels=cell.pixels.tolist(),
-        products=cell.products.tolist(),
-        outside=cell.outside.tolist(),
-        sum=cell.sum,
     )

@@ -1,20 +1,20 @@
-"""What a classifier says of an image that is moved: every shift of every image, as a table.
+"""A classifier's predictions for shifted images: every shift of every image, as a table.
 
 A shift (dx, dy) moves the picture dx pixels to the right and dy down, in pixels of the network's
-input: behind resizing and cutting, ahead of normalising.
+input: after resizing and cropping, before normalising.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 
 from convscope.base.errors import ConvscopeError, DataError
 from convscope.base.tensors import PixelBatch, Pixels
+from convscope.images.borders import Border
 from convscope.images.preprocess import Preprocess
 from convscope.lenses.shift.statistics import (
     ClassGrids,
@@ -30,24 +30,13 @@ from convscope.lenses.shift.statistics import (
 )
 from convscope.nets.classifier import BATCH_SIZE, Classifier
 
-Border = Literal["zero", "edge", "reflect", "circular"]
-BORDERS: dict[Border, str] = {
-    "zero": "black pixels",
-    "edge": "the image's edge, repeated",
-    "reflect": "the image, mirrored at its outermost pixels",
-    "circular": "what left on the other side",
-}
-_NUMPY: dict[Border, Literal["constant", "edge", "reflect", "wrap"]] = {
-    "zero": "constant", "edge": "edge", "reflect": "reflect", "circular": "wrap",
-}  # fmt: skip
-
 
 @dataclass(frozen=True, eq=False)
 class ShiftTable:
-    """What a classifier says of every shift of every image.
+    """A classifier's predictions for every shift of every image.
 
     Attributes:
-        border: what comes in where the picture was.
+        border: how the pixels that the shift leaves empty are filled.
         max_shift: grids reach from -max_shift to max_shift; index [i, j] is dy = i - max_shift,
             dx = j - max_shift.
         targets: (images,) true classes.
@@ -97,14 +86,12 @@ class ShiftTable:
         return [mean_of(column, (0.0, 1.0)) for column in columns.T]
 
 
-def check_shift(max_shift: int, border: str, size: tuple[int, int]) -> None:
+def check_shift(max_shift: int, size: tuple[int, int]) -> None:
     """Whether images of `size` (height, width) can be shifted so far.
 
     Raises:
         ConvscopeError: saying what is allowed.
     """
-    if border not in get_args(Border):
-        raise ConvscopeError(f"unknown border {border!r}; there are {', '.join(get_args(Border))}")
     if not 1 <= max_shift < min(size):
         raise ConvscopeError(
             f"the largest shift must be 1 to {min(size) - 1} pixels for an input of "
@@ -112,16 +99,19 @@ def check_shift(max_shift: int, border: str, size: tuple[int, int]) -> None:
         )
 
 
-def shifted(pixels: PixelBatch, dx: int, dy: int, border: Border) -> PixelBatch:
+def shifted(pixels: PixelBatch, dx: int, dy: int, border: str) -> PixelBatch:
     """The same pictures dx pixels further to the right and dy further down.
 
+    Raises:
+        ConvscopeError: there is no such border.
+
     >>> row = np.array([1, 2, 3, 4], dtype=np.uint8).reshape(1, 1, 4, 1)
-    >>> [shifted(row, 1, 0, border).ravel().tolist() for border in ("zero", "edge", "circular")]
+    >>> [shifted(row, 1, 0, border).ravel().tolist() for border in ("zero", "edge", "wrap")]
     [[0, 1, 2, 3], [1, 1, 2, 3], [4, 1, 2, 3]]
     """
     height, width = pixels.shape[1:3]
     rows, columns = (max(0, dy), max(0, -dy)), (max(0, dx), max(0, -dx))
-    wide = np.pad(pixels, ((0, 0), rows, columns, (0, 0)), _NUMPY[border])
+    wide = np.pad(pixels, ((0, 0), rows, columns, (0, 0)), Border.of(border).numpy_mode)
     return wide[:, rows[1] : rows[1] + height, columns[1] : columns[1] + width]
 
 
@@ -131,7 +121,7 @@ def shift_tables(
     targets: Truth,
     *,
     max_shift: int = 8,
-    border: Border = "zero",
+    border: str = "zero",
     batch_size: int = BATCH_SIZE,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[ShiftTable, ...]:
@@ -144,7 +134,7 @@ def shift_tables(
         images: as decoded from their files.
         targets: their classes.
         max_shift: both dx and dy go from -max_shift to max_shift.
-        border: see `BORDERS`; "zero" is black in pixels, not in what normalising makes of them.
+        border: see `convscope.images.borders.Border`; "zero" is black before normalising.
         batch_size: images at a time.
         progress: called with (images run, images to run) over all shifts and classifiers.
 
@@ -152,8 +142,9 @@ def shift_tables(
         ConvscopeError: a trunk, or a shift or border that is not possible.
         DataError: no images, or logits that are not finite.
     """
+    border = Border.of(border)
     for classifier in classifiers:
-        check_shift(max_shift, border, classifier.preprocess.size)
+        check_shift(max_shift, classifier.preprocess.size)
     side, count = 2 * max_shift + 1, len(targets)
     if not count:
         raise DataError("there are no images to shift")
@@ -196,7 +187,7 @@ def _logits(
     height, width = pixels.shape[1:3]
     around = (max_shift, max_shift)
     # Normalised once, with its border; a shift is a window of it.
-    wide = preprocess.normalise(np.pad(pixels, ((0, 0), around, around, (0, 0)), _NUMPY[border]))
+    wide = preprocess.normalise(np.pad(pixels, ((0, 0), around, around, (0, 0)), border.numpy_mode))
     side = 2 * max_shift + 1
     for row in range(side):
         for column in range(side):

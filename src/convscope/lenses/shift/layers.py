@@ -1,4 +1,4 @@
-"""How each layer answers to a moved image: equivariant (its map moves along), then invariant.
+"""How each layer responds to a shifted image: equivariant (its map shifts along) or invariant.
 
 Both are relative L2 errors: the root of the sum over images, directions, channels and places of
 squared differences, divided by that of the squares of what is compared with. Four directions:
@@ -7,7 +7,6 @@ left, right, up and down.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil, floor, gcd, prod
 
 import numpy as np
@@ -21,50 +20,14 @@ from convscope.graph.geometry import ReceptiveField, receptive_fields
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.graph_of import graph_of
 from convscope.graph.kinds import ACTIVATIONS, VIEWS, Kind
-from convscope.lenses.shift.compute import Border, check_shift, pixels_of, shifted
+from convscope.images.borders import Border
+from convscope.lenses.shift.compute import check_shift, pixels_of, shifted
+from convscope.lenses.shift.result import LayerShift, LayerShifts
 from convscope.nets.classifier import Classifier
 
 _FOLLOWED = ACTIVATIONS | {Kind.BATCH_NORM}
 _DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1))  # dx, dy
 _SMALLEST = 1e-30
-
-
-@dataclass(frozen=True)
-class LayerShift:
-    """One layer under shifts by `distance` pixels. None where a figure has no meaning.
-
-    Attributes:
-        name: of the node.
-        kind: what it computes.
-        shape: of its output.
-        stride: pixels of the image between neighbouring units, (vertical, horizontal).
-        whole: whether the shift is a whole number of strides; else the map is moved by a fraction
-            of a unit, linearly between its two neighbours.
-        equivariance: |map of the moved image - moved map| / |moved map|, over all places that the
-            moved map has a value for: what came in at the borders is in it.
-        inside: the same over the units that see neither padding nor what came in, in both.
-        inside_share: how many of the units these are, 0..1.
-        invariance: |output for the moved image - output| / |output|, nothing moved back.
-    """
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    stride: tuple[int, int] | None
-    whole: bool | None
-    equivariance: float | None
-    inside: float | None
-    inside_share: float | None
-    invariance: float | None
-
-
-@dataclass(frozen=True)
-class LayerShifts:
-    """All layers of a network under shifts by `distance` pixels, averaged over `images` images."""
-
-    distance: int
-    images: int
-    layers: tuple[LayerShift, ...]
 
 
 def whole_distance(classifiers: Sequence[Classifier]) -> int:
@@ -88,28 +51,29 @@ def layer_shifts(
     images: Sequence[Pixels],
     distances: Sequence[int],
     *,
-    border: Border = "zero",
+    border: str = "zero",
 ) -> tuple[LayerShifts, ...]:
-    """How the layers of a network answer when images move, for each of some distances.
+    """How the layers of a network respond when images are shifted, for each of some distances.
 
-    Shown are the input, convolutions and dense layers behind their activation function, pools, sums
-    and the like; the softmax of the logits is the last.
+    Measured are the input, convolutions and dense layers after their activation function, pools,
+    sums and the like; the softmax of the logits is the last.
 
     Args:
-        classifier: any; the networks of other classifiers may be laid beside it.
+        classifier: any.
         images: as decoded from their files.
         distances: in pixels of the input.
-        border: what comes in, see `convscope.lenses.shift.compute.BORDERS`.
+        border: how empty pixels are filled, see `convscope.images.borders.Border`.
 
     Raises:
         ConvscopeError: no images, or a distance or border that is not possible.
     """
     if not len(images):
         raise ConvscopeError("there are no images to shift")
+    border = Border.of(border)
     for distance in distances:
-        check_shift(distance, border, classifier.preprocess.size)
+        check_shift(distance, classifier.preprocess.size)
     graph = graph_of(classifier)
-    nodes, fields = shown(graph), receptive_fields(graph)
+    nodes, fields = measured_nodes(graph), receptive_fields(graph)
     pixels = pixels_of(classifier.preprocess, images)
     # Outputs before and after a shift, and copies of both to compare.
     numbers = 4 * sum(prod(node.output_shape) for node in nodes)
@@ -131,7 +95,7 @@ def layer_shifts(
     )
 
 
-def shown(graph: Graph) -> list[Node]:
+def measured_nodes(graph: Graph) -> list[Node]:
     """The nodes that a reader would call layers: the input, then one for each step of the network.
 
     Left out are views, padding, and what goes into a batch norm or activation function alone.
@@ -205,7 +169,7 @@ class _Sums:
         first, length = ceil(steps), still.shape[2 + axis]
         if first >= length:
             return
-        target = _moved(still, steps, 2 + axis)
+        target = _shifted_maps(still, steps, 2 + axis)
         moved = moved.narrow(2 + axis, first, length - first)
         self._count(name, "equivariance", moved, target)
         inside[axis] = inside[axis][first:]
@@ -242,8 +206,8 @@ class _Sums:
         return float(value) if math.isfinite(value) else None
 
 
-def _moved(maps: Tensor, steps: float, axis: int) -> Tensor:
-    """Maps moved by `steps` units, from their first place that has a value on."""
+def _shifted_maps(maps: Tensor, steps: float, axis: int) -> Tensor:
+    """Maps shifted by `steps` units, from their first position that has a value on."""
     first, length = ceil(steps), maps.shape[axis]
     near = maps.narrow(axis, first - floor(steps), length - first)
     share = steps - floor(steps)

@@ -1,4 +1,4 @@
-"""Runs under shifts as one picture: where they are right, along a path, layer by layer."""
+"""A shift study as one picture: accuracy of every shift, a path, and the layers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,8 +9,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from convscope.drawing.figures import png
-from convscope.lenses.shift.compute import BORDERS, shifted
-from convscope.lenses.shift.layers import LayerShift, LayerShifts
+from convscope.lenses.shift.compute import shifted
+from convscope.lenses.shift.result import LayerShift, LayerShifts
 from convscope.lenses.shift.statistics import Estimate
 from convscope.lenses.shift.study import RunShift, ShiftStudy
 
@@ -23,7 +23,12 @@ _CURVE = 5.6  # inches that the axis below a curve has
 
 
 def shift_picture(study: ShiftStudy) -> bytes:
-    """Heat maps of accuracy, the true class's probability along dy = 0, and the layers, as PNG."""
+    """`shift_figure` as PNG."""
+    return png(shift_figure(study))
+
+
+def shift_figure(study: ShiftStudy) -> Figure:
+    """Heat maps of accuracy, the true class's probability along dy = 0, and the layers."""
     columns = max(2, len(study.runs))
     distances = [shifts.distance for shifts in study.runs[0].layers]
     heights = [4.7, 5.2, *(4.5 for _ in distances)]
@@ -32,16 +37,16 @@ def shift_picture(study: ShiftStudy) -> bytes:
     parts = [figure.add_subfigure(place) for place in places]
     sample = "all" if study.images == study.of else f"{study.images:,} of"
     figure.suptitle(
-        f"Moved images: {study.data}, {study.split} split, {sample} {study.of:,} images; "
+        f"Shifted images: {study.data}, {study.split} split, {sample} {study.of:,} images; "
         f"every dx and dy from -{study.max_shift} to {study.max_shift} pixels of the input\n"
-        f"border {study.border}: {BORDERS[study.border]} come in",
+        f"border {study.border}: empty pixels are filled with {study.border.description}",
         fontsize=14,
     )
     _heat_maps(parts[0], study)
     _paths(parts[1], study)
     for number, distance in enumerate(distances):
         _layers(parts[2 + number], study.runs, number, distance)
-    return png(figure)
+    return figure
 
 
 def percent(estimate: Estimate, digits: int = 1) -> str:
@@ -55,7 +60,7 @@ def percent(estimate: Estimate, digits: int = 1) -> str:
 
 
 def _heat_maps(part: SubFigure, study: ShiftStudy) -> None:
-    """One a run, all of one scale."""
+    """One for each run, all on the same scale."""
     grids = [run.table.accuracy_grid for run in study.runs]
     low, high = min(grid.min() for grid in grids), max(grid.max() for grid in grids)
     most = study.max_shift
@@ -76,13 +81,13 @@ def _heat_maps(part: SubFigure, study: ShiftStudy) -> None:
         place.set_ylabel("dy: pixels down")
     assert image is not None
     bar = part.colorbar(image, ax=list(axes[: len(grids)]), shrink=0.9)
-    bar.set_label("share of images that are right")
-    bar.set_ticks(list(np.linspace(low, high, 6)))
-    bar.ax.set_yticklabels([f"{100 * tick:.1f} %" for tick in np.linspace(low, high, 6)])
+    bar.set_label("accuracy")
+    ticks = np.unique(np.linspace(low, high, 6))
+    bar.set_ticks(list(ticks), labels=[f"{100 * tick:.1f} %" for tick in ticks])
 
 
 def _paths(part: SubFigure, study: ShiftStudy) -> None:
-    """The true class's probability as the picture moves sideways: all images, and one."""
+    """The true class's probability under horizontal shifts: mean over the images, and one image."""
     left, right = (part.add_subfigure(place) for place in part.add_gridspec(1, 2))
     axes = left.subplots()
     most = study.max_shift
@@ -116,10 +121,10 @@ def _path_axes(axes: Axes) -> None:
 
 
 def _strip(axes: Axes, study: ShiftStudy) -> None:
-    """The example as the networks see it, at places along the path."""
+    """The example as the networks see it, at some positions of the path."""
     most, pixels = study.max_shift, study.example.pixels
     places = sorted({round(place) for place in np.linspace(-most, most, min(_STRIP, 2 * most + 1))})
-    # Each below its place on the curve's axis, in a tile of 0.9 of what there is between them.
+    # Each below its position on the curve's axis; a tile takes 0.9 of the distance between them.
     inches = 0.9 * _CURVE / len(places)
     zoom = 72 * min(inches, 0.72) / max(pixels.shape[:2])
     for place in places:
@@ -132,9 +137,9 @@ def _strip(axes: Axes, study: ShiftStudy) -> None:
 
 
 def _layers(part: SubFigure, runs: Sequence[RunShift], number: int, distance: int) -> None:
-    """For each run the relative errors over its layers, all of one scale."""
+    """For each run the relative differences over its layers, all on the same scale."""
     part.suptitle(
-        f"layer by layer, the image moved by {distance} pixel{'s' * (distance > 1)} "
+        f"layer by layer, the image shifted by {distance} pixel{'s' * (distance > 1)} "
         "(left, right, up and down)",
         fontsize=13,
     )
@@ -162,9 +167,11 @@ def _curves(axes: Axes, shifts: LayerShifts) -> None:
     layers = shifts.layers
     places = np.arange(len(layers))
     for figure, label, style in (
-        ("invariance", "nothing moved back: invariance", {"color": _COLOURS[1], "marker": "s"}),
-        ("equivariance", "map moved along: equivariance", {"color": _COLOURS[0], "marker": "o"}),
-        ("inside", "the same, away from borders",
+        ("invariance", "invariance: output against unshifted output",
+         {"color": _COLOURS[1], "marker": "s"}),
+        ("equivariance", "equivariance: map against shifted map",
+         {"color": _COLOURS[0], "marker": "o"}),
+        ("inside", "equivariance away from borders",
          {"color": _COLOURS[2], "marker": "^", "linestyle": "--"}),
     ):  # fmt: skip
         heights = [getattr(layer, figure) for layer in layers]

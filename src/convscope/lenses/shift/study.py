@@ -1,4 +1,4 @@
-"""Runs side by side under shifts: the same data and images, what each cost and what it knows."""
+"""Runs compared under shifts of the same images, with what each cost and its accuracy."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,17 +17,19 @@ from convscope.data.dataset import Dataset
 from convscope.data.split import SKIPPED, held_out, read_split_table
 from convscope.evaluation.evaluate import indices_of
 from convscope.evaluation.predictions import predictions_of
+from convscope.explorer.problem import shown
 from convscope.graph.comparisons import DenseTwin, comparisons
 from convscope.graph.graph_of import graph_of
-from convscope.lenses.shift.compute import Border, ShiftTable, check_shift, shift_tables
-from convscope.lenses.shift.layers import LayerShifts, layer_shifts, whole_distance
+from convscope.images.borders import Border
+from convscope.lenses.shift.compute import ShiftTable, check_shift, shift_tables
+from convscope.lenses.shift.layers import layer_shifts, whole_distance
+from convscope.lenses.shift.result import LayerShifts
 from convscope.lenses.shift.statistics import Estimate, changed, difference_of, gap_of, share_of
 from convscope.nets.catalog import num_parameters
 from convscope.nets.classifier import BATCH_SIZE, Classifier
 from convscope.runs.data import overlap, run_dataset
 from convscope.runs.folder import load, read_status, recorded_split
 
-LIMIT = 1_000  # images, unless all are asked for
 _SEED = 0
 _FITTED = 10_000
 _IN_LAYERS = 128
@@ -37,16 +39,16 @@ _SAME = ("size", "resize", "fit", "channels")
 
 @dataclass(frozen=True)
 class Fit:
-    """What a run cost, and how well it knows the images it was trained on.
+    """What a run cost, and its accuracy on training and test images.
 
     Attributes:
         weights: the network's, as `Graph.digest`.
         parameters: values that training changed.
-        seconds_per_epoch: median over the whole epochs, validation included; None where no epoch
-            was whole, or the weights were imported.
+        seconds_per_epoch: median over the complete epochs, validation included; None where no epoch
+            was complete, or the weights were imported.
         train: accuracy on training images, without augmentation.
         test: accuracy on test images.
-        gap: train less test, of two samples that have nothing to do with each other.
+        gap: train less test, of two independent samples.
         first_convolution: its parameters, and those of a dense layer of its shapes.
     """
 
@@ -76,7 +78,7 @@ class RunShift:
 
 @dataclass(frozen=True)
 class Difference:
-    """How another run differs from the first on the same images: its figures less the first's."""
+    """A run's figures less those of the first run, `than`, on the same images."""
 
     run: str
     than: str
@@ -87,7 +89,7 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One image for all runs to see: the first that all get right where it stands, else the first.
+    """One image for all runs: the first that all classify correctly unshifted, else the first.
 
     `pixels` are those of the network's input; `index` counts within the images of the tables.
     """
@@ -113,7 +115,7 @@ class ShiftStudy:
 
     @property
     def border(self) -> Border:
-        """What comes in where the picture was."""
+        """How empty pixels are filled."""
         return self.runs[0].table.border
 
     @property
@@ -127,8 +129,8 @@ def shift_study(
     *,
     data: str | None = None,
     max_shift: int = 8,
-    border: Border = "zero",
-    full: bool = False,
+    border: str = "zero",
+    limit: int | None = 1_000,
     batch_size: int = BATCH_SIZE,
     device: torch.device | str = "cpu",
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
@@ -139,8 +141,8 @@ def shift_study(
         runs: run folders that were trained on the same data, with the same input.
         data: other labelled images, as in `convscope evaluate`.
         max_shift: dx and dy go from -max_shift to max_shift.
-        border: what comes in where the picture was.
-        full: all test images instead of 1,000 of them, each class in proportion.
+        border: how empty pixels are filled, see `convscope.images.borders.Border`.
+        limit: of the test images, each class in proportion; None takes all.
         batch_size: images at a time.
         device: where the networks run.
         progress: called with (what is done, images run, images to run).
@@ -150,13 +152,14 @@ def shift_study(
             shift or border that is not possible.
         DataError: a trunk, or no test images.
     """
+    border = Border.of(border)
     classifiers = [load(run).to(device) for run in runs]
-    _check_networks(runs, classifiers, max_shift, border)
+    _check_networks(runs, classifiers, max_shift)
     _check_data(runs if data is None else ())
     names = classifiers[0].class_names or ()
     dataset = run_dataset(runs[0], data).aligned_to(names)
     indices, split = indices_of(dataset, "test")
-    chosen = indices if full else stratified(dataset.labels, indices, LIMIT)
+    chosen = indices if limit is None else stratified(dataset.labels, indices, limit)
     images = _decoded(dataset, chosen, classifiers[0].preprocess.channels, batch_size)
     tables = shift_tables(
         classifiers, images, dataset.labels[chosen], max_shift=max_shift, border=border,
@@ -173,7 +176,7 @@ def shift_study(
     kinds = (classifier.name for classifier in classifiers)
     found = tuple(map(RunShift, _titles(runs), kinds, tables, layers, fits, seen))
     return ShiftStudy(
-        data=dataset.name,
+        data=shown(dataset.name),
         split=split,
         images=len(chosen),
         of=len(indices),
@@ -194,7 +197,7 @@ def stratified(labels: np.ndarray, indices: np.ndarray, limit: int) -> np.ndarra
 
 
 def _check_networks(
-    runs: Sequence[Path], classifiers: Sequence[Classifier], max_shift: int, border: str
+    runs: Sequence[Path], classifiers: Sequence[Classifier], max_shift: int
 ) -> None:
     if len(set(map(Path.resolve, runs))) < len(runs):
         raise ConvscopeError("a run is given twice; give each once")
@@ -202,7 +205,7 @@ def _check_networks(
     for run, classifier in zip(runs, classifiers, strict=True):
         if classifier.class_names is None:
             raise DataError(f"{run} is a trunk: without a head it has no class to be consistent in")
-        check_shift(max_shift, border, classifier.preprocess.size)
+        check_shift(max_shift, classifier.preprocess.size)
         mine, other = first.preprocess, classifier.preprocess
         parts = [
             f"{key} {getattr(mine, key)} and {getattr(other, key)}"
@@ -224,14 +227,14 @@ def _short(classifier: Classifier) -> str:
 
 
 def _check_data(runs: Sequence[Path]) -> None:
-    """Whether all runs were given the same images, and the same ones to test with.
+    """Checks that all runs were given the same images, and the same ones for testing.
 
     Which of the others they held out for validation may differ, as it does from seed to seed.
     """
     first = None
     for run in runs:
         if read_status(run)["status"] == "imported":
-            continue  # has no data of its own; the first run's refusal says what to do
+            continue  # has no data of its own; reading the first run's data says what to do
         table = read_split_table(recorded_split(run).encode(), str(run / "split.csv"))
         known = Counter(
             (record.sha256, record.label, record.split == "test")
@@ -294,7 +297,7 @@ def _hits(
 
 
 def _seconds_per_epoch(run: Path) -> float | None:
-    """The median over the epochs that went over all training images."""
+    """The median over the epochs that went through all training images."""
     lines = [line.split(",") for line in read_lines(run / "metrics.csv")]
     if not lines or not set(_EPOCH) <= set(lines[0]):
         return None
@@ -312,8 +315,8 @@ def _seconds_per_epoch(run: Path) -> float | None:
 
 def _titles(runs: Sequence[Path]) -> list[str]:
     """The folders' names; with what is above them where two are the same."""
-    names = [run.resolve().name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run) for run in runs]
+    names = [shown(run.resolve().name) for run in runs]
+    return names if len(set(names)) == len(names) else [shown(str(run)) for run in runs]
 
 
 def _difference(first: RunShift, other: RunShift) -> Difference:
@@ -339,7 +342,7 @@ def _example(
     pixels = dataset.image(place, preprocess.channels)
     return Example(
         index,
-        dataset.paths[place],
+        shown(dataset.paths[place]),
         dataset.class_names[dataset.labels[place]],
         preprocess.centre(preprocess.canvas(pixels)),
     )

@@ -99,7 +99,10 @@ def test_wrong_input_leaves_nothing(convscope, trained, tmp_path):
     (tmp_path / "file").write_text("x")
     out = tmp_path / "out"
     for arguments, message in [
-        ([trained, "--layer", "features.2", "--out", out], "features.2 is not a convolution (relu)"),
+        (
+            [trained, "--layer", "features.2", "--out", out],
+            "is not a convolution (relu)",
+        ),
         ([trained, "--layer", "features.00", "--out", out], "did you mean features.0"),
         ([trained, "--out", tmp_path / "file"], "is a file; give a folder"),
         (["mlp", "--out", out], "has no convolutions, and so no filters"),
