@@ -15,6 +15,7 @@ import typer
 from convscope import __version__
 from convscope.base.errors import ConvscopeError
 from convscope.cli.commands import Commands
+from convscope.cli.old_spellings import current
 
 app = typer.Typer(
     cls=Commands,
@@ -51,7 +52,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # file names may hold anything
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(current(sys.argv[1:]))
     except ConvscopeError as error:
         sys.stderr.write(f"convscope: {error}\n")
         sys.exit(2)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convscope.console.output import Json
+
 if TYPE_CHECKING:
     from convscope.data.check import Check
     from convscope.data.dataset import Dataset
@@ -19,7 +21,7 @@ def check(
     out: Annotated[
         Path | None, typer.Option(help="A folder; by default checks/NAME.", show_default=False)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Look at every image of DATA: counts, unreadable files, sizes, duplicates across splits."""
     from convscope.base.storage import safe_name, write_bytes, write_json

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from convscope.console.output import Json
+
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
@@ -15,7 +17,7 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Evaluate RUN's best weights; writes RUN/evaluation/[DATA-]SPLIT-PROTOCOL."""
     from rich.console import Console

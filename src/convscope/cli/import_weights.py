@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convscope.console.output import Json
+
 if TYPE_CHECKING:
     from convscope.runs.imported import Imported
 
@@ -34,7 +36,9 @@ def import_weights(
     ] = None,
     classes: Annotated[
         Path | None,
-        typer.Option(help="Class names: one a line, a JSON list or Keras' class index."),
+        typer.Option(
+            "--class-names", help="Class names: one a line, a JSON list or Keras' class index."
+        ),
     ] = None,
     size: Annotated[
         int | None,
@@ -48,7 +52,7 @@ def import_weights(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="An option of the network: head=[256].")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Read the weights of others into a run, without running anything that is in their file."""
     from convscope.cli.train import parse_settings

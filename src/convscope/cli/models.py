@@ -1,13 +1,12 @@
 """`convscope models`: the networks there are."""
 
 import json
-from typing import Annotated
 
-import typer
+from convscope.console.output import Json
 
 
 def models(
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the networks with their parameters, at 1,000 classes and their own input size."""
     import torch

@@ -1,4 +1,4 @@
-"""`convscope predict`: what a run's classifier says of image files."""
+"""`convscope predict`: the classes of image files by a run's classifier."""
 
 import csv
 import glob
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convscope.base.errors import ConvscopeError
+from convscope.console.output import Json
 
 if TYPE_CHECKING:
     from convscope.nets.classifier import Classifier, Prediction
@@ -23,7 +24,6 @@ class Format(StrEnum):
 
     table = "table"
     csv = "csv"
-    json = "json"
     parquet = "parquet"
 
 
@@ -33,11 +33,14 @@ def predict(
         list[str], typer.Argument(help="Files, folders, globs; - reads paths from standard input.")
     ],
     topk: Annotated[int, typer.Option(min=1, help="Classes in each answer.")] = 5,
-    form: Annotated[Format, typer.Option("--format", help="How to write.")] = Format.table,
+    form: Annotated[
+        Format, typer.Option("--format", help="What standard output gets; see also --json.")
+    ] = Format.table,
     logit: Annotated[
         bool, typer.Option("--logit/--prob", help="Scores before softmax, or probabilities.")
     ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
+    as_json: Json = False,
 ) -> None:
     """Classify images. One row an image; exit code 3 where some could not be read."""
     from rich.console import Console
@@ -60,7 +63,10 @@ def predict(
         transient=True, disable=not errors.is_terminal,
     )  # fmt: skip
     rows = [_row(classifier, prediction, topk, logit) for prediction in predictions]
-    _write(rows, form, "logit" if logit else "probability")
+    if as_json:
+        print(json.dumps(rows, indent=2, allow_nan=False, ensure_ascii=False))
+    else:
+        _write(rows, form, "logit" if logit else "probability")
     if any("error" in row for row in rows):
         sys.exit(3)
 
@@ -112,9 +118,7 @@ def _row(
 
 
 def _write(rows: list[dict[str, Any]], form: Format, value: str) -> None:
-    if form is Format.json:
-        print(json.dumps(rows, indent=2, allow_nan=False, ensure_ascii=False))
-    elif form is Format.csv:
+    if form is Format.csv:
         text = io.StringIO()
         flat = _flat(rows, value)
         writer = csv.DictWriter(text, list(flat[0]), lineterminator="\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convscope.base.errors import ConvscopeError
+from convscope.console.output import Json
 
 if TYPE_CHECKING:
     from convscope.runs.reproduce import Compared
@@ -19,7 +20,7 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option(help="The second run's folder; by default RUN-reproduced.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Train again from RUN's folder alone and compare every bit; exit code 1 where one differs.
 

@@ -23,6 +23,9 @@ Source = Annotated[
 ]
 
 
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
 def named(source: str) -> str:
     """The network as sheets name it: an untrained one must not be taken for a trained one."""
     return stem(source) if is_run(source) else f"{source} (untrained, seed {SEED})"

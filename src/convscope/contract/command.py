@@ -13,6 +13,7 @@ import typer
 from convscope.base.errors import ConvscopeError
 from convscope.base.storage import safe_name, write_bytes
 from convscope.console.output import (
+    Json,
     Source,
     StageBar,
     checked_folder,
@@ -35,7 +36,6 @@ _STUDY = (
     "The result is stored. The same command continues where it was stopped, and computes only what "
     "is missing or has changed."
 )
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _ARGUMENTS: dict[Needs, dict[str, Any]] = {
     "network": {"source": Source},
     "image": {"source": Source, "images": Annotated[Path, typer.Argument(help="An image file.")]},

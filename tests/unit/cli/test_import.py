@@ -88,8 +88,8 @@ def test_class_names_come_from_a_file(convscope, weights, images, tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("\n".join(f"digit {index}" for index in range(10)))
     out = tmp_path / "run"
-    convscope("import", weights, "--model", "vgg-small", "--classes", names, "--out", out)
-    done = convscope("predict", out, next(images.iterdir()), "--format", "json")
+    convscope("import", weights, "--model", "vgg-small", "--class-names", names, "--out", out)
+    done = convscope("predict", out, next(images.iterdir()), "--json")
     assert json.loads(done.stdout)[0]["topk"][0]["class"].startswith("digit ")
 
 

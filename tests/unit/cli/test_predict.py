@@ -13,12 +13,12 @@ from convscope.evaluation.predictions import Predictions
 
 
 def test_files_folders_globs_and_standard_input_agree(convscope, trained, images):
-    by_folder = convscope("predict", trained, images, "--format", "json").stdout
+    by_folder = convscope("predict", trained, images, "--json").stdout
     files = sorted(images.iterdir())
-    by_file = convscope("predict", trained, *files, "--format", "json").stdout
-    by_glob = convscope("predict", trained, f"{images}/*.png", "--format", "json").stdout
+    by_file = convscope("predict", trained, *files, "--json").stdout
+    by_glob = convscope("predict", trained, f"{images}/*.png", "--json").stdout
     text = "\n".join(map(str, files))
-    by_input = convscope("predict", trained, "-", "--format", "json", stdin=text).stdout
+    by_input = convscope("predict", trained, "-", "--json", stdin=text).stdout
     assert by_folder == by_file == by_glob == by_input
     rows = json.loads(by_folder)
     assert [row["path"] for row in rows] == [str(path) for path in files]
@@ -31,7 +31,7 @@ def test_files_folders_globs_and_standard_input_agree(convscope, trained, images
 def test_a_bad_image_is_a_row_and_the_exit_code_is_3(convscope, trained, images, tmp_path):
     shutil.copy(images / "00.png", tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes((images / "00.png").read_bytes()[:60])
-    done = convscope("predict", trained, tmp_path, tmp_path / "gone.png", "--format", "json")
+    done = convscope("predict", trained, tmp_path, tmp_path / "gone.png", "--json")
     rows = json.loads(done.stdout)
     assert done.returncode == 3
     assert [sorted(row) for row in rows] == [["error", "path"], ["path", "topk"], ["error", "path"]]
@@ -63,16 +63,14 @@ def test_predict_evaluate_and_api_give_the_same_bits(convscope, trained, images,
         (trained / "evaluation" / "data-all-centre" / "predictions.parquet").read_bytes()
     )
     files = [str(data / path) for path in table.paths]
-    done = convscope(
-        "predict", trained, *files, "--logit", "--topk", 10, "--format", "json", "--batch", 4
-    )
+    done = convscope("predict", trained, *files, "--logit", "--topk", 10, "--json", "--batch", 4)
     model = api.load(trained)
     by_api = list(model.predictions(files, batch_size=4))
     for row, logits, prediction in zip(json.loads(done.stdout), table.logits, by_api, strict=True):
         by_name = {answer["class"]: answer["logit"] for answer in row["topk"]}
         assert [by_name[name] for name in table.class_names] == logits.tolist()
         assert prediction.logits.tolist() == logits.tolist()
-    single = convscope("predict", trained, *files, "--logit", "--topk", 1, "--format", "json",
+    single = convscope("predict", trained, *files, "--logit", "--topk", 1, "--json",
                        "--batch", 1)  # fmt: skip
     for row, logits in zip(json.loads(single.stdout), table.logits, strict=True):
         assert row["topk"][0]["logit"] == pytest.approx(

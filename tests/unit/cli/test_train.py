@@ -82,7 +82,7 @@ def test_a_model_of_ones_own(tmp_path, convscope, images):
         "--epochs", 1, "--out", "run", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    answer = convscope("predict", "run", images, "--format", "json", cwd=tmp_path)
+    answer = convscope("predict", "run", images, "--json", cwd=tmp_path)
     assert len(json.loads(answer.stdout)) == 10
 
 

@@ -11,7 +11,6 @@ import stat
 import tarfile
 import time
 import zipfile
-from pathlib import Path
 
 import pytest
 
@@ -55,8 +54,9 @@ def refusal(path, cache):
 
 
 @pytest.fixture
-def cache(tmp_path):
-    return Path(os.environ["CONVSCOPE_CACHE"])
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONVSCOPE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convscope.base.errors import ConvscopeError
+from convscope.console.output import Json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,7 @@ def arithmetic(
         str | None, typer.Option(help="Class of the cross-entropy; without it the predicted one.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every term.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Every term as JSON.")] = False,
+    as_json: Json = False,
     example: Annotated[
         str | None, typer.Option(help="Instead of a network: sobel, a 6 x 6 image by hand.")
     ] = None,

@@ -12,6 +12,7 @@ import typer
 from convscope.base.errors import ConvscopeError
 from convscope.base.storage import safe_name
 from convscope.console.output import (
+    Json,
     Source,
     checked_folder,
     print_table,
@@ -20,7 +21,7 @@ from convscope.console.output import (
     warn_untrained,
 )
 from convscope.console.source import is_run
-from convscope.contract.command import Json, inputs_of, report, traced
+from convscope.contract.command import inputs_of, report, traced
 from convscope.contract.lens import InputImage, Inputs
 from convscope.contract.options import OptionValues, with_options
 from convscope.lenses.pathways.lens import LENS, PathwaysParams

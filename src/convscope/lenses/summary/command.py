@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convscope.base.errors import ConvscopeError
+from convscope.console.output import Json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +52,7 @@ def summary(
     classes: Annotated[
         int | None, typer.Option(min=1, help="Of an untrained network; by default 1000.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show each layer's shape, parameters, multiply-adds, memory and receptive field."""
     from convscope.graph.summary import summary as summary_of
