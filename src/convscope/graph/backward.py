@@ -4,7 +4,7 @@ One mechanism, many published methods: every node passes the signal to its input
 gradient, and a rule says what activation functions do instead.
 
 Conventions: a max pool sends the signal to the place that won (the switch); where windows overlap,
-signals add up. Batch norm passes it on times gamma / sqrt(variance + eps). No bias comes back.
+signals add up. Batch norm multiplies it by gamma / sqrt(variance + eps). Biases change nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ RULES: dict[str, Rule] = {
     "guided": lambda signal, given: signal.clamp(min=0) * (given > 0),
 }
 RECTIFIERS = (Kind.RELU, Kind.RELU6)
-# Their gradient is the same whatever they were given, so that need not be recorded.
+# Their gradient does not depend on their inputs, which need not be recorded.
 _ANY_VALUES = REARRANGEMENTS | {
     Kind.BATCH_NORM, Kind.AVERAGE_POOL, Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADD, Kind.SUBTRACT,
 }  # fmt: skip

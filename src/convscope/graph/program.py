@@ -118,7 +118,7 @@ def run(
     edits: Mapping[int, Edit] | None = None,
     watch: Watch | None = None,
 ) -> list[Any]:
-    """Computes the values of a plan's slots in place, and lets go of what is not used any more."""
+    """Computes the values of a plan's slots in place, and releases each after its last use."""
     for number, step in enumerate(plan.steps):
         if watch:
             watch(number, len(plan.steps))
