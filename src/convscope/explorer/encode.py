@@ -1,8 +1,7 @@
-"""The core's values as wire models and bytes; computes nothing."""
+"""The core's values as wire models and bytes."""
 
 import io
-from collections.abc import Sequence
-from itertools import groupby, pairwise
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -19,23 +18,25 @@ from convscope.graph.blocks import HEAD, blocks
 from convscope.graph.channels import Channels, channels, spread
 from convscope.graph.geometry import ReceptiveField
 from convscope.graph.graph import INPUT, Node
-from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, POOLS, REARRANGEMENTS, Kind
-from convscope.graph.ledger.ledger import ChannelSum, Ledger, Terms
+from convscope.graph.kinds import (
+    ACTIVATIONS,
+    ARITHMETIC,
+    POOLS,
+    PROBABILITIES,
+    REARRANGEMENTS,
+    Kind,
+)
+from convscope.graph.ledger.largest import largest_channels, listed_terms
+from convscope.graph.ledger.ledger import Ledger, Terms
 from convscope.graph.trace import Trace
 
 _STRONGEST = 8
-# Their outputs are probabilities and a loss: another unit than activations.
-_OTHER_UNITS = (Kind.SOFTMAX, Kind.CROSS_ENTROPY)
-
-
 _FAMILIES = {
     "activation": ACTIVATIONS,
     "pool": POOLS,
     "arithmetic": ARITHMETIC,
     "rearrangement": REARRANGEMENTS,
 }
-# So many of a convolution's input channels are named; all where only two more would be left over.
-_NAMED = 4
 
 
 def subject_of(subject: Subject, images: Images) -> wire.Subject:
@@ -144,7 +145,7 @@ def pass_of(subject: Subject, trace: Trace, picture: wire.Picture, off: UnitsOff
             continue
         found = channels(record.output[0])
         layers.append(_layer_pass(record.node, found))
-        if record.node.kind not in _OTHER_UNITS:
+        if record.node.kind not in PROBABILITIES:
             low.append(found.low)
             high.append(found.high)
     named = subject.probabilities
@@ -202,15 +203,7 @@ def as_maps(output: Tensor) -> Tensor:
 
 def number_of(ledger: Ledger, limit: int) -> wire.Number:
     """A ledger as columns; of kinds other than convolutions the `limit` largest terms."""
-    whole = ledger.window is not None
-    columns = _columns(ledger)
-    count = sum(len(terms) for terms in columns)
-    chosen = [np.arange(len(terms)) for terms in columns]
-    if not whole and (ledger.weighted or ledger.kind in _OTHER_UNITS or count > limit):
-        chosen = _largest(ledger, columns, limit)
-    listed = sum(map(len, chosen))
-    sums = ledger.channels
-    strongest = _strongest_channels(sums)
+    terms, sums, largest = listed_terms(ledger, limit), ledger.channels, largest_channels(ledger)
     window = ledger.window
     return wire.Number(
         layer=ledger.layer,
@@ -221,17 +214,11 @@ def number_of(ledger: Ledger, limit: int) -> wire.Number:
         window=None if window is None else (window[0], window[1], window[2]),
         first_channel=sums[0].channel if sums else 0,
         channel_sums=[channel.sum for channel in sums],
-        strongest=[channel.channel for channel in strongest],
-        others=wire.Rest(
-            count=len(sums) - len(strongest),
-            sum=sum(channel.sum for channel in sums if channel not in strongest),
-        ),
-        count=count,
-        sources=[
-            _source(terms, places) for terms, places in zip(columns, chosen, strict=True)
-            if len(places)
-        ],
-        rest=wire.Rest(count=count - listed, sum=_left(ledger, columns, chosen)),
+        strongest=[channel.channel for channel in largest.channels],
+        others=wire.Rest(count=largest.other_count, sum=largest.other_sum),
+        count=terms.count,
+        sources=[_source(source, listed) for source, listed in terms.sources if len(listed)],
+        rest=wire.Rest(count=terms.other_count, sum=terms.other_sum),
         bias=ledger.bias,
         details={name: float(value) for name, value in ledger.details.items()},
         sum=ledger.sum,
@@ -241,63 +228,6 @@ def number_of(ledger: Ledger, limit: int) -> wire.Number:
         error=ledger.error,
         agrees=ledger.agrees,
     )  # fmt: skip
-
-
-def _strongest_channels(sums: Sequence[ChannelSum]) -> list[ChannelSum]:
-    """The input channels with the largest sums by magnitude, the largest first; NaN last."""
-    ranked = sorted(sums, key=lambda one: -abs(one.sum) if one.sum == one.sum else np.inf)
-    return ranked if len(ranked) <= _NAMED + 2 else ranked[:_NAMED]
-
-
-def _columns(ledger: Ledger) -> list[Terms]:
-    """The terms by input node, in the order in which the nodes first come."""
-    if isinstance(ledger.terms, Terms):
-        return [ledger.terms]
-    found = []
-    for node in dict.fromkeys(term.node for term in ledger.terms):
-        terms = [term for term in ledger.terms if term.node == node]
-        found.append(
-            Terms(
-                node,
-                np.array([term.index for term in terms], dtype=np.int64),
-                np.array([term.weight for term in terms]),
-                np.array([term.value for term in terms]),
-                np.array([term.padding for term in terms]),
-            )
-        )
-    return found
-
-
-def _largest(ledger: Ledger, columns: Sequence[Terms], limit: int) -> list[np.ndarray]:
-    """For each source the places of the terms to list, the largest first.
-
-    Of softmax and cross-entropy these are the largest exponentials, and always the number's own.
-    """
-    sizes = [_sizes(ledger, terms) for terms in columns]
-    together = np.concatenate(sizes) if sizes else np.zeros(0)
-    order = np.argsort(-together, kind="stable")
-    best = order[:limit]
-    if ledger.kind in _OTHER_UNITS:
-        target = ledger.details.get("target")
-        own = ledger.index if target is None else (int(target),)
-        places = np.flatnonzero((columns[0].indices == own).all(axis=1))
-        best = np.concatenate([best, np.setdiff1d(places, best)])
-    starts = np.cumsum([0, *map(len, sizes)])
-    return [best[(best >= a) & (best < b)] - a for a, b in pairwise(starts)]
-
-
-def _left(ledger: Ledger, columns: Sequence[Terms], chosen: Sequence[np.ndarray]) -> float | None:
-    """The sum of what is not listed."""
-    if not ledger.weighted and ledger.kind not in _OTHER_UNITS:
-        return None
-    return sum(
-        float(np.delete(terms.products if ledger.weighted else terms.weights, places).sum())
-        for terms, places in zip(columns, chosen, strict=True)
-    )
-
-
-def _sizes(ledger: Ledger, terms: Terms) -> np.ndarray:
-    return np.abs(terms.weights if ledger.kind in _OTHER_UNITS else terms.products)
 
 
 def _source(terms: Terms, places: np.ndarray) -> wire.Source:

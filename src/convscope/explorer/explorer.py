@@ -20,7 +20,7 @@ from convscope.explorer.subject import Subject, UnitsOff
 from convscope.explorer.wire import LayerDetail, Prediction
 from convscope.graph.batching import batch_in_turn
 from convscope.graph.program import Watch
-from convscope.graph.trace import Trace, aimed
+from convscope.graph.trace import Trace, with_targets
 from convscope.images.files import to_channels
 from convscope.images.preprocess import resized
 
@@ -108,7 +108,7 @@ class Explorer:
             target = self.images.picture(asked.image).label
         if target is None:
             target = int(trace.logits[0].argmax())
-        return aimed(trace, torch.tensor([target]))
+        return with_targets(trace, torch.tensor([target]))
 
     def read(self, image: str) -> Pixels:
         """An image with as many channels as the network sees."""

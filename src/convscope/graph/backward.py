@@ -4,7 +4,7 @@ One mechanism, many published methods: every node passes the signal to its input
 gradient, and a rule says what activation functions do instead.
 
 Conventions: a max pool sends the signal to the place that won (the switch); where windows overlap,
-signals add up. Batch norm passes it on times gamma / sqrt(variance + eps). No bias comes back.
+signals add up. Batch norm multiplies it by gamma / sqrt(variance + eps). Biases change nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,8 +30,7 @@ RULES: dict[str, Rule] = {
     "guided": lambda signal, given: signal.clamp(min=0) * (given > 0),
 }
 RECTIFIERS = (Kind.RELU, Kind.RELU6)
-_TRANSPOSED = (Kind.CONVOLUTION, Kind.LINEAR)
-# Their gradient is the same whatever they were given, so that need not be recorded.
+# Their gradient does not depend on their inputs, which need not be recorded.
 _ANY_VALUES = REARRANGEMENTS | {
     Kind.BATCH_NORM, Kind.AVERAGE_POOL, Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADD, Kind.SUBTRACT,
 }  # fmt: skip
@@ -143,41 +142,58 @@ def _images_of(trace: Trace, count: int, images: Sequence[int] | None) -> Tensor
 
 def _passed(seeds: _Seeds, node: Node, signal: Tensor, rule: Rule) -> Sequence[Tensor | None]:
     """The signal at each input of a node; None where nothing is passed on."""
+    graph = seeds.trace.graph
     if node.kind in RECTIFIERS:
-        if rule is RULES["deconvnet"]:  # it looks at the signal alone
-            return [rule(signal, signal)]
-        given = seeds.given(node, 0)
-        if node.kind is Kind.RELU6:  # from 6 on it is flat, as below 0
-            given = torch.where(given < 6, given, 0)
-        return [rule(signal, given)]
-    if node.kind in _TRANSPOSED:
-        return [_transposed(seeds.trace, node, signal)]
+        return [through_rectifier(node, rule, signal, lambda: seeds.given(node, 0))]
+    if node.kind is Kind.CONVOLUTION:
+        return [_through_convolution(graph, node, signal)]
+    if node.kind is Kind.LINEAR:
+        weight = graph.parameter(node, "weight")
+        assert weight is not None
+        return [signal @ weight]
     if node.kind in _ANY_VALUES:
         given = [signal.new_zeros((len(signal), *shape)) for shape in node.input_shapes]
     else:
         given = [seeds.given(node, number) for number in range(len(node.inputs))]
-    return gradients(seeds.trace.graph, node, signal, given)
+    return gradients(graph, node, signal, given)
 
 
-def _transposed(trace: Trace, node: Node, signal: Tensor) -> Tensor:
-    """Back through a convolution or a dense layer: the same weights, transposed."""
-    weight = trace.graph.parameter(node, "weight")
-    assert weight is not None
-    if node.kind is Kind.LINEAR:
-        return signal @ weight
-    shape, window = (len(signal), *node.input_shapes[0]), node.window
+def _through_convolution(graph: Graph, node: Node, signal: Tensor) -> Tensor:
+    window, (_, height, width) = node.window, node.input_shapes[0]
     # On the padded input, and cut: an even kernel that keeps the size pads more below and right.
     sides = [
-        max(shape[2 + axis] + window.before[axis], window.extent(axis, node.output_shape[1 + axis]))
-        for axis in (0, 1)
+        max(size + window.before[axis], window.extent(axis, node.output_shape[1 + axis]))
+        for axis, size in enumerate((height, width))
     ]
-    given = signal.new_empty(1).expand(*shape[:2], *sides)  # only its shape is read
-    back = torch.ops.aten.convolution_backward(
+    top, left = window.before
+    padded = through_convolution(graph, node, signal, sides)
+    return padded[..., top : top + height, left : left + width]
+
+
+def through_rectifier(
+    node: Node, rule: Rule, signal: Tensor, given: Callable[[], Tensor]
+) -> Tensor:
+    """The signal below a ReLU or ReLU6, under a rule.
+
+    `given` reads what the node was given, and is called where the rule looks at it.
+    """
+    if rule is RULES["deconvnet"]:  # it looks at the signal alone
+        return rule(signal, signal)
+    values = given()
+    if node.kind is Kind.RELU6:  # from 6 on it is flat, as below 0
+        values = torch.where(values < 6, values, 0)
+    return rule(signal, values)
+
+
+def through_convolution(graph: Graph, node: Node, signal: Tensor, sides: Sequence[int]) -> Tensor:
+    """The signal below a convolution, at `sides` (rows, columns) of its padded input."""
+    weight, window = graph.parameter(node, "weight"), node.window
+    # Of what the node was given only the shape is read.
+    given = signal.new_empty(1).expand(len(signal), node.input_shapes[0][0], *sides)
+    return torch.ops.aten.convolution_backward(
         signal, given, weight, None, window.stride, (0, 0), window.dilation, False, [0, 0],
         window.groups, [True, False, False],
     )[0]  # fmt: skip
-    top, left = window.before
-    return back[..., top : top + shape[2], left : left + shape[3]]
 
 
 def gradients(

@@ -20,12 +20,12 @@ class Channels:
 
     @property
     def low(self) -> float:
-        """The smallest value of all channels; NaN where one is no number."""
+        """The smallest value of all channels; NaN where any value is NaN."""
         return float(self.lows.min())
 
     @property
     def high(self) -> float:
-        """The largest value of all channels; NaN where one is no number."""
+        """The largest value of all channels; NaN where any value is NaN."""
         return float(self.highs.max())
 
     @property

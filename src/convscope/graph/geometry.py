@@ -1,8 +1,8 @@
 """What a unit sees of the images: its receptive field, clipped at every layer.
 
-Rows and columns are followed apart: which rows of the images reach which row of a node. A unit sees
-at most its rows times its columns, and that is exactly what it sees in most networks; a bound from
-inside, kept beside the one from outside, tells where.
+Rows and columns are followed separately: which rows of the images reach which row of a node. A unit
+sees at most the product of its rows and columns, and in most networks exactly that. Beside this
+upper bound a lower bound is computed; where the two are equal, the field is exact.
 """
 
 import functools
@@ -29,8 +29,8 @@ _POINTWISE = ACTIVATIONS | {
 }  # fmt: skip
 _REARRANGED = frozenset({Kind.RESHAPE, Kind.PERMUTE, Kind.SLICE, Kind.PAD})
 
-# What is known of the channels at one place: none sees more than MOST, all TOGETHER see at least
-# this, and EACH sees at least this.
+# Three bounds for the channels of a unit: no channel sees more than MOST, all of them together see
+# at least TOGETHER, and each of them sees at least EACH.
 _MOST, _TOGETHER, _EACH = 0, 1, 2
 
 
@@ -39,7 +39,7 @@ class ReceptiveField:
     """What the units of a node see of the images, each pair being (vertical, horizontal).
 
     The unit in row i sees the rows from i * stride - padding on, `size` of them, those outside of
-    the image included. So it is away from the border; at the border, `box` is right. Where windows
+    the image included. This holds away from the border; `box` holds everywhere. Where windows
     differ in size (an adaptive pool from 7 to 3 rows) these three are a bound.
 
     `exact` says that every unit sees its whole box and nothing else. Otherwise the box is a bound:
@@ -113,9 +113,9 @@ _Field = tuple[_Axis, _Axis]
 def receptive_fields(graph: Graph) -> Mapping[str, ReceptiveField]:
     """The receptive fields of the images and of all nodes that have rows and columns.
 
-    Left out are nodes whose rows and columns are not the images' any more: after flattening, with
-    axes exchanged or mirrored, after operations that convscope does not know, and sums of maps with
-    different strides.
+    Nodes whose rows and columns no longer correspond to the images' are left out: after flattening,
+    with axes exchanged or mirrored, after operations that convscope does not know, and sums of maps
+    with different strides.
 
     Source: as `ReceptiveField`.
 
@@ -134,7 +134,7 @@ def receptive_fields(graph: Graph) -> Mapping[str, ReceptiveField]:
             if found is not None:
                 fields[node.name] = found
     return {
-        name: _published(rows, columns)
+        name: _receptive_field(rows, columns)
         for name, (rows, columns) in fields.items()
         if len(graph[name].output_shape) == 3
     }
@@ -144,7 +144,7 @@ def _identity(length: int) -> _Axis:
     return _Axis(np.broadcast_to(np.eye(length, dtype=bool), (3, length, length)))
 
 
-def _published(rows: _Axis, columns: _Axis) -> ReceptiveField:
+def _receptive_field(rows: _Axis, columns: _Axis) -> ReceptiveField:
     return ReceptiveField(
         size=(rows.size, columns.size),
         stride=(rows.stride, columns.stride),
@@ -185,10 +185,10 @@ def _computes_only_its_kind(graph: Graph, node: Node) -> bool:
 
 
 def _field(graph: Graph, node: Node, sources: Sequence[_Field]) -> _Field | None:
-    """The field of a node from those of its inputs; None where it has no meaning.
+    """The field of a node from those of its inputs; None where it has none.
 
-    A vector is a map with one place, which sees what all its values see; so a gate may be flattened
-    and become a map again.
+    A vector is a map of 1 x 1, which sees what all its values see; so a gate may be flattened and
+    become a map again.
     """
     kind, shape = node.kind, node.output_shape
     if kind in ARITHMETIC or kind is Kind.CONCATENATE:
@@ -274,7 +274,7 @@ def _merged(node: Node, sources: Sequence[_Field]) -> _Field | None:
         for both, axes in zip(seen, (rows, columns), strict=True):
             both[_EACH] = np.logical_and.reduce([axis.seen[_EACH] for axis in axes])
             both[_EACH] &= from_branches
-    vertical, horizontal = _in_step(rows, seen[0]), _in_step(columns, seen[1])
+    vertical, horizontal = _joint_axis(rows, seen[0]), _joint_axis(columns, seen[1])
     return None if vertical is None or horizontal is None else (vertical, horizontal)
 
 
@@ -310,15 +310,15 @@ def _broadcast(axis: _Axis, length: int) -> _Axis:
     return replace(axis, seen=np.repeat(axis.seen, length, axis=1), stride=0)
 
 
-def _in_step(axes: Sequence[_Axis], seen: np.ndarray) -> _Axis | None:
-    """The size, stride and padding that contain those of all branches; None where they part."""
+def _joint_axis(axes: Sequence[_Axis], seen: np.ndarray) -> _Axis | None:
+    """The size, stride and padding that contain those of all branches; None where they differ."""
     stride = max(axis.stride for axis in axes)
     if seen.shape[1] == 1 or all(axis.stride == stride for axis in axes):
         padding = max(axis.padding for axis in axes)
         size = max(axis.size - axis.padding for axis in axes) + padding
         return _Axis(seen, size, stride, padding)
     hull = _hull(_Axis(seen))
-    if (hull == hull[0]).all():  # a gate that has seen everything, so that each unit does now
+    if (hull == hull[0]).all():  # a gate sees the whole map, and so does each unit now
         start, end = hull[0].tolist()
         return _Axis(seen, size=end - start, stride=0, padding=-start)
     return None

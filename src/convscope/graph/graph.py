@@ -128,7 +128,7 @@ class Graph:
 
     @property
     def logits(self) -> str:
-        """The node of the scores: the output, or what a softmax at the very end is given."""
+        """The node of the scores: the output, or the input of a softmax that ends the network."""
         last = self[self.output]
         return last.inputs[0] if last.kind is Kind.SOFTMAX else last.name
 
@@ -150,7 +150,7 @@ class Graph:
         """The outputs of the nodes `keep`, computed from the given outputs of other nodes.
 
         Only the steps that lead from what is given to what is kept run, and every other value is
-        let go after its last use. Gradients flow to the given values where torch's mode and the
+        released after its last use. Gradients flow to the given values where torch's mode and the
         values ask for them, never to parameters.
 
         Args:

@@ -68,6 +68,9 @@ REARRANGEMENTS = frozenset(
 # activations. (Concatenation and padding write new arrays, and count.)
 VIEWS = REARRANGEMENTS - {Kind.CONCATENATE, Kind.PAD}
 
+# Their outputs are probabilities and a loss: another unit than activations.
+PROBABILITIES = frozenset({Kind.SOFTMAX, Kind.CROSS_ENTROPY})
+
 # torch's operations in `torch.ops.aten`, without overload and without the `_` of in-place ones.
 _OPERATIONS: dict[Kind, str] = {
     Kind.CONVOLUTION: "conv2d",

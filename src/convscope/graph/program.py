@@ -103,7 +103,7 @@ def needed_steps(steps: Sequence[Step], given: Collection[int], keep: Collection
         needed.remove(step.slot)
         if not step.asks_batch_size:
             needed.update(set(step.slots).difference(given))
-        last_used = tuple({*step.slots, step.slot} - used_later)
+        last_used = tuple(set(step.slots) - used_later)
         used_later.update(last_used)
         chosen.append(step)
         release.append(last_used)
@@ -118,7 +118,7 @@ def run(
     edits: Mapping[int, Edit] | None = None,
     watch: Watch | None = None,
 ) -> list[Any]:
-    """Computes the values of a plan's slots in place, and lets go of what is not used any more."""
+    """Computes the values of a plan's slots in place, and releases each after its last use."""
     for number, step in enumerate(plan.steps):
         if watch:
             watch(number, len(plan.steps))

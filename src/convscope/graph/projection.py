@@ -14,7 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from convscope.base.errors import ConvscopeError
-from convscope.graph.backward import RECTIFIERS, RULES, Rule, gradients
+from convscope.graph.backward import (
+    RECTIFIERS,
+    RULES,
+    Rule,
+    gradients,
+    through_convolution,
+    through_rectifier,
+)
 from convscope.graph.batching import batch_in_memory
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, Kind
@@ -139,12 +146,8 @@ def _passed(
         return _recorded(records[node.inputs[0]], images, patch, fill)
 
     if node.kind in RECTIFIERS:
-        values = signal.values
-        if rule is not RULES["deconvnet"]:
-            values = given(signal)
-            if node.kind is Kind.RELU6:
-                values = torch.where(values < 6, values, 0)
-        return [(node.inputs[0], replace(signal, values=rule(signal.values, values)))]
+        values = through_rectifier(node, rule, signal.values, lambda: given(signal))
+        return [(node.inputs[0], replace(signal, values=values))]
     if node.kind is Kind.CONCATENATE:
         sizes = [shape[0] for shape in node.input_shapes]
         parts = signal.values.split(sizes, 1)
@@ -178,11 +181,7 @@ def _windowed(
         signal.left * stride[1] - window.before[1],
     )
     if node.kind is Kind.CONVOLUTION:
-        weight = graph.parameter(node, "weight")
-        values = torch.ops.aten.convolution_backward(
-            signal.values, below.values, weight, None, stride, (0, 0), window.dilation, False,
-            [0, 0], window.groups, [True, False, False],
-        )[0]  # fmt: skip
+        values = through_convolution(graph, node, signal.values, size)
     elif node.kind is Kind.MAX_POOL:
         before = given(below, -math.inf)
         _, switches = F.max_pool2d(

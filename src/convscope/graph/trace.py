@@ -96,7 +96,7 @@ def trace(
         images: (batch, channels, height, width), preprocessed, of the captured size; any batch.
         targets: class indices (batch,). With them each record has its gradient
             d(logit of the target) / d(output), and `cross_entropy` is appended.
-        keep: names of the nodes to keep; None keeps all. Others are let go after their last use.
+        keep: names of the nodes to keep; None keeps all. Others are released after their last use.
         edits: for a node's name a mask that its output is multiplied with, of the node's output
             shape or one that broadcasts to it, with or without the batch axis: 0 or False switches
             a unit off, 1 or True leaves it as it is. Later nodes see the masked output.
@@ -130,7 +130,7 @@ def trace(
     )
 
 
-def aimed(trace: Trace, targets: Targets | None) -> Trace:
+def with_targets(trace: Trace, targets: Targets | None) -> Trace:
     """The same pass with other targets: the records are shared, `cross_entropy` is another.
 
     Nothing runs again, and records have no gradients.

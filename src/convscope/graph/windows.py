@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,13 +41,21 @@ class Window:
         padded = size + self.before[axis] + self.after[axis]
         return (padded - self.extent(axis)) // self.stride[axis] + 1
 
-    def places(self, axis: int, units: np.ndarray) -> np.ndarray:
-        """(units, kernel) the input's rows (axis 0) or columns (1) in the windows of some units.
+    def places(self, axis: int, units: int | np.ndarray) -> np.ndarray:
+        """The input's rows (axis 0) or columns (1) in the windows of units, (*units, kernel).
 
         Places below 0 and from the input's size on are padding.
         """
-        first = np.asarray(units)[..., None] * self.stride[axis] - self.before[axis]
-        return first + self.dilation[axis] * np.arange(self.kernel[axis])
+        return np.add.outer(units * self.stride[axis], self._offsets[axis])
+
+    @cached_property
+    def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows and columns in the window of the first unit."""
+        rows, columns = (
+            step * np.arange(side) - before
+            for step, side, before in zip(self.dilation, self.kernel, self.before, strict=True)
+        )
+        return rows, columns
 
 
 def window_of(settings: Mapping[str, Any], inputs: Sequence[int], outputs: Sequence[int]) -> Window:

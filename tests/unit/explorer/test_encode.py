@@ -45,18 +45,6 @@ def test_numbers_that_are_not_finite_are_null():
     assert detail["parameters"][0]["mean"] is None
 
 
-def test_a_quotient_keeps_the_order_of_its_formula():
-    class Quotient(nn.Module):
-        def forward(self, x):
-            return (x / (x.mean((2, 3), keepdim=True) + 3)).flatten(1)[:, :2]
-
-    found = known(Quotient())
-    trace = found.run(torch.rand(1, 1, 4, 4), (), None)
-    name = next(node.name for node in found.nodes if node.kind == "divide")
-    number = encode.number_of(arithmetic(trace, name, (0, 1, 1)), 9)
-    assert [source.node for source in number.sources] == list(found.node(name).inputs)
-
-
 def test_a_trunk_has_no_classes_and_no_loss():
     found = known(nn.Conv2d(1, 2, 3), None)
     trace = found.run(torch.ones(1, 1, 4, 4), (), None)

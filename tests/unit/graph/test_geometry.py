@@ -211,6 +211,21 @@ def test_the_input_sees_itself():
     assert field.box(5, 6) == (5, 6, 6, 7)
 
 
+def test_the_boxes_of_many_places_are_those_of_each():
+    field = last_of(lambda m, x: F.pad(m.down(x), (1, 0, 2, 0)))
+    rows, columns = (found.ravel() for found in np.indices((len(field.rows), len(field.columns))))
+    boxes = field.boxes(rows, columns)
+    for row, column, box in zip(rows, columns, boxes.tolist(), strict=True):
+        top, bottom = field.rows[row]
+        left, right = field.columns[column]
+        sees = top < bottom and left < right
+        assert box == ([top, left, bottom, right] if sees else [0, 0, 0, 0])
+    assert (boxes == 0).all(axis=1).any()
+    assert field.boxes(rows[:0], columns[:0]).shape == (0, 4)
+    with pytest.raises(ConvscopeError, match="no unit in row 1, column 99"):
+        field.boxes(np.array([0, 1]), np.array([0, 99]))
+
+
 @pytest.mark.parametrize("place", [(-1, 0), (0, 8), (8, 0)])
 def test_places_outside_of_the_map(place):
     with pytest.raises(ConvscopeError, match="rows are 0 to 7, columns 0 to 7"):

@@ -10,12 +10,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 import explored
-from convscope.explorer.encode import number_of
 from convscope.explorer.wire import Subject
-from convscope.graph.capture import capture
 from convscope.graph.kinds import Kind
 from convscope.graph.ledger.arithmetic import arithmetic
-from convscope.graph.trace import trace
 from convscope.images import kernels
 from convscope.images.kernels import KERNELS, convolve
 
@@ -167,19 +164,6 @@ def test_a_convolutions_number_is_its_patch_times_its_filter(client, running):
     order = products.reshape(3, 9).sum(1).abs().argsort(descending=True)
     assert found["strongest"] == (order + 3).tolist()
     assert found["others"] == {"count": 0, "sum": 0.0}
-
-
-def test_the_weaker_input_channels_of_a_convolution_are_added_up():
-    torch.manual_seed(3)
-    module = torch.nn.Conv2d(9, 1, 3)
-    images = torch.randn(1, 9, 3, 3)
-    record = trace(capture(module, images), images)
-    found = number_of(arithmetic(record, record.layers[-1].node.name, (0, 0, 0)), 1)
-    sums = (images[0].double() * module.weight[0].double()).sum((1, 2)).detach()
-    order = sums.abs().argsort(descending=True).tolist()
-    assert found.strongest == order[:4]
-    assert found.others.count == 5
-    assert found.others.sum == pytest.approx(float(sums[order[4:]].sum()))
 
 
 def test_every_kind_of_number_is_its_ledger(client, running):

@@ -61,7 +61,7 @@ def arithmetic(
             f"inputs are {', '.join(node.inputs) or 'no other nodes'}: look at these"
         )
     formula: Callable[[Place], Ledger] = FORMULAS[node.kind]
-    with np.errstate(all="ignore"):  # what is no number in the tensors is none in the formula
+    with np.errstate(all="ignore"):  # NaN in the tensors gives NaN in the formula
         ledger = formula(place)
     dtype = record.output.dtype
     if dtype.is_floating_point:  # whole numbers and truth values are exact

@@ -20,8 +20,8 @@ _CHANNELS, _TERMS = 3, 12
 class Term:
     """One value that a number was made from.
 
-    `index` is the value's place in the output of `node`, without the batch axis; for padding it
-    lies outside of that output, and `value` is what stands there (minus infinity in a max pool).
+    `index` is the value's position in the output of `node`, without the batch axis; for padding it
+    lies outside of that output, and `value` is the padding's (minus infinity in a max pool).
     """
 
     node: str
@@ -106,7 +106,7 @@ class Ledger:
     Attributes:
         layer: the node's name.
         kind: what it computes.
-        index: the number's place in the node's output, without the batch axis.
+        index: the number's position in the node's output, without the batch axis.
         image: which image of the batch.
         formula: how `sum` follows from the terms, the bias and the details.
         terms: what the number was made from. Where the formula is a weighted sum (`weighted`),
@@ -137,7 +137,7 @@ class Ledger:
 
     @property
     def difference(self) -> float:
-        """`value` - `sum`; 0 where both are the same infinity, or both no number."""
+        """`value` - `sum`; 0 where both are the same infinity, or both NaN."""
         same = self.value == self.sum or (math.isnan(self.value) and math.isnan(self.sum))
         return 0.0 if same else self.value - self.sum
 

@@ -52,7 +52,7 @@ def window_of_unit(node: Node, row: int, column: int) -> UnitWindow:
     """
     sides, axes = node.input_shapes[0][-2:], []
     for axis, unit in enumerate((row, column)):
-        places = node.window.places(axis, np.asarray(unit))
+        places = node.window.places(axis, unit)
         if node.kind is Kind.AVERAGE_POOL:
             places = places[places < sides[axis] + node.window.after[axis]]
         axes.append(places)

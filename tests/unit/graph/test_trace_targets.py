@@ -7,7 +7,7 @@ from torch import nn
 
 from convscope.base.errors import ConvscopeError
 from convscope.graph.capture import capture
-from convscope.graph.trace import aimed, appended_nodes, trace
+from convscope.graph.trace import appended_nodes, trace, with_targets
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def record():
 
 
 def test_records_are_shared_and_the_loss_is_the_new_targets(record):
-    again = aimed(record, torch.tensor([2, 2]))
+    again = with_targets(record, torch.tensor([2, 2]))
     expected = F.cross_entropy(record.logits, torch.tensor([2, 2]), reduction="none")
     assert torch.equal(again["cross_entropy"].output, expected)
     assert again["1"].output is record["1"].output
@@ -28,13 +28,13 @@ def test_records_are_shared_and_the_loss_is_the_new_targets(record):
 
 
 def test_without_targets_there_is_no_loss(record):
-    assert "cross_entropy" not in aimed(record, None)
-    assert "softmax" in aimed(record, None)
+    assert "cross_entropy" not in with_targets(record, None)
+    assert "softmax" in with_targets(record, None)
 
 
 def test_targets_that_do_not_fit_are_refused(record):
     with pytest.raises(ConvscopeError, match="must be in"):
-        aimed(record, torch.tensor([0, 3]))
+        with_targets(record, torch.tensor([0, 3]))
 
 
 def test_the_nodes_that_are_appended_are_those_of_a_trace(record):
