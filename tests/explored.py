@@ -8,14 +8,17 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from convscope.base.storage import write_json
+from convscope.contract.files import as_json
 from convscope.data.dataset import Dataset
 from convscope.graph.graph_of import graph_of
 from convscope.images.preprocess import Preprocess
 from convscope.lenses.atlas.files import Atlas
 from convscope.lenses.atlas.make import make_atlas
 from convscope.lenses.shift.compute import shift_tables
-from convscope.lenses.shift.statistics import Estimate
+from convscope.lenses.shift.entries import result_of
+from convscope.lenses.shift.files import write_study as write_shift_study
+from convscope.lenses.shift.statistics import share_of
+from convscope.lenses.shift.study import Example, Fit, RunShift, ShiftStudy
 from convscope.nets.classifier import Classifier
 
 # As nasty as a folder's name may be; the page must show it, not run it.
@@ -88,30 +91,23 @@ def dense() -> Classifier:
 
 
 def write_study(run: Path, classifiers: dict[str, Classifier], dataset: Dataset) -> list[dict]:
-    """What `convscope shift` writes, of all images, with the figures that the page shows."""
+    """What `convscope shift` stores, of all images and without layers: its JSON."""
     preprocess = classifier().preprocess
     images = [dataset.image(i, preprocess.channels) for i in range(len(dataset))]
-    entries = []
     tables = shift_tables(list(classifiers.values()), images, dataset.labels, max_shift=2)
+    runs = []
     for (name, one), table in zip(classifiers.items(), tables, strict=True):
-        figures = {"consistency": table.consistency, "accuracy_shifted": table.accuracy}
-        values = {
-            "run": name, "network": one.name, "weights": graph_of(one).digest(),
-            "data": "images", "split": "all", "n": len(dataset), "border": "zero", "max_shift": 2,
-            "accuracy_unshifted": float(table.accuracy_grid[2, 2]),
-            "accuracy_grid": table.accuracy_grid.tolist(),
-            "one_pixel": share("changed", table.one_pixel.changed),
-            "fit": {"parameters": sum(p.numel() for p in one.module.parameters()), "gap": None},
-        }  # fmt: skip
-        for key, figure in figures.items():
-            values |= share(key, figure)
-        entries.append(values)
-    write_json(run / "shift" / "all-zero-2" / "metrics.json", entries)
-    return entries
-
-
-def share(name: str, figure: Estimate) -> dict:
-    return {name: figure.value, f"{name}_interval": [figure.low, figure.high]}
+        right = table.predicted[:, 2, 2] == dataset.labels
+        parameters = sum(p.numel() for p in one.module.parameters())
+        fit = Fit(graph_of(one).digest(), parameters, None, None, share_of(right), None, None)
+        runs.append(RunShift(name, one.name, table, (), fit, 0))
+    example = Example(0, dataset.paths[0], CLASSES[dataset.labels[0]], images[0])
+    study = ShiftStudy(
+        "images", "all", len(dataset), len(dataset), tuple(runs), (), example, CLASSES
+    )
+    result = result_of(study)
+    write_shift_study(run / "shift" / "all-zero-2", study, result)
+    return as_json(result)
 
 
 def write_images(folder: Path, per_class: int = 6) -> None:

@@ -57,7 +57,7 @@ def test_own_images_by_class_name(convscope, trained, images, tmp_path):
 
 
 def test_moved_data_keep_the_runs_splits_and_other_data_do_not(convscope, tmp_path):
-    from .test_train import class_folders
+    from folders import class_folders
 
     data = class_folders(tmp_path / "data", ["a", "b"], 20)
     run = tmp_path / "run"
@@ -97,7 +97,7 @@ def test_damaged_weights_are_refused(convscope, trained, tmp_path):
 
 
 def test_images_that_changed_their_class_are_noticed(convscope, tmp_path):
-    from .test_train import class_folders
+    from folders import class_folders
 
     data = class_folders(tmp_path / "data", ["a", "b"], 20)
     table = tmp_path / "data" / "labels.csv"

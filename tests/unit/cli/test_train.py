@@ -7,11 +7,10 @@ import os
 import subprocess
 import time
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from .conftest import COMMAND, QUICK
+from command import COMMAND, QUICK
+from folders import class_folders
 
 FILES = {
     "run.json", "recipe.json", "environment.json", "classes.json", "preprocess.json", "split.csv",
@@ -84,16 +83,6 @@ def test_a_model_of_ones_own(tmp_path, convscope, images):
     assert done.returncode == 0, done.stderr
     answer = convscope("predict", "run", images, "--json", cwd=tmp_path)
     assert len(json.loads(answer.stdout)) == 10
-
-
-def class_folders(root, classes, count, seed=0):
-    generator = np.random.default_rng(seed)
-    for index, name in enumerate(classes):
-        (root / name).mkdir(parents=True)
-        for number in range(count):
-            pixels = generator.integers(index * 60, index * 60 + 90, (40, 36, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{number}.png")
-    return root
 
 
 def wrong_inputs(tmp_path):

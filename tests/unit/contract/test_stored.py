@@ -5,6 +5,7 @@ import torch
 import convscope
 import explored
 from convscope.base.storage import read_json, write_json
+from convscope.contract.files import as_json
 from convscope.explorer.subject import subject
 from convscope.lenses.atlas.lens import LENS as ATLAS
 from convscope.lenses.shift.lens import LENS as SHIFT
@@ -24,7 +25,7 @@ def written(folder):
 def test_only_what_is_of_the_present_weights_is_shown(tmp_path, capsys):
     classifier, study, _ = written(tmp_path)
     assert ATLAS.stored(tmp_path, subject(classifier)) is not None
-    assert list(SHIFT.stored(tmp_path, subject(classifier))) == study
+    assert as_json(SHIFT.stored(tmp_path, subject(classifier))) == study
     assert capsys.readouterr().err == ""
     with torch.no_grad():
         next(classifier.module.parameters()).flatten()[0] += 1e-6

@@ -110,7 +110,7 @@ def test_who_is_let_in(running, headers, status):
     given = {"Cookie": running.cookie} | {
         name: value.format(port=port, token=running.token) for name, value in headers.items()
     }
-    for method, path in (("GET", "/api/presets"), ("POST", "/api/filter")):
+    for method, path in (("GET", "/api/kernel/presets"), ("POST", "/api/kernel")):
         response = httpx.request(
             method, running.origin + path, headers=given,
             json={"kernel": [[1.0]]} if method == "POST" else None,
@@ -137,7 +137,7 @@ def test_other_methods_are_refused(client, method):
 
 def test_nothing_is_changed_by_get(client):
     assert client.get("/api/images").status_code == 405
-    assert client.get("/api/filter").status_code == 405
+    assert client.get("/api/kernel").status_code == 405
     assert client.post("/api/subject").status_code == 405
     assert client.head("/").status_code == 200
 
@@ -164,9 +164,11 @@ def test_there_is_no_description_of_the_routes_in_the_running_app(client):
 
 
 def test_a_query_that_is_too_long_is_refused(client):
-    response = client.get("/api/presets", params={"x": "y" * MAX_QUERY})
+    response = client.get("/api/kernel/presets", params={"x": "y" * MAX_QUERY})
     assert response.status_code == 414
-    assert client.get("/api/presets", params={"x": "y" * 9000}).status_code == 200  # is ignored
+    assert (
+        client.get("/api/kernel/presets", params={"x": "y" * 9000}).status_code == 200
+    )  # is ignored
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(running):
@@ -190,7 +192,7 @@ def test_uploads_that_go_no_further_hold_up_nobody_and_are_ended(client, running
         for connection in stalled:
             connection.sendall(f"{head}Content-Length: 1000\r\n\r\nab".encode())
         asked = {"kernel": [[1.0]], "picture": False, "at": [0, 0]}
-        assert client.post("/api/filter", json=asked).status_code == 200
+        assert client.post("/api/kernel", json=asked).status_code == 200
         for connection in stalled:
             answer = connection.makefile("rb").read()
             assert answer.startswith(b"HTTP/1.1 408")
@@ -206,7 +208,7 @@ def test_a_body_without_a_length_is_refused_where_it_grows_too_large(client):
             yield b" " * 65536
 
     response = client.post(
-        "/api/filter", content=endless(), headers={"Content-Type": "application/json"}
+        "/api/kernel", content=endless(), headers={"Content-Type": "application/json"}
     )
     assert response.status_code == 413
 
@@ -291,7 +293,7 @@ def test_no_other_file_can_be_read(running, path):
         ("/api/parts?image=data-1&layer=strided&channel=0&inputs=0-3", "0 to 2"),
         ("/api/picture?image=data-1&size=huge", "thumb"),
         ("/api/predictions?images=", "1 to 64"),
-        ("/api/output_size?size=x&kernel=3", "size"),
+        ("/api/kernel/output-size?size=x&kernel=3", "size"),
     ],
 )
 def test_wrong_questions_are_answered_in_words(client, path, words):
@@ -314,7 +316,7 @@ def test_wrong_questions_are_answered_in_words(client, path, words):
 )  # fmt: skip
 def test_a_wrong_filter_is_refused(client, body):
     response = client.post(
-        "/api/filter", content=body, headers={"Content-Type": "application/json"}
+        "/api/kernel", content=body, headers={"Content-Type": "application/json"}
     )
     assert 400 <= response.status_code < 500
     assert response.json()["error"]

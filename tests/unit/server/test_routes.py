@@ -13,8 +13,6 @@ import explored
 from convscope.explorer.wire import Subject
 from convscope.graph.kinds import Kind
 from convscope.graph.ledger.arithmetic import arithmetic
-from convscope.images import kernels
-from convscope.images.kernels import KERNELS, convolve
 
 NUMBER = 7  # of an image in the data set
 
@@ -296,47 +294,3 @@ def test_a_layers_detail_has_its_parameters_and_what_it_sees(client, running):
     assert found["settings"]["eps"] == norm.eps
     assert found["rows"][0] == [0, 2]
     assert client.get("/api/layer", params={"layer": "fc2"}).json()["rows"] is None
-
-
-def test_the_playground_filters_as_convolve_does(client, running, monkeypatch):
-    assert client.get("/api/presets").json() == [
-        {"name": name, "kernel": [list(map(float, row)) for row in kernel]}
-        for name, kernel in KERNELS.items()
-    ]
-    kernel = KERNELS["sobel-left"]
-    asked = {"kernel": kernel, "stride": 2, "padding": 1, "border": "edge", "image": "data-3"}
-    found = client.post("/api/filter", json={**asked, "at": [0, 3]}).json()
-    seen = running.explorer.grey("data-3")
-    assert found["input"] == seen.tolist()
-    expected = convolve(seen, kernel, 2, 1, border="edge")
-    assert found["output"] == expected.tolist()
-    assert (found["low"], found["high"]) == (expected.min(), expected.max())
-    assert found["lost"] == [1, 1]
-    assert found["cell"]["sum"] == expected[0, 3]
-    assert found["cell"]["rows"] == [-1, 0, 1]
-    assert found["cell"]["outside"][0] == [True, True, True]
-    with monkeypatch.context() as patched:
-        patched.delattr(kernels, "convolve")  # one number needs none of the others
-        short = client.post("/api/filter", json={**asked, "picture": False, "at": [0, 3]}).json()
-    assert (short["input"], short["output"], short["high"]) == ([], [], None)
-    assert short["cell"] == found["cell"]
-    assert (short["lost"], short["formulas"]) == (found["lost"], found["formulas"])
-    example = client.post("/api/filter", json={"kernel": kernel, "at": [0, 0]}).json()
-    assert example["output"][0] == [3, 27, 16, 26]
-    assert example["formulas"] == ["floor((6 + 2·0 - 1·(3 - 1) - 1) / 1) + 1 = 4"] * 2
-    impossible = client.post("/api/filter", json={"kernel": [[1.0] * 9]})
-    assert impossible.status_code == 422
-    assert "padding" in impossible.json()["error"]
-
-
-def test_an_impossible_output_size_is_an_answer_with_an_error(client):
-    query = {"size": 227, "kernel": 11, "stride": 4}
-    assert client.get("/api/output_size", params=query).json() == {
-        "size": 55, "lost": 0, "error": None,
-        "formula": "floor((227 + 2·0 - 1·(11 - 1) - 1) / 4) + 1 = 55",
-    }  # fmt: skip
-    for wrong in ({"size": 3, "kernel": 5}, {"size": 3, "kernel": 2, "stride": 0}):
-        found = client.get("/api/output_size", params=wrong)
-        assert found.status_code == 200
-        assert found.json()["size"] is None
-        assert found.json()["error"]

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import Field
 
 from convscope.base.errors import ConvscopeError
+from convscope.contract.lens import Params
 from convscope.contract.options import OptionValues, with_options
-from convscope.lenses.kernel.lens import KernelParams
+from convscope.images.borders import Border
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +33,20 @@ Grey = Annotated[
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="A PNG file; by default kernel-PRESET.png.")
 ]
+
+
+class KernelParams(Params):
+    """How a kernel moves over an image."""
+
+    stride: int = Field(1, ge=1, description="Pixels from one place to the next.")
+    padding: int | None = Field(
+        None, ge=0, description="Pixels on each side; by default half the kernel, to keep the size."
+    )
+    dilation: int = Field(1, ge=1, description="Pixels from one kernel entry to the next.")
+    border: Border = Field(
+        Border.ZERO, description="What stands in the padding: zero, edge, reflect or wrap."
+    )
+    convolution: bool = Field(False, description="Flip the kernel both ways; networks do not.")
 
 
 @with_options(KernelParams)
@@ -152,7 +168,7 @@ def _entry(cell: str) -> float:
         return float(above) / float(below or 1)
     except (ValueError, ZeroDivisionError):
         raise ConvscopeError(
-            f"--kernel: {cell.strip()!r} is no number; commas part entries, semicolons rows: "
+            f"--kernel: {cell.strip()!r} is not a number; separate entries by commas, rows by semicolons: "
             '--kernel "1,0,-1;2,0,-2;1,0,-1"'
         ) from None
 

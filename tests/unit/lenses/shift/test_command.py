@@ -1,4 +1,4 @@
-"""`convscope shift`: figures, files and refusals, on runs trained on the digits."""
+"""`convscope shift`: its JSON, files and errors, on runs trained on the digits."""
 
 import csv
 import io
@@ -10,20 +10,18 @@ import pytest
 from PIL import Image
 
 from convscope import load
-from convscope.lenses.shift import study as runs_shift
+from convscope.base.storage import write_json
+from convscope.contract.files import as_json
+from convscope.lenses.shift import study as shift_studies
+from convscope.lenses.shift.result import read_result
 from convscope.lenses.shift.study import stratified
 from convscope.runs.data import run_dataset
+from folders import class_folders
 
 FILES = {"metrics.json", "accuracy.csv", "path.csv", "layers.csv", "shift.png"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few():
-    """30 images instead of 1,000 keep these tests short."""
-    kept = runs_shift.LIMIT
-    runs_shift.LIMIT = 30
-    yield
-    runs_shift.LIMIT = kept
+FEW = ("--images", 30)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +40,8 @@ def test_images_that_a_run_was_trained_on_are_told(
     def those_of_the_split(dataset, _):
         return np.flatnonzero(dataset.splits == split), "test"
 
-    monkeypatch.setattr(runs_shift, "indices_of", those_of_the_split)
-    done = convscope("shift", trained, "--max-shift", 1, "--out", tmp_path / "out")
+    monkeypatch.setattr(shift_studies, "indices_of", those_of_the_split)
+    done = convscope("shift", trained, *FEW, "--max-shift", 1, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert ("30 of the 30 images have the content of an image that" in done.stderr) == told
     assert ("careful" in done.stderr) == told
@@ -55,7 +53,7 @@ def table(path):
 
 def test_two_runs_side_by_side_in_json_and_files(convscope, trained, mlp, tmp_path):
     out = tmp_path / "out"
-    done = convscope("shift", trained, mlp, "--max-shift", 2, "--out", out, "--json")
+    done = convscope("shift", trained, mlp, *FEW, "--max-shift", 2, "--out", out, "--json")
     assert done.returncode == 0, done.stderr
     first, second = json.loads(done.stdout)
     for entry in (first, second):
@@ -70,6 +68,8 @@ def test_two_runs_side_by_side_in_json_and_files(convscope, trained, mlp, tmp_pa
     assert second["difference"]["consistency"] == pytest.approx(difference)
     assert {path.name for path in out.iterdir()} == FILES
     assert json.loads((out / "metrics.json").read_text()) == [first, second]
+    assert as_json(read_result(out)) == [first, second]
+    assert "difference" not in first
     rows = table(out / "accuracy.csv")
     assert len(rows) == 50
     for row in rows[:25]:
@@ -77,11 +77,11 @@ def test_two_runs_side_by_side_in_json_and_files(convscope, trained, mlp, tmp_pa
         assert float(row["accuracy"]) == cell
     assert [row["dx"] for row in table(out / "path.csv")[:5]] == ["-2", "-1", "0", "1", "2"]
     with Image.open(out / "shift.png") as picture:
-        assert min(picture.size) > 800
+        assert picture.format == "PNG"
 
 
 def test_the_middle_of_the_grid_is_the_accuracy_of_the_same_images(convscope, trained, tmp_path):
-    done = convscope("shift", trained, "--max-shift", 1, "--out", tmp_path / "out", "--json")
+    done = convscope("shift", trained, *FEW, "--max-shift", 1, "--out", tmp_path / "out", "--json")
     (entry,) = json.loads(done.stdout)
     classifier = load(trained)
     data = run_dataset(trained).aligned_to(classifier.class_names)
@@ -92,14 +92,46 @@ def test_the_middle_of_the_grid_is_the_accuracy_of_the_same_images(convscope, tr
     assert entry["accuracy_grid"][1][1] == entry["accuracy_unshifted"] == right
 
 
-def test_the_card_and_the_folder_in_the_run(convscope, trained, tmp_path):
+def test_the_text_and_the_folder_in_the_run(convscope, trained, tmp_path):
     run = tmp_path / "copy"
     shutil.copytree(trained, run)
-    done = convscope("shift", run, "--max-shift", 1, "--border", "edge")
+    done = convscope("shift", run, *FEW, "--max-shift", 1, "--border", "edge")
     assert done.returncode == 0, done.stderr
     for part in ("consistency", "95 %", "30 of", "gap in points", "dense twin", "next:"):
         assert part in done.stdout
-    assert {path.name for path in (run / "shift" / "test-edge-1").iterdir()} == FILES
+    folder = run / "shift" / "test-edge-1-30-images"
+    assert {path.name for path in folder.iterdir()} == FILES
+    (entry,) = read_result(folder).root
+    assert f"{entry.consistency:.1%} [{100 * entry.consistency_interval[0]:.1f}, " in done.stdout
+    assert f"{entry.fit.gap * 100:+.1f} [" in done.stdout
+
+
+def test_each_study_has_a_folder_of_its_own(convscope, trained, mlp, tmp_path):
+    run = tmp_path / "copy"
+    shutil.copytree(trained, run)
+    for more in [("--images", 5), ("--full",), (mlp, "--images", 5), ("--border", "wrap", *FEW)]:
+        done = convscope("shift", run, *more, "--max-shift", 1)
+        assert done.returncode == 0, done.stderr
+    assert {path.name for path in (run / "shift").iterdir()} == {
+        "test-zero-1-5-images", "test-zero-1-full", "test-zero-1-5-images-digits-mlp",
+        "test-wrap-1-30-images",
+    }  # fmt: skip
+
+
+def test_circular_is_the_old_spelling_of_wrap(convscope, trained, tmp_path):
+    found = []
+    for border in ("wrap", "circular"):
+        out = tmp_path / border
+        done = convscope("shift", trained, "--border", border, "--images", 5, "--max-shift", 1,
+                         "--out", out, "--json")  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout))
+    assert found[0] == found[1]
+    assert found[0][0]["border"] == "wrap"
+    assert "circular" not in convscope("shift", "--help").stdout
+    found[0][0]["border"] = "circular"  # as studies of old versions have it
+    write_json(tmp_path / "wrap" / "metrics.json", found[0])
+    assert as_json(read_result(tmp_path / "wrap")) == found[1]
 
 
 def test_other_images_by_class_name(convscope, trained, images, tmp_path):
@@ -129,7 +161,8 @@ def test_wrong_input_is_refused_and_leaves_nothing(convscope, trained, tmp_path)
         ([trained, "--max-shift", 0], "must be 1 to 27 pixels"),
         ([trained, "--max-shift", -3], "must be 1 to 27 pixels"),
         ([trained, "--max-shift", 28], "must be 1 to 27 pixels for an input of 28 x 28, got 28"),
-        ([trained, "--border", "wrap"], "there are zero, edge, reflect, circular"),
+        ([trained, "--border", "moon"], "'zero', 'edge', 'reflect' or 'wrap', got 'moon'"),
+        ([trained, "--images", 0], "--images"),
         ([trained, trained], "given twice"),
         ([tmp_path / "gone"], "does not exist"),
         ([trained, "--out", file], "give a folder"),
@@ -137,12 +170,11 @@ def test_wrong_input_is_refused_and_leaves_nothing(convscope, trained, tmp_path)
     ]:
         done = convscope("shift", *arguments)
         assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+        assert "Traceback" not in done.stderr
     assert not (trained / "shift").exists()
 
 
 def test_runs_on_other_data_or_with_other_inputs_are_refused(convscope, trained, tmp_path):
-    from .test_train import class_folders
-
     small = tmp_path / "small"
     done = convscope("train", "digits", "--model", "mlp", "--epochs", 1, "--out", small,
                      "--set", "data.size=32", "--set", "data.resize=32")  # fmt: skip
@@ -162,8 +194,6 @@ def test_runs_on_other_data_or_with_other_inputs_are_refused(convscope, trained,
 
 
 def test_a_run_without_test_images_is_refused_with_the_splits_that_there_are(convscope, tmp_path):
-    from .test_train import class_folders
-
     class_folders(tmp_path / "data" / "train", ["a", "b"], 20)
     class_folders(tmp_path / "data" / "val", ["a", "b"], 5, seed=1)
     run = tmp_path / "run"
@@ -180,6 +210,6 @@ def test_what_stops_it_leaves_no_file(convscope, trained, tmp_path, monkeypatch)
 
     monkeypatch.setattr("convscope.lenses.shift.study.layer_shifts", stopped)
     out = tmp_path / "out"
-    done = convscope("shift", trained, "--max-shift", 1, "--out", out)
+    done = convscope("shift", trained, *FEW, "--max-shift", 1, "--out", out)
     assert done.returncode == 130
     assert not out.exists()

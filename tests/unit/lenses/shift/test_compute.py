@@ -44,7 +44,7 @@ def pixel_after(pixels, row, column, dx, dy, border):
     return pixels[place[0], place[1], 0]
 
 
-@pytest.mark.parametrize("border", ["zero", "edge", "reflect", "circular"])
+@pytest.mark.parametrize("border", ["zero", "edge", "reflect", "wrap"])
 @pytest.mark.parametrize(("dx", "dy"), [(0, 0), (2, 0), (-3, 1), (4, -5)])
 def test_every_pixel_goes_right_by_dx_and_down_by_dy(border, dx, dy):
     pixels = pictures(1, 6)[0]
@@ -56,7 +56,7 @@ def test_every_pixel_goes_right_by_dx_and_down_by_dy(border, dx, dy):
     assert moved[:, :, 0].tolist() == expected
 
 
-@pytest.mark.parametrize("border", ["zero", "edge", "reflect", "circular"])
+@pytest.mark.parametrize("border", ["zero", "edge", "reflect", "wrap"])
 def test_the_table_holds_what_the_classifier_says_of_each_shifted_image(border):
     mine, images = small(), pictures(3)
     targets = np.array([0, 2, 1])
@@ -118,7 +118,7 @@ def test_a_network_without_bearings_is_consistent_and_one_pixel_moves_nothing():
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
     )  # fmt: skip
     (table,) = shift_tables(
-        [classifier(module)], pictures(6), np.zeros(6, np.int64), max_shift=4, border="circular"
+        [classifier(module)], pictures(6), np.zeros(6, np.int64), max_shift=4, border="wrap"
     )
     assert table.consistency.value == 1.0
     assert table.one_pixel.changed.value == 0.0
@@ -145,8 +145,12 @@ def test_shifts_that_leave_nothing_of_the_image_are_refused(max_shift):
 
 
 def test_other_wrong_input_is_refused():
-    with pytest.raises(ConvscopeError, match="unknown border 'wrap'"):
-        check_shift(2, "wrap", (12, 12))
+    with pytest.raises(ConvscopeError, match="border='moon': give one of zero, edge, refl"):
+        shift_tables([small()], pictures(), np.zeros(4, np.int64), border="moon")
+    with pytest.raises(ConvscopeError, match="border='moon'"):
+        layer_shifts(small(), pictures(), [1], border="moon")
+    with pytest.raises(ConvscopeError, match="must be 1 to 11 pixels"):
+        check_shift(12, (12, 14))
     with pytest.raises(DataError, match="no images"):
         shift_tables([small()], [], np.zeros(0, np.int64))
     broken = small()
@@ -206,12 +210,12 @@ def test_equivariance_is_that_of_a_loop_over_directions():
     assert found["1"].equivariance == pytest.approx((squares[0] / squares[1]) ** 0.5, rel=1e-6)
 
 
-def test_circular_borders_and_padding_are_equivariant_everywhere():
+def test_wrapped_borders_and_circular_padding_are_equivariant_everywhere():
     module = nn.Sequential(
         nn.Conv2d(1, 3, 3, padding=1, padding_mode="circular"), nn.ReLU(),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3),
     )  # fmt: skip
-    (found,) = layers_of(module, [3], "circular")
+    (found,) = layers_of(module, [3], "wrap")
     assert found["1"].equivariance == pytest.approx(0, abs=1e-6)
     assert found["1"].invariance > 0.1
     assert found["4"].invariance == pytest.approx(0, abs=1e-5)
