@@ -1,5 +1,5 @@
 // The one state: where one is (mirrored in the address), the subject, and the pass of the image.
-import * as client from "../api/client";
+import * as client from "../source/server";
 import type { LayerDetail, Layer, Pass, Progress, Subject, Unit } from "../api/wire";
 import { above, format, misread, parse, START, type Place, type View } from "../model/address";
 

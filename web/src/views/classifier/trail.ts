@@ -1,6 +1,6 @@
 // The way from a class's logit back to the maps: sums worked out one behind the other, as ledgers.
-import * as client from "../../api/client";
-import type { Seen } from "../../api/client";
+import * as client from "../../source/server";
+import type { Seen } from "../../source/server";
 import type { Layer, Ledger } from "../../api/wire";
 import { same, single, termsOf, type Part } from "../../model/head";
 

@@ -1,6 +1,6 @@
 // The maps of a layer in the order in which they are shown, fetched in batches as they come in view.
 import { SvelteMap } from "svelte/reactivity";
-import * as client from "../../api/client";
+import * as client from "../../source/server";
 import { batches, type Span } from "../../model/tiles";
 import { explorer } from "../../state/explorer.svelte";
 

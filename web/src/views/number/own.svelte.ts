@@ -1,5 +1,5 @@
 // The map of a channel; of a vector all its units.
-import { activationMaps, units, type Maps } from "../../api/client";
+import { activationMaps, units, type Maps } from "../../source/server";
 import type { Layer } from "../../api/wire";
 import { explorer } from "../../state/explorer.svelte";
 import { latest } from "../../state/latest.svelte";

@@ -1,7 +1,7 @@
 // What the formula pane shows: the number under the pointer or the one of the address, how it came
 // about, and the steps from number to number.
 import { untrack } from "svelte";
-import * as client from "../../api/client";
+import * as client from "../../source/server";
 import type { Layer, LayerDetail, Ledger } from "../../api/wire";
 import { windowed } from "../../model/maps";
 import { text } from "../../model/numbers";

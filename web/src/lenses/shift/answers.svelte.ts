@@ -1,6 +1,6 @@
 // What the networks say while the image is dragged: one question on its way at a time, and then the
 // latest. To call off each for the next would leave a fast hand without any answer.
-import * as api from "../../api/moved";
+import * as api from "./requests";
 import type { Moved } from "../../api/wire";
 import { explorer } from "../../state/explorer.svelte";
 

@@ -1,6 +1,6 @@
 // Requests of the shift laboratory.
-import { aborting, address, json, once, type Seen } from "./client";
-import type { Laboratory, Moved, ShiftMap, Unit } from "./wire";
+import { aborting, address, json, once, type Seen } from "../../source/server";
+import type { Laboratory, Moved, ShiftMap, Unit } from "../../api/wire";
 
 /** An image moved `dx` pixels to the right and `dy` down. */
 export interface Asked {

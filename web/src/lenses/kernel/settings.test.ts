@@ -12,7 +12,7 @@ import {
   whole,
   windowStart,
   type Playground,
-} from "./playground";
+} from "./settings";
 
 const set: Playground = {
   photo: false,

@@ -1,6 +1,6 @@
 // Requests about pathways: always of the network with all units on.
-import { aborting, address, json, maps, type Maps } from "./client";
-import type { Pathways, Proof } from "./wire";
+import { aborting, address, json, maps, type Maps } from "../../source/server";
+import type { Pathways, Proof } from "../../api/wire";
 
 export interface Asked {
   readonly image: string;

@@ -16,7 +16,7 @@ import type {
   Progress,
   Subject,
   Unit,
-} from "./wire";
+} from "../api/wire";
 
 /** The server's reason, or that there is no server; `status` 0 means that nothing answered. */
 export class Refusal extends Error {

@@ -1,6 +1,6 @@
 // Requests about what a channel looks for.
-import { aborting, address, json, once, seen, type Seen } from "./client";
-import type { Card, Projected } from "./wire";
+import { aborting, address, json, once, seen, type Seen } from "../../source/server";
+import type { Card, Projected } from "../../api/wire";
 
 export type Kind = "patch" | "projection";
 
