@@ -26,7 +26,7 @@ def largest(subject, layer, channel, at):
 
 
 def test_the_strongest_unit_of_this_image_is_sent_back(page_at, twin, subject):
-    page = page_at(view="card", layer="stem.2", unit=3, image="data-5")
+    page = page_at(view="atlas", layer="stem.2", unit=3, image="data-5")
     values = twin["stem.2"][3]
     y, x = divmod(int(values.argmax()), 16)
     here(page).get_by_text(written(float(values.max())), exact=True).wait_for()
@@ -42,7 +42,7 @@ def test_the_strongest_unit_of_this_image_is_sent_back(page_at, twin, subject):
 def test_arrow_keys_move_the_unit_on_the_map_and_elsewhere_go_to_the_next_channel(
     page_at, twin, subject
 ):
-    page = page_at(view="card", layer="stem.2", unit=3, image="data-5", at="4,6", more="here")
+    page = page_at(view="atlas", layer="stem.2", unit=3, image="data-5", at="4,6", position="chosen")
     here(page).get_by_text("row 4, column 6", exact=True).wait_for()
     here(page).locator("button.map").focus()
     page.keyboard.press("ArrowDown")
@@ -62,7 +62,7 @@ def test_arrow_keys_move_the_unit_on_the_map_and_elsewhere_go_to_the_next_channe
 
 def test_winners_and_statistics_are_the_atlas(page_at, subject):
     ranking = subject.atlas.layer("stem.3").ranking
-    page = page_at(view="card", layer="stem.3", unit=2, image="data-5")
+    page = page_at(view="atlas", layer="stem.3", unit=2, image="data-5")
     about = page.locator("[data-winner]")
     buttons = page.locator("section[aria-label='Over the data set'] button")
     buttons.nth(8).wait_for()
@@ -86,7 +86,7 @@ def test_winners_and_statistics_are_the_atlas(page_at, subject):
 
 
 def test_a_layer_without_atlas_names_those_that_have_one(page_at):
-    page = page_at(view="card", layer="strided", unit=1, image="data-5")
+    page = page_at(view="atlas", layer="strided", unit=1, image="data-5")
     page.get_by_text("The atlas has other layers than strided.").wait_for()
     page.get_by_role("button", name="block").click()
     page.locator("[data-winner]").wait_for()
@@ -94,13 +94,13 @@ def test_a_layer_without_atlas_names_those_that_have_one(page_at):
 
 @pytest.mark.parametrize("layer", ["fc1", "input"])
 def test_a_vector_or_the_image_has_no_channels_to_look_at(page_at, layer):
-    page = page_at(view="card", layer=layer, image="data-5")
+    page = page_at(view="atlas", layer=layer, image="data-5")
     page.get_by_role("heading", name=f"{layer} has no channels").wait_for()
 
 
 def test_the_two_sides_of_a_channel_lead_to_each_other(page_at):
     page = page_at(view="channel", layer="block", unit=2, image="data-5")
-    page.get_by_role("button", name="What it looks for").click()
+    page.get_by_role("button", name="Atlas").click()
     page.locator("[data-winner]").wait_for()
     page.get_by_role("button", name="How it is made").click()
     page.locator("ol[aria-label='Input channels']").wait_for()
@@ -108,7 +108,7 @@ def test_the_two_sides_of_a_channel_lead_to_each_other(page_at):
 
 def test_keys_pressed_before_the_answer_stay_on_the_map(page_at, context):
     """A held arrow key does not lead to the next channel while a projection is under way."""
-    page = page_at(view="card", layer="stem.2", unit=3, image="data-5", at="4,6", more="here")
+    page = page_at(view="atlas", layer="stem.2", unit=3, image="data-5", at="4,6", position="chosen")
     here(page).get_by_text("row 4, column 6", exact=True).wait_for()
     context.route("**/api/projected?*", lambda route: None)  # none is answered any more
     here(page).locator("button.map").focus()
@@ -119,7 +119,7 @@ def test_keys_pressed_before_the_answer_stay_on_the_map(page_at, context):
 
 
 def test_another_image_takes_the_old_receptive_field_away(page_at, context):
-    page = page_at(view="card", layer="stem.2", unit=3, image="data-5", at="4,6", more="here")
+    page = page_at(view="atlas", layer="stem.2", unit=3, image="data-5", at="4,6", position="chosen")
     field = page.locator("aside svg rect")
     field.wait_for()
     context.route("**/api/projected?*", lambda route: None)

@@ -1,4 +1,4 @@
-"""The kernel playground: what it shows are the numbers of plain torch, and what does not fit."""
+"""The kernel view: what it shows are the numbers of plain torch, and what does not fit."""
 
 import re
 from decimal import ROUND_HALF_UP, Decimal

@@ -20,9 +20,9 @@ PLACES = {
     "vector": {"view": "layer", "layer": "fc1"},
     "channel": {"view": "channel", "layer": "block", "unit": 1, "at": "3,4"},
     "number": {"view": "number", "layer": "stem.0", "unit": 1, "at": "0,5"},
-    "card": {"view": "card", "layer": "block", "unit": 1},
+    "atlas": {"view": "atlas", "layer": "block", "unit": 1},
     "pathways": {"view": "pathways", "target": 1},
-    "shift": {"view": "shift", "more": "2,-1,edge"},
+    "shift": {"view": "shift", "shift": "2,-1,edge"},
     "classifier": {"view": "classifier", "target": 1},
     "kernel": {"view": "kernel"},
 }

@@ -1,79 +1,181 @@
-// Requests to the server. Every function may be given an AbortSignal; what fails throws a Refusal.
-import type {
-  Filtered,
-  Filtering,
-  Gallery,
-  Layer,
-  LayerDetail,
-  LayerValues,
-  Ledger,
-  OutputSize,
-  Pass,
-  PassLine,
-  Picture,
-  Prediction,
-  Preset,
-  Progress,
-  Subject,
-  Unit,
-} from "../api/wire";
-
-/** The server's reason, or that there is no server; `status` 0 means that nothing answered. */
-export class Refusal extends Error {
-  constructor(
-    readonly status: number,
-    message: string,
-  ) {
-    super(message);
-  }
-}
-
-/** Maps as one array: `count` of them, each `height` x `width`, row by row. */
-export interface Maps {
-  readonly count: number;
-  readonly height: number;
-  readonly width: number;
-  readonly values: Float32Array;
-}
-
-/** What a pass depends on: the image, the class in question, the units that are switched off. */
-export interface Seen {
-  readonly image: string;
-  readonly target: number | null;
-  readonly off: readonly Unit[];
-}
-
-type Query = Record<string, string | number | null | undefined>;
+// The source that the explorer's server is.
+import createClient from "openapi-fetch";
+import type { paths } from "../api/types";
+import type { Pass, PassLine, Progress } from "../api/wire";
+import type { Maps } from "../model/maps";
+import { RequestError } from "../model/request-error";
+import { BoundedCache } from "./cache";
+import { numberList, offParameter, type PassRequest, type Source } from "./source";
+import type { Answer, Body, JsonRoute, MapsRoute, PictureRoute, PostRoute, Query } from "./source";
 
 const NO_SERVER =
   "convscope does not answer. If you stopped it, start it again and open the address that it prints.";
+const MAP_BYTES = 256 * 2 ** 20;
+const NUMBERS = 400;
 
-export function address(route: string, query: Query = {}): string {
-  const given = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    if (value !== null && value !== undefined) given.set(name, String(value));
+interface Received<T> {
+  readonly data?: T;
+  readonly response: Response;
+}
+
+type Routed = (route: string, options: unknown) => Promise<Received<never>>;
+
+export class ServerSource implements Source {
+  readonly #client = createClient<paths>({ baseUrl: location.origin, fetch: fetched });
+  /** The same methods for a route that is not known here; the interface ties it to its answer. */
+  readonly #get = this.#client.GET as Routed;
+  readonly #post = this.#client.POST as Routed;
+  readonly #constant = new BoundedCache<unknown>(Infinity, () => 0);
+  readonly #maps = new BoundedCache<Maps>(MAP_BYTES, (maps) => maps.values.byteLength);
+  readonly #numbers = new BoundedCache<Answer<"/api/number">>(NUMBERS, () => 1);
+
+  subject() {
+    return this.lensOnce("/api/subject", undefined);
   }
-  const text = given.toString();
-  return text ? `${route}?${text}` : route;
+
+  layerDetail(layer: string) {
+    return this.lensOnce("/api/layer", { layer });
+  }
+
+  async pass(
+    request: PassRequest,
+    progress: (progress: Progress) => void,
+    signal: AbortSignal,
+  ): Promise<Pass> {
+    const { data } = await this.#client.GET("/api/pass", {
+      params: { query: passQuery(request) },
+      parseAs: "stream",
+      signal,
+    });
+    if (!data) throw new RequestError(0, NO_SERVER);
+    return lastLine(data as unknown as ReadableStream<BufferSource>, progress);
+  }
+
+  values(request: PassRequest, layer: string, signal?: AbortSignal) {
+    return this.lens("/api/values", { ...passQuery(request), layer }, signal);
+  }
+
+  /** The latest few hundred numbers that nobody can cancel are kept. */
+  number(
+    request: PassRequest,
+    layer: string,
+    index: readonly number[],
+    limit: number,
+    signal?: AbortSignal,
+  ) {
+    const query = { ...passQuery(request), layer, index: index.join(","), limit };
+    if (signal) return this.lens("/api/number", query, signal);
+    return this.#numbers.get(JSON.stringify(query), () => this.lens("/api/number", query));
+  }
+
+  maps(request: PassRequest, layer: string, channels: readonly number[]) {
+    const query = { ...mapsQuery(request), layer, channels: numberList(channels) };
+    return this.#keptMaps("/api/maps", query);
+  }
+
+  kernels(layer: string, channel: number, inputs: readonly number[]) {
+    return this.#keptMaps("/api/kernels", { layer, channel, inputs: numberList(inputs) });
+  }
+
+  parts(request: PassRequest, layer: string, channel: number, inputs: readonly number[]) {
+    const query = { ...mapsQuery(request), layer, channel, inputs: numberList(inputs) };
+    return this.#keptMaps("/api/parts", query);
+  }
+
+  gallery(query: Query<"/api/gallery">, signal?: AbortSignal) {
+    return this.lens("/api/gallery", query, signal);
+  }
+
+  predictions(images: readonly string[], signal?: AbortSignal) {
+    return this.lens("/api/predictions", { images: images.join(",") }, signal);
+  }
+
+  async upload(file: File) {
+    return present(
+      await this.#client.POST("/api/images", {
+        body: file,
+        bodySerializer: (body) => body as File,
+        headers: {
+          "Content-Type": "application/octet-stream",
+          "X-Name": encodeURIComponent(file.name),
+        },
+      }),
+    );
+  }
+
+  image(image: string, size: "thumb" | "input" | "whole"): string {
+    return this.picture("/api/picture", { image, size });
+  }
+
+  async lens<R extends JsonRoute>(
+    route: R,
+    query: Query<R>,
+    signal?: AbortSignal,
+  ): Promise<Answer<R>> {
+    return present(await this.#get(route, { params: { query }, ...(signal && { signal }) }));
+  }
+
+  lensOnce<R extends JsonRoute>(route: R, query: Query<R>): Promise<Answer<R>> {
+    const key = JSON.stringify([route, query]);
+    return this.#constant.get(key, () => this.lens(route, query)) as Promise<Answer<R>>;
+  }
+
+  async lensPost<R extends PostRoute>(
+    route: R,
+    body: Body<R>,
+    signal?: AbortSignal,
+  ): Promise<Answer<R>> {
+    return present(await this.#post(route, { body, ...(signal && { signal }) }));
+  }
+
+  async lensMaps<R extends MapsRoute>(route: R, query: Query<R>): Promise<Maps> {
+    const received = await this.#get(route, { params: { query }, parseAs: "arrayBuffer" });
+    const shape = (received.response.headers.get("X-Shape") ?? "").split(",").map(Number);
+    const [count = 0, height = 0, width = 0] = shape;
+    return { count, height, width, values: new Float32Array(present<ArrayBuffer>(received)) };
+  }
+
+  picture<R extends PictureRoute>(route: R, query: Query<R>): string {
+    const given = Object.entries(query ?? {}).flatMap(([name, value]) =>
+      value === null || value === undefined ? [] : [[name, String(value)]],
+    );
+    return `${route}?${new URLSearchParams(given).toString()}`;
+  }
+
+  async pictureLoaded(address: string): Promise<void> {
+    const picture = new Image();
+    picture.src = address;
+    await picture.decode().catch(() => undefined);
+  }
+
+  #keptMaps<R extends MapsRoute>(route: R, query: Query<R>): Promise<Maps> {
+    return this.#maps.get(JSON.stringify([route, query]), () => this.lensMaps(route, query));
+  }
 }
 
-export function seen(pass: Seen): Query {
-  return {
-    image: pass.image,
-    target: pass.target,
-    off: pass.off.length ? JSON.stringify(pass.off) : null,
-  };
+const passQuery = ({ image, target, off }: PassRequest) => ({
+  image,
+  target,
+  off: offParameter(off),
+});
+
+/** Maps do not depend on the class in question: they are not requested again for another one. */
+const mapsQuery = ({ image, off }: PassRequest) => ({ image, off: offParameter(off) });
+
+function present<T>({ data }: Received<T>): T {
+  if (data === undefined) throw new RequestError(0, NO_SERVER);
+  return data;
 }
 
-export async function answer(url: string, options: RequestInit = {}): Promise<Response> {
+async function fetched(request: Request): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(url, { credentials: "same-origin", ...options });
+    response = await fetch(request);
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new Refusal(0, NO_SERVER);
+    throw new RequestError(0, NO_SERVER);
   }
-  if (!response.ok) throw new Refusal(response.status, await reason(response));
+  if (!response.ok) throw new RequestError(response.status, await reason(response));
   return response;
 }
 
@@ -85,192 +187,27 @@ async function reason(response: Response): Promise<string> {
     // No JSON: the status must do.
   }
   return response.status === 401 || response.status === 403
-    ? "This page is no longer let in: open the address that convscope printed."
+    ? "This page may not use the server any more: open the address that convscope printed."
     : `The server answered ${response.status}.`;
 }
 
-export async function json<T>(url: string, options: RequestInit = {}): Promise<T> {
-  return (await (await answer(url, options)).json()) as T;
-}
-
-export function aborting(signal: AbortSignal | undefined): RequestInit {
-  return signal ? { signal } : {};
-}
-
-const recalled = new Map<string, Promise<unknown>>();
-
-/** What does not change while the server runs is asked for once; a failure is not remembered. */
-export function once<T>(url: string): Promise<T> {
-  const before = recalled.get(url);
-  if (before) return before as Promise<T>;
-  const asked = json<T>(url);
-  recalled.set(url, asked);
-  asked.catch(() => recalled.delete(url));
-  return asked;
-}
-
-export const subject = (): Promise<Subject> => once("/api/subject");
-
-export const layerDetail = (layer: string): Promise<LayerDetail> =>
-  once(address("/api/layer", { layer }));
-
-export const presets = (): Promise<Preset[]> => once("/api/presets");
-
-export const gallery = (
-  query: { split: string | null; label: number | null; offset: number; limit: number },
-  signal?: AbortSignal,
-): Promise<Gallery> => json(address("/api/gallery", query), aborting(signal));
-
-export const predictions = (images: string[], signal?: AbortSignal): Promise<Prediction[]> =>
-  json(address("/api/predictions", { images: images.join(",") }), aborting(signal));
-
-export const pictureAddress = (image: string, size: "thumb" | "input" | "whole"): string =>
-  address("/api/picture", { image, size });
-
-export const upload = (file: File): Promise<Picture> =>
-  json("/api/images", {
-    method: "POST",
-    body: file,
-    headers: {
-      "Content-Type": "application/octet-stream",
-      "X-Name": encodeURIComponent(file.name),
-    },
-  });
-
-export const values = (pass: Seen, layer: string, signal?: AbortSignal): Promise<LayerValues> =>
-  json(address("/api/values", { ...seen(pass), layer }), aborting(signal));
-
-export const number = (
-  pass: Seen,
-  layer: string,
-  index: readonly number[],
-  limit = 200,
-  signal?: AbortSignal,
-): Promise<Ledger> =>
-  json(
-    address("/api/number", { ...seen(pass), layer, index: index.join(","), limit }),
-    aborting(signal),
-  );
-
-export const filter = (asked: Filtering, signal?: AbortSignal): Promise<Filtered> =>
-  json("/api/filter", {
-    method: "POST",
-    body: JSON.stringify(asked),
-    headers: { "Content-Type": "application/json" },
-    ...aborting(signal),
-  });
-
-export const outputSize = (query: {
-  size: number;
-  kernel: number;
-  stride: number;
-  padding: number;
-  dilation: number;
-}): Promise<OutputSize> => json(address("/api/output_size", query));
-
-/** One pass of an image, with its progress on the way. Aborting ends it in the server too. */
-export async function pass(
-  asked: Seen,
+/** Reads lines of progress until the one that has the result. */
+async function lastLine(
+  stream: ReadableStream<BufferSource>,
   progress: (progress: Progress) => void,
-  signal: AbortSignal,
 ): Promise<Pass> {
-  const response = await answer(address("/api/pass", seen(asked)), { signal });
-  if (!response.body) throw new Refusal(0, NO_SERVER);
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) throw new Refusal(0, NO_SERVER);
+    if (done) throw new RequestError(0, NO_SERVER);
     const lines = (rest + value).split("\n");
     rest = lines.pop() ?? "";
     for (const text of lines.filter(Boolean)) {
       const line = JSON.parse(text) as PassLine;
-      if (line.error) throw new Refusal(422, line.error);
+      if (line.error) throw new RequestError(422, line.error);
       if (line.result) return line.result;
       if (line.progress) progress(line.progress);
     }
   }
-}
-
-export async function maps(url: string): Promise<Maps> {
-  const response = await answer(url);
-  const [count = 0, height = 0, width = 0] = (response.headers.get("X-Shape") ?? "")
-    .split(",")
-    .map(Number);
-  return { count, height, width, values: new Float32Array(await response.arrayBuffer()) };
-}
-
-const CACHE_BYTES = 256 * 2 ** 20;
-const kept = new Map<string, { maps: Promise<Maps>; bytes: number }>();
-let keptBytes = 0;
-
-/** Maps by their address, the latest 256 MB of them kept. */
-function remembered(url: string): Promise<Maps> {
-  const found = kept.get(url);
-  if (found) {
-    kept.delete(url); // and in again, as the latest
-    kept.set(url, found);
-    return found.maps;
-  }
-  const entry = { maps: maps(url), bytes: 0 };
-  kept.set(url, entry);
-  entry.maps.then(
-    (loaded) => {
-      if (kept.get(url) !== entry) return; // let go while it was on its way
-      entry.bytes = loaded.values.byteLength;
-      keptBytes += entry.bytes;
-      for (const [old, { bytes }] of kept) {
-        if (keptBytes <= CACHE_BYTES || old === url) break;
-        kept.delete(old);
-        keptBytes -= bytes;
-      }
-    },
-    () => kept.delete(url),
-  );
-  return entry.maps;
-}
-
-/** Maps are the same whichever class is in question: for another one they are not asked for again. */
-const anyTarget = (pass: Seen): Query => seen({ ...pass, target: null });
-
-/** "0-31" of numbers that follow one another, else "3,5,7". */
-const list = (numbers: readonly number[]): string => {
-  const [first = 0] = numbers;
-  const counted = numbers.length > 1 && numbers.every((number, i) => number === first + i);
-  return counted ? `${first}-${first + numbers.length - 1}` : numbers.join(",");
-};
-
-/** Activation maps of a layer, as they are asked for; a vector's units are maps of one pixel. */
-export const activationMaps = (
-  pass: Seen,
-  layer: string,
-  channels: readonly number[],
-): Promise<Maps> =>
-  remembered(address("/api/maps", { ...anyTarget(pass), layer, channels: list(channels) }));
-
-/** All units of a vector. */
-export const units = (pass: Seen, layer: Pick<Layer, "name" | "shape">): Promise<Maps> =>
-  activationMaps(
-    pass,
-    layer.name,
-    Array.from({ length: layer.shape[0] ?? 1 }, (_, i) => i),
-  );
-
-/** Kernels of a filter, by its own input channels, counted from 0 within its group. */
-export const kernels = (layer: string, channel: number, inputs: readonly number[]): Promise<Maps> =>
-  remembered(address("/api/kernels", { layer, channel, inputs: list(inputs) }));
-
-/** What each of these input channels adds to a convolution's map, before bias. */
-export const parts = (
-  pass: Seen,
-  layer: string,
-  channel: number,
-  inputs: readonly number[],
-): Promise<Maps> =>
-  remembered(address("/api/parts", { ...anyTarget(pass), layer, channel, inputs: list(inputs) }));
-
-/** One of several maps. */
-export function mapOf(maps: Maps, place: number): Float32Array {
-  const size = maps.height * maps.width;
-  return maps.values.subarray(place * size, (place + 1) * size);
 }

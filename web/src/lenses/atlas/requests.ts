@@ -1,33 +1,47 @@
-// Requests about what a channel looks for.
-import { aborting, address, json, once, seen, type Seen } from "../../source/server";
-import type { Card, Projected } from "../../api/wire";
+// What the atlas requests: what a channel looks for, in one image and over a data set.
+import type { Schemas } from "../../api/wire";
+import { offParameter, type PassRequest, type Query, type Source } from "../../source/source";
 
-export type Kind = "patch" | "projection";
+export type AtlasChannel = Schemas["Card"];
+export type Projected = Schemas["Projected"];
+export type Ranked = Schemas["Ranked"];
+export type Winner = Schemas["Winner"];
 
-/** A unit of the image that is looked at; without `at` the channel's strongest. */
-export interface Asked {
-  readonly seen: Seen;
+export type PictureKind = "patch" | "projection";
+
+/** A unit of the image that is shown; without `at` the channel's strongest. */
+export interface UnitRequest extends Pick<PassRequest, "image" | "off"> {
   readonly layer: string;
   readonly channel: number;
   readonly at: readonly [number, number] | null;
 }
 
-const query = ({ seen: pass, layer, channel, at }: Asked) => ({
-  ...seen({ ...pass, target: null }),
-  target: null,
+const query = ({ image, off, layer, channel, at }: UnitRequest): Query<"/api/projected"> => ({
+  image,
+  off: offParameter(off),
   layer,
   channel,
-  at: at?.join(","),
+  ...(at && { at: at.join(",") }),
 });
 
-export const card = (layer: string, channel: number): Promise<Card> =>
-  once(address("/api/card", { layer, channel }));
+/** What excites a channel most, over the data set. */
+export const channelOf = (source: Source, layer: string, channel: number): Promise<AtlasChannel> =>
+  source.lensOnce("/api/card", { layer, channel });
 
-export const winnerAddress = (layer: string, channel: number, rank: number, kind: Kind): string =>
-  address("/api/card/picture", { layer, channel, rank, kind });
+export const winnerPicture = (
+  source: Source,
+  layer: string,
+  channel: number,
+  rank: number,
+  kind: PictureKind,
+): string => source.picture("/api/card/picture", { layer, channel, rank, kind });
 
-export const projected = (asked: Asked, signal?: AbortSignal): Promise<Projected> =>
-  json(address("/api/projected", query(asked)), aborting(signal));
+/** What a unit sees of the image, and what excited it there. */
+export const projected = (
+  source: Source,
+  request: UnitRequest,
+  signal?: AbortSignal,
+): Promise<Projected> => source.lens("/api/projected", query(request), signal);
 
-export const projectedAddress = (asked: Asked, kind: Kind): string =>
-  address("/api/projected/picture", { ...query(asked), kind });
+export const projectedPicture = (source: Source, request: UnitRequest, kind: PictureKind): string =>
+  source.picture("/api/projected/picture", { ...query(request), kind });

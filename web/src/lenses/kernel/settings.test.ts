@@ -4,17 +4,17 @@ import {
   decode,
   encode,
   entry,
-  FRESH,
+  DEFAULTS,
   nameOf,
   placeAround,
   plain,
   rowsOf,
   whole,
   windowStart,
-  type Playground,
+  type KernelSettings,
 } from "./settings";
 
-const set: Playground = {
+const set: KernelSettings = {
   photo: false,
   kernel: [0.0625, -0.125, 0, 1, 2, 3, -4, 5.5, -999999],
   stride: 0,
@@ -25,7 +25,7 @@ const set: Playground = {
   axis: { size: 10, kernel: 3, stride: 2, padding: 1, dilation: 4 },
 };
 
-describe("the playground's address", () => {
+describe("the address of the kernel view", () => {
   it("gives the settings back, also through an address", () => {
     expect(decode(encode(set))).toEqual(set);
     const query = new URLSearchParams({ kernel: encode(set) ?? "" }).toString();
@@ -34,8 +34,8 @@ describe("the playground's address", () => {
   });
 
   it("is nothing at the start", () => {
-    expect(encode(FRESH)).toBeNull();
-    expect(decode(null)).toEqual(FRESH);
+    expect(encode(DEFAULTS)).toBeNull();
+    expect(decode(null)).toEqual(DEFAULTS);
   });
 
   it("takes what it does not understand for the start", () => {
@@ -58,7 +58,7 @@ describe("the playground's address", () => {
       "__proto__",
     ])
       // prettier-ignore
-      expect(decode(text)).toEqual(FRESH);
+      expect(decode(text)).toEqual(DEFAULTS);
   });
 });
 

@@ -1,4 +1,4 @@
-// What the kernel playground is set to, as a value and as the text in the address. Pure.
+// The settings of the kernel view, as a value and as the text in the address. Pure.
 
 export const BORDERS = ["zero", "edge", "reflect", "wrap"] as const;
 export type Border = (typeof BORDERS)[number];
@@ -16,7 +16,7 @@ export interface Axis {
  * `photo` false is the 6 x 6 example. `kernel` has nine numbers, row by row. `at` is the place of the
  * output that is worked out, (row, column).
  */
-export interface Playground {
+export interface KernelSettings {
   readonly photo: boolean;
   readonly kernel: readonly number[];
   readonly stride: number;
@@ -29,7 +29,7 @@ export interface Playground {
 
 export const SOBEL: readonly number[] = [1, 0, -1, 2, 0, -2, 1, 0, -1];
 
-export const FRESH: Playground = {
+export const DEFAULTS: KernelSettings = {
   photo: true,
   kernel: SOBEL,
   stride: 1,
@@ -40,26 +40,26 @@ export const FRESH: Playground = {
   axis: { size: 227, kernel: 11, stride: 4, padding: 0, dilation: 1 },
 };
 
-/** "1_0_-1_2_0_-2_1_0_-1*s2*bedge": what differs from `FRESH`; null where nothing does. */
-export function encode(value: Playground): string | null {
+/** "1_0_-1_2_0_-2_1_0_-1*s2*bedge": what differs from `DEFAULTS`; null where nothing does. */
+export function encode(value: KernelSettings): string | null {
   const parts: string[] = [];
   const write = (differs: boolean, text: string): void => {
     if (differs) parts.push(text);
   };
-  write(!equal(value.kernel, FRESH.kernel), `k${value.kernel.map(plain).join("_")}`);
+  write(!equal(value.kernel, DEFAULTS.kernel), `k${value.kernel.map(plain).join("_")}`);
   write(!value.photo, "x");
-  write(value.stride !== FRESH.stride, `s${value.stride}`);
-  write(value.padding !== FRESH.padding, `p${value.padding}`);
-  write(value.dilation !== FRESH.dilation, `d${value.dilation}`);
-  write(value.border !== FRESH.border, `b${value.border}`);
-  write(!equal(value.at, FRESH.at), `a${value.at.join("_")}`);
+  write(value.stride !== DEFAULTS.stride, `s${value.stride}`);
+  write(value.padding !== DEFAULTS.padding, `p${value.padding}`);
+  write(value.dilation !== DEFAULTS.dilation, `d${value.dilation}`);
+  write(value.border !== DEFAULTS.border, `b${value.border}`);
+  write(!equal(value.at, DEFAULTS.at), `a${value.at.join("_")}`);
   const axis = numbersOf(value.axis);
-  write(!equal(axis, numbersOf(FRESH.axis)), `n${axis.join("_")}`);
+  write(!equal(axis, numbersOf(DEFAULTS.axis)), `n${axis.join("_")}`);
   return parts.length ? parts.join("*") : null;
 }
 
-/** What a text names; what it does not name, or names wrongly, is as in `FRESH`. */
-export function decode(text: string | null): Playground {
+/** What a text names; what it does not name, or names wrongly, is as in `DEFAULTS`. */
+export function decode(text: string | null): KernelSettings {
   const given = new Map((text ?? "").split("*").map((part) => [part.slice(0, 1), part.slice(1)]));
   const kernel = entries(given.get("k"), 9);
   const at = counts(given.get("a"), 2);
@@ -67,21 +67,21 @@ export function decode(text: string | null): Playground {
   const [size, side, stride, padding, dilation] = axis ?? [];
   return {
     photo: given.get("x") !== "",
-    kernel: kernel ?? FRESH.kernel,
-    stride: counts(given.get("s"), 1)?.[0] ?? FRESH.stride,
-    padding: counts(given.get("p"), 1)?.[0] ?? FRESH.padding,
-    dilation: counts(given.get("d"), 1)?.[0] ?? FRESH.dilation,
-    border: BORDERS.find((border) => border === given.get("b")) ?? FRESH.border,
-    at: at ? [at[0] ?? 0, at[1] ?? 0] : FRESH.at,
+    kernel: kernel ?? DEFAULTS.kernel,
+    stride: counts(given.get("s"), 1)?.[0] ?? DEFAULTS.stride,
+    padding: counts(given.get("p"), 1)?.[0] ?? DEFAULTS.padding,
+    dilation: counts(given.get("d"), 1)?.[0] ?? DEFAULTS.dilation,
+    border: BORDERS.find((border) => border === given.get("b")) ?? DEFAULTS.border,
+    at: at ? [at[0] ?? 0, at[1] ?? 0] : DEFAULTS.at,
     axis:
       size === undefined
-        ? FRESH.axis
+        ? DEFAULTS.axis
         : {
             size,
-            kernel: side ?? FRESH.axis.kernel,
-            stride: stride ?? FRESH.axis.stride,
-            padding: padding ?? FRESH.axis.padding,
-            dilation: dilation ?? FRESH.axis.dilation,
+            kernel: side ?? DEFAULTS.axis.kernel,
+            stride: stride ?? DEFAULTS.axis.stride,
+            padding: padding ?? DEFAULTS.axis.padding,
+            dilation: dilation ?? DEFAULTS.axis.dilation,
           },
   };
 }
@@ -115,7 +115,7 @@ export const nameOf = (
 /** The output place whose kernel lies most nearly around a pixel of the input. */
 export function placeAround(
   pixel: readonly [number, number],
-  value: Pick<Playground, "stride" | "padding" | "dilation">,
+  value: Pick<KernelSettings, "stride" | "padding" | "dilation">,
   sides: readonly [number, number],
 ): [number, number] {
   const near = (at: number, side: number): number =>

@@ -1,21 +1,33 @@
-// Requests about pathways: always of the network with all units on.
-import { aborting, address, json, maps, type Maps } from "../../source/server";
-import type { Pathways, Proof } from "../../api/wire";
+// What the pathways request: always of the network with all units on.
+import type { Schemas } from "../../api/wire";
+import type { Maps } from "../../model/maps";
+import type { Source } from "../../source/source";
 
-export interface Asked {
+export type Pathways = Schemas["Pathways"];
+export type PathwayLayer = Schemas["PathwayLayer"];
+export type Proof = Schemas["Proof"];
+
+export interface PathwaysRequest {
   readonly image: string;
   readonly target: number | null;
   readonly contrast: number | null;
 }
 
-const query = ({ image, target, contrast }: Asked) => ({ image, target, contrast });
+export const pathways = (
+  source: Source,
+  request: PathwaysRequest,
+  signal?: AbortSignal,
+): Promise<Pathways> => source.lens("/api/pathways", request, signal);
 
-export const pathways = (asked: Asked, signal?: AbortSignal): Promise<Pathways> =>
-  json(address("/api/pathways", query(asked)), aborting(signal));
+export const proof = (
+  source: Source,
+  request: PathwaysRequest,
+  signal?: AbortSignal,
+): Promise<Proof[]> => source.lens("/api/pathways/proof", request, signal);
 
-export const proof = (asked: Asked, signal?: AbortSignal): Promise<Proof[]> =>
-  json(address("/api/pathways/proof", query(asked)), aborting(signal));
-
-/** What the drawn channels of a layer give to the target's logit, place by place. */
-export const contributions = (asked: Asked, layer: string): Promise<Maps> =>
-  maps(address("/api/pathways/maps", { ...query(asked), layer }));
+/** What the drawn channels of a layer contribute to the target's logit, position by position. */
+export const contributions = (
+  source: Source,
+  request: PathwaysRequest,
+  layer: string,
+): Promise<Maps> => source.lensMaps("/api/pathways/maps", { ...request, layer });

@@ -1,44 +1,51 @@
-// What the networks say while the image is dragged: one question on its way at a time, and then the
-// latest. To call off each for the next would leave a fast hand without any answer.
-import * as api from "./requests";
-import type { Moved } from "../../api/wire";
-import { explorer } from "../../state/explorer.svelte";
+// The answers of the networks while the image is dragged: one request on its way at a time, and then
+// the latest. To cancel each for the next would leave a fast hand without any answer.
+import type { Explorer } from "../../state/explorer.svelte";
+import { movedAnswers, type MovedAnswers, type MovedRequest } from "./requests";
 
-export class Moving {
-  /** The last answer, with the question that it belongs to. */
-  shown: { readonly asked: api.Asked; readonly answer: Moved } | null = $state.raw(null);
-  #wanted: api.Asked | null = null;
-  #latest: api.Asked | null = null;
+export class MovingAnswers {
+  /** The last answers, with the request that they belong to. */
+  arrived: { readonly request: MovedRequest; readonly answers: MovedAnswers } | null =
+    $state.raw(null);
+  readonly #explorer: Explorer;
+  #next: MovedRequest | null = null;
+  #latest: MovedRequest | null = null;
   #busy = false;
-  #forget: () => void = () => undefined;
+  #removeError: () => void = () => undefined;
 
-  ask(asked: api.Asked | null): void {
-    if (JSON.stringify(asked) === JSON.stringify(this.#latest)) return;
-    this.#again(asked);
+  constructor(explorer: Explorer) {
+    this.#explorer = explorer;
   }
 
-  /** Nobody looks any more: what failed is not to be shown. */
+  request(request: MovedRequest | null): void {
+    if (JSON.stringify(request) !== JSON.stringify(this.#latest)) this.#send(request);
+  }
+
+  /** Nothing of it is shown any more: its error is removed. */
   end(): void {
-    this.#wanted = this.#latest = null;
-    this.#forget();
+    this.#next = this.#latest = null;
+    this.#removeError();
   }
 
-  #again(asked: api.Asked | null): void {
-    this.#wanted = this.#latest = asked;
+  #send(request: MovedRequest | null): void {
+    this.#next = this.#latest = request;
     void this.#follow();
   }
 
   async #follow(): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;
-    while (this.#wanted) {
-      const asked = this.#wanted;
-      this.#wanted = null;
-      this.#forget();
+    const { source, errors } = this.#explorer;
+    while (this.#next) {
+      const request = this.#next;
+      this.#next = null;
+      this.#removeError();
       try {
-        this.shown = { asked, answer: await api.moved(asked) };
+        this.arrived = { request, answers: await movedAnswers(source, request) };
       } catch (error) {
-        if (this.#latest) this.#forget = explorer.fail(error, () => this.#again(this.#latest));
+        if (this.#latest) {
+          this.#removeError = errors.report(error, () => this.#send(this.#latest));
+        }
       }
     }
     this.#busy = false;

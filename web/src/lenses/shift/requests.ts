@@ -1,42 +1,42 @@
-// Requests of the shift laboratory.
-import { aborting, address, json, once, type Seen } from "../../source/server";
-import type { Laboratory, Moved, ShiftMap, Unit } from "../../api/wire";
+// What the shift view requests: the answers of the networks to a moved image.
+import type { Schemas } from "../../api/wire";
+import { offParameter, type PassRequest, type Source } from "../../source/source";
+
+/** The networks that are compared, the borders, and the study of many images. */
+export type Networks = Schemas["Laboratory"];
+export type MovedAnswers = Schemas["Moved"];
+export type NetworkAnswer = Schemas["Said"];
+export type ShiftMap = Schemas["ShiftMap"];
+export type StudyRun = Schemas["StudyRun"];
 
 /** An image moved `dx` pixels to the right and `dy` down. */
-export interface Asked {
-  readonly image: string;
-  readonly off: readonly Unit[];
+export interface MovedRequest extends Pick<PassRequest, "image" | "off"> {
   readonly dx: number;
   readonly dy: number;
   readonly border: string;
 }
 
-const off = (units: readonly Unit[]): string | null =>
-  units.length ? JSON.stringify(units) : null;
+export const networks = (source: Source): Promise<Networks> =>
+  source.lensOnce("/api/laboratory", undefined);
 
-export const laboratory = (): Promise<Laboratory> => once("/api/laboratory");
+export const movedPicture = (source: Source, { image, dx, dy, border }: MovedRequest): string =>
+  source.picture("/api/moved/picture", { image, dx, dy, border });
 
-export const pictureOf = ({ image, dx, dy, border }: Asked): string =>
-  address("/api/moved/picture", { image, dx, dy, border });
-
-/** What every network says, when the picture that it belongs to is there too. */
-export async function moved(asked: Asked): Promise<Moved> {
-  const picture = new Image();
-  picture.src = pictureOf(asked);
-  const [found] = await Promise.all([
-    json<Moved>(address("/api/moved", { ...asked, off: off(asked.off) })),
-    picture.decode().catch(() => undefined), // the answer says what is wrong
+/** What every network answers, when the picture that it belongs to is there too. */
+export async function movedAnswers(source: Source, request: MovedRequest): Promise<MovedAnswers> {
+  const [answers] = await Promise.all([
+    source.lens("/api/moved", { ...request, off: offParameter(request.off) }),
+    source.pictureLoaded(movedPicture(source, request)), // the answer says what is wrong
   ]);
-  return found;
+  return answers;
 }
 
-export const map = (
-  seen: Pick<Seen, "image" | "off">,
+/** What one network answers wherever the image is moved to. */
+export const shiftMap = (
+  source: Source,
+  { image, off }: Pick<PassRequest, "image" | "off">,
   run: number,
   border: string,
   signal?: AbortSignal,
 ): Promise<ShiftMap> =>
-  json(
-    address("/api/moved/map", { image: seen.image, off: off(seen.off), run, border }),
-    aborting(signal),
-  );
+  source.lens("/api/moved/map", { image, off: offParameter(off), run, border }, signal);

@@ -1,19 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { formatShift, keyed, parseShift, shiftWords } from "./shift";
+import { formatShift, keyed, parseShift, shiftWords, within } from "./shift";
 
 describe("a shift in the address", () => {
   it("comes back", () => {
     const shift = { dx: 3, dy: -2, border: "edge" } as const;
-    expect(parseShift(formatShift(shift), 27)).toEqual(shift);
-    expect(formatShift({ dx: 0, dy: 0, border: "zero" })).toBeNull();
+    expect(parseShift(formatShift(shift))).toEqual(shift);
   });
 
   it("is the middle where it is not understood, and no further than the image", () => {
     const middle = { dx: 0, dy: 0, border: "zero" };
     for (const text of [null, "", "here", "2", "3,1", "1e9,x,moon", ",,"]) {
-      expect(parseShift(text, 27)).toEqual(middle);
+      expect(parseShift(text)).toEqual(middle);
     }
-    expect(parseShift("99,-99,zero", 27)).toEqual({ dx: 27, dy: -27, border: "zero" });
+    expect(within(parseShift("99,-99,zero"), 27)).toEqual({ dx: 27, dy: -27, border: "zero" });
   });
 
   it("goes by keys", () => {

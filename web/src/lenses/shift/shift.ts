@@ -1,4 +1,4 @@
-// Where the image of the shift laboratory is, as text in the address. Pure.
+// By how much the image is moved, as a value and as text in the address. Pure.
 
 export const BORDERS = ["zero", "edge", "reflect", "circular"] as const;
 
@@ -8,19 +8,24 @@ export interface Shift {
   readonly border: (typeof BORDERS)[number];
 }
 
-/** "3,-2,edge"; what is not understood is the middle, with black around it. */
-export function parseShift(text: string | null, furthest: number): Shift {
+/** "3,-2,edge"; what is not understood is no shift, with zeros around the image. */
+export function parseShift(text: string | null): Shift {
   const [, dx, dy, border] = /^(-?\d{1,5}),(-?\d{1,5}),(\w+)$/.exec(text ?? "") ?? [];
   return {
-    dx: clamped(Number(dx ?? 0), furthest),
-    dy: clamped(Number(dy ?? 0), furthest),
+    dx: Number(dx ?? 0) + 0, // no minus zero
+    dy: Number(dy ?? 0) + 0,
     border: BORDERS.find((one) => one === border) ?? "zero",
   };
 }
 
-export function formatShift({ dx, dy, border }: Shift): string | null {
-  return dx === 0 && dy === 0 && border === "zero" ? null : `${dx},${dy},${border}`;
-}
+export const formatShift = ({ dx, dy, border }: Shift): string => `${dx},${dy},${border}`;
+
+/** The shift, but no further than `furthest` pixels in either direction. */
+export const within = ({ dx, dy, border }: Shift, furthest: number): Shift => ({
+  dx: clamped(dx, furthest),
+  dy: clamped(dy, furthest),
+  border,
+});
 
 export const clamped = (value: number, furthest: number): number =>
   Math.max(-furthest, Math.min(furthest, Math.round(value))) + 0; // no minus zero
