@@ -13,6 +13,9 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 
 STATIC := src/convscope/server/static/index.html
 PAGE := $(shell find web -path web/node_modules -prune -o -type f -print)
+# The page's types, made from the server's schema; they change only where the schema does.
+TYPES := web/src/api/types.ts
+SERVER := $(shell find src/convscope -name '*.py')
 
 .PHONY: demo test quick check fix web bench docs wheel clean help code types page fetched
 # Side by side, the longest first; what each one prints comes when it has ended.
@@ -37,7 +40,7 @@ test: .venv/dev $(STATIC)
 quick: .venv/dev $(STATIC)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
-check: .venv/dev web/node_modules/.package-lock.json
+check: .venv/dev $(TYPES)
 	@$(PARTS)
 
 code:
@@ -49,7 +52,7 @@ code:
 types:
 	$(BIN)/pyright
 
-page:
+page: $(TYPES)
 	tools/check-page
 
 fetched:
@@ -75,7 +78,7 @@ wheel: .venv/dev $(STATIC)
 	PYTHON=$(PYTHON) TORCH="$(TORCH)" CPU_TORCH=$(CPU_TORCH) tools/try-wheel
 
 clean:
-	rm -rf .venv .peers build dist site web/node_modules $(dir $(STATIC))
+	rm -rf .venv .peers build dist site web/node_modules $(dir $(STATIC)) $(TYPES) .stamps/schema
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	@command -v npm >/dev/null || { \
@@ -83,7 +86,15 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	cd web && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-$(STATIC): web/node_modules/.package-lock.json $(PAGE)
+.stamps/schema: $(SERVER) tools/make-schema web/node_modules/.package-lock.json | .venv/runtime
+	@tools/make-schema
+	@mkdir -p $(@D) && touch $@
+
+# Of the same schema the file stays as it is, and nothing is built again.
+$(TYPES): .stamps/schema
+	@test -f $@ || tools/make-schema
+
+$(STATIC): web/node_modules/.package-lock.json $(TYPES) $(PAGE)
 	cd web && npm run --silent build -- --logLevel warn
 	@touch $@
 

@@ -3,10 +3,10 @@ import createClient from "openapi-fetch";
 import type { paths } from "../api/types";
 import type { Pass, PassLine, Progress } from "../api/wire";
 import type { Maps } from "../model/maps";
+import { numberList, offParameter } from "../model/query";
 import { RequestError } from "../model/request-error";
 import { BoundedCache } from "./cache";
-import { numberList, offParameter, type PassRequest, type Source } from "./source";
-import type { Answer, Body, JsonRoute, MapsRoute, PictureRoute, PostRoute, Query } from "./source";
+import type { Answer, Body, JsonRoute, MapsRoute, PassRequest, PictureRoute, PostRoute, Query, Source } from "./source"; // prettier-ignore
 
 const NO_SERVER =
   "convscope does not answer. If you stopped it, start it again and open the address that it prints.";

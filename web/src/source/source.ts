@@ -102,14 +102,3 @@ export interface Source {
   /** Settles when the picture of an address can be shown, or cannot be loaded. */
   pictureLoaded(address: string): Promise<void>;
 }
-
-/** "0-31" of numbers that follow one another, else "3,5,7". */
-export function numberList(numbers: readonly number[]): string {
-  const [first = 0] = numbers;
-  const consecutive = numbers.length > 1 && numbers.every((number, i) => number === first + i);
-  return consecutive ? `${first}-${first + numbers.length - 1}` : numbers.join(",");
-}
-
-/** The switched-off units as a query parameter; null for none. */
-export const offParameter = (off: readonly Unit[]): string | null =>
-  off.length ? JSON.stringify(off) : null;

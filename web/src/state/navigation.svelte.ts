@@ -11,6 +11,7 @@ export class Navigation {
   /** The parts of the opened address that mean nothing; null: there are none. */
   unknown: string | null = $state(null);
   /** The parameters of views that keep them when one comes back. */
+  // eslint-disable-next-line svelte/prefer-svelte-reactivity -- nothing that is shown reads it
   readonly #remembered = new Map<ViewName, ViewParameters[ViewName]>();
   readonly #addresses: Addresses;
   readonly #changed: () => void;

@@ -1,6 +1,7 @@
 // What the atlas requests: what a channel looks for, in one image and over a data set.
 import type { Schemas } from "../../api/wire";
-import { offParameter, type PassRequest, type Query, type Source } from "../../source/source";
+import { offParameter } from "../../model/query";
+import type { PassRequest, Query, Source } from "../../source/source";
 
 export type AtlasChannel = Schemas["Card"];
 export type Projected = Schemas["Projected"];

@@ -1,6 +1,7 @@
 // What the shift view requests: the answers of the networks to a moved image.
 import type { Schemas } from "../../api/wire";
-import { offParameter, type PassRequest, type Source } from "../../source/source";
+import { offParameter } from "../../model/query";
+import type { PassRequest, Source } from "../../source/source";
 
 /** The networks that are compared, the borders, and the study of many images. */
 export type Networks = Schemas["Laboratory"];

@@ -10,8 +10,10 @@ const LARGE = 100 * 100; // values of a map; of such maps a batch has fewer
 export class Sheet {
   readonly batch: number;
   readonly #maps = new SvelteMap<number, Maps>();
+  /* eslint-disable svelte/prefer-svelte-reactivity -- nothing that is shown reads these */
   readonly #requested = new Set<number>();
   readonly #removeErrors = new Set<() => void>();
+  /* eslint-enable svelte/prefer-svelte-reactivity */
   #ended = false;
 
   /** `units[i]` is the channel at position i; its map has `values` numbers. */
