@@ -1,10 +1,11 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { svelteTesting } from "@testing-library/svelte/vite";
 import { defineConfig } from "vitest/config";
 
 // The page is built into the package, from where the server serves it; nothing is inlined, because
 // the content security policy allows neither inline scripts nor data: fonts.
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), svelteTesting()],
   build: {
     outDir: "../src/convscope/server/static",
     emptyOutDir: true,
