@@ -42,7 +42,8 @@ def test_the_strongest_unit_of_this_image_is_sent_back(page_at, twin, subject):
 def test_arrow_keys_move_the_unit_on_the_map_and_elsewhere_go_to_the_next_channel(
     page_at, twin, subject
 ):
-    page = page_at(view="atlas", layer="stem.2", unit=3, image="data-5", at="4,6", position="chosen")
+    place = {"layer": "stem.2", "unit": 3, "image": "data-5", "at": "4,6"}
+    page = page_at(view="atlas", position="chosen", **place)
     here(page).get_by_text("row 4, column 6", exact=True).wait_for()
     here(page).locator("button.map").focus()
     page.keyboard.press("ArrowDown")
@@ -83,46 +84,3 @@ def test_winners_and_statistics_are_the_atlas(page_at, subject):
     y, x = ranking.positions[2, 4]
     page.wait_for_url(f"**image=data-{number}&**at={y}%2C{x}**")
     here(page).get_by_text(f"row {y}, column {x}", exact=True).wait_for()
-
-
-def test_a_layer_without_atlas_names_those_that_have_one(page_at):
-    page = page_at(view="atlas", layer="strided", unit=1, image="data-5")
-    page.get_by_text("The atlas has other layers than strided.").wait_for()
-    page.get_by_role("button", name="block").click()
-    page.locator("[data-winner]").wait_for()
-
-
-@pytest.mark.parametrize("layer", ["fc1", "input"])
-def test_a_vector_or_the_image_has_no_channels_to_look_at(page_at, layer):
-    page = page_at(view="atlas", layer=layer, image="data-5")
-    page.get_by_role("heading", name=f"{layer} has no channels").wait_for()
-
-
-def test_the_two_sides_of_a_channel_lead_to_each_other(page_at):
-    page = page_at(view="channel", layer="block", unit=2, image="data-5")
-    page.get_by_role("button", name="Atlas").click()
-    page.locator("[data-winner]").wait_for()
-    page.get_by_role("button", name="How it is made").click()
-    page.locator("ol[aria-label='Input channels']").wait_for()
-
-
-def test_keys_pressed_before_the_answer_stay_on_the_map(page_at, context):
-    """A held arrow key does not lead to the next channel while a projection is under way."""
-    page = page_at(view="atlas", layer="stem.2", unit=3, image="data-5", at="4,6", position="chosen")
-    here(page).get_by_text("row 4, column 6", exact=True).wait_for()
-    context.route("**/api/projected?*", lambda route: None)  # none is answered any more
-    here(page).locator("button.map").focus()
-    for _ in range(3):
-        page.keyboard.press("ArrowRight")
-    assert "at=4%2C9" in page.url
-    page.get_by_role("heading", name="stem.2, channel 3").wait_for()
-
-
-def test_another_image_takes_the_old_receptive_field_away(page_at, context):
-    page = page_at(view="atlas", layer="stem.2", unit=3, image="data-5", at="4,6", position="chosen")
-    field = page.locator("aside svg rect")
-    field.wait_for()
-    context.route("**/api/projected?*", lambda route: None)
-    page.get_by_role("button", name="Choose an image").click()
-    page.locator("dialog li button").nth(2).click()
-    field.wait_for(state="detached")

@@ -254,10 +254,3 @@ def test_everything_comes_from_this_server(context, subject):
         )
         == 0
     )
-
-
-def test_an_address_that_says_nothing_is_named(page_at):
-    page = page_at(view="moon", target="77x")
-    page.get_by_text("The address says view=moon, target=77x, which means nothing here").wait_for()
-    page.get_by_role("button", name="Dismiss").click()
-    page.get_by_text("which means nothing here").wait_for(state="detached")
