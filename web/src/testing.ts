@@ -9,8 +9,11 @@ import { contextOf } from "./state/context";
 import { Explorer } from "./state/explorer.svelte";
 import { levels } from "./views/catalog";
 
-// Without the whole page in every message.
-configure({ getElementError: (message) => new Error(message ?? "") });
+// Patient, as the machine may be busy, and without the whole page in every message.
+configure({
+  asyncUtilTimeout: 5000,
+  getElementError: (message) => new Error(message ?? ""),
+});
 
 /** A page of this size, in CSS pixels, of which everything is in view. */
 const SIZE = { clientWidth: 1000, clientHeight: 800 };

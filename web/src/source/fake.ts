@@ -153,7 +153,8 @@ export class FakeSource implements Source {
     signal?: AbortSignal,
   ): Promise<Answer<R>> {
     const answer = this.#lenses[route] as ((query: unknown) => Answer<R>) | undefined;
-    if (!answer) throw new Error(`the test has no answer for ${route}`);
+    if (!answer)
+      return Promise.reject(new RequestError(404, `the test has no answer for ${route}`));
     return this.#answer(route, () => answer(query), signal);
   }
 }
