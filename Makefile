@@ -13,6 +13,9 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 
 STATIC := src/convscope/server/static/index.html
 PAGE := $(shell find web -path web/node_modules -prune -o -type f -print)
+# The page's types, made from the server's schema; they change only where the schema does.
+TYPES := web/src/api/types.ts
+SERVER := $(shell find src/convscope -name '*.py')
 
 .PHONY: demo test quick check fix web bench docs wheel clean help code types page fetched
 SORTED := $(if $(filter output-sync,$(.FEATURES)),-O) # macOS' make 3.81 has no -O
@@ -38,7 +41,7 @@ test: .venv/dev $(STATIC)
 quick: .venv/dev $(STATIC)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
-check: .venv/dev web/node_modules/.package-lock.json
+check: .venv/dev $(TYPES)
 	+@$(PARTS)
 
 code: .venv/dev
@@ -50,7 +53,7 @@ code: .venv/dev
 types: .venv/dev
 	$(BIN)/pyright
 
-page: .venv/dev web/node_modules/.package-lock.json
+page: .venv/dev $(TYPES)
 	tools/check-page
 
 fetched: .venv/dev
@@ -76,7 +79,7 @@ wheel: .venv/dev $(STATIC)
 	PYTHON=$(PYTHON) TORCH="$(TORCH)" CPU_TORCH=$(CPU_TORCH) tools/try-wheel
 
 clean:
-	rm -rf .venv .peers build dist site web/node_modules $(dir $(STATIC))
+	rm -rf .venv .peers build dist site web/node_modules $(dir $(STATIC)) $(TYPES) .stamps/schema
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	@command -v npm >/dev/null || { \
@@ -84,7 +87,15 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	cd web && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-$(STATIC): web/node_modules/.package-lock.json $(PAGE)
+.stamps/schema: $(SERVER) tools/make-schema web/node_modules/.package-lock.json | .venv/runtime
+	@tools/make-schema
+	@mkdir -p $(@D) && touch $@
+
+# Of the same schema the file stays as it is, and nothing is built again.
+$(TYPES): .stamps/schema
+	@test -f $@ || tools/make-schema
+
+$(STATIC): web/node_modules/.package-lock.json $(TYPES) $(PAGE)
 	cd web && npm run --silent build -- --logLevel warn
 	@touch $@
 

@@ -158,13 +158,3 @@ def test_a_channel_is_switched_off(page_at, subject):
     page.locator("aside h2").get_by_text(share).wait_for()
     page.keyboard.press("o")
     page.get_by_role("button", name="Switch this channel off").wait_for()
-
-
-def test_places_that_there_are_not(page_at):
-    page = page_at(view="channel", layer="stem.0", unit=600, image="data-5")
-    page.get_by_text("There is no channel 600 in stem.0").wait_for()
-    page.get_by_role("button", name="To channel 5").click()
-    page.wait_for_url("**unit=5**")
-    cursor(page).wait_for()
-    page = page_at(view="channel", layer="stem.0", unit=1, at="99,99", image="data-5")
-    page.get_by_text("row 15, column 15").first.wait_for()

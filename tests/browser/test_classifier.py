@@ -182,16 +182,6 @@ def test_switching_a_unit_off_gives_the_probabilities_of_a_masked_pass(page, sub
     assert page.locator(f'[data-share="{target}"]').inner_text() == percent(float(before[target]))
 
 
-def test_all_units_are_switched_on_at_once(page):
-    for row in (0, 1):
-        page.get_by_role("switch").nth(-1 - row).click()
-        page.wait_for_timeout(100)
-    group = page.get_by_role("group", name="What is switched off")
-    group.get_by_role("button", name="Switch all on").click()
-    group.wait_for(state="detached")
-    assert "off=" not in page.url
-
-
 def test_another_class_is_picked_from_the_list(page, subject):
     _, _, logits = twin(subject)
     label = int(subject.dataset.labels[NUMBER])

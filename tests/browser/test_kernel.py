@@ -1,4 +1,4 @@
-"""The kernel playground: what it shows are the numbers of plain torch, and what does not fit."""
+"""The kernel view: what it shows are the numbers of plain torch, and what does not fit."""
 
 import re
 from decimal import ROUND_HALF_UP, Decimal
@@ -102,14 +102,6 @@ def test_an_edited_kernel_and_its_settings_are_torchs_and_survive_a_reload(page)
         page.reload()
         page.get_by_test_id("sum").wait_for()
     assert page.get_by_role("combobox", name="preset").input_value() == ""
-
-
-def test_presets_fill_the_kernel(page):
-    page.get_by_role("combobox", name="preset").select_option("outline")
-    assert page.get_by_label("row 1, column 1").input_value() == "8"
-    total(
-        page, str(int(filtered([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]])[0, 0])).replace("-", "−")
-    )
 
 
 def test_a_stride_that_does_not_fit_is_shown_with_the_rows_that_it_loses(page):

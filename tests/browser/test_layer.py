@@ -130,29 +130,6 @@ def test_maps_by_activity(page_at, twin):
     page.get_by_test_id("reading").get_by_text(written(value)).wait_for()
 
 
-def test_by_keyboard_to_a_map(page_at):
-    page = page_at(view="layer", layer="stem.0", image="data-5")
-    painted(page, 6)
-    grid = page.get_by_role("listbox")
-    grid.focus()
-    page.keyboard.press("ArrowRight")
-    page.wait_for_url("**unit=1**")
-    assert "channel 1" in page.locator("[aria-live]").inner_text()
-    active = grid.get_attribute("aria-activedescendant")
-    assert page.locator(f"[id='{active}']").get_attribute("aria-selected") == "true"
-    page.keyboard.press("End")
-    page.wait_for_url("**unit=5**")
-    page.keyboard.press("o")
-    page.get_by_role("option", name="channel 5, off").wait_for()
-    page.locator("aside").get_by_text("1 unit is switched off").wait_for()
-    page.keyboard.press("o")
-    page.get_by_role("option", name="channel 5", exact=True).wait_for()
-    page.keyboard.press("Enter")
-    page.wait_for_url("**view=channel**unit=5**")
-    page.keyboard.press("Escape")
-    page.wait_for_url("**view=layer**unit=5**")
-
-
 def test_a_click_opens_the_map_at_the_pixel(page_at):
     page = page_at(view="layer", layer="stem.0", image="data-5")
     painted(page, 6)
@@ -160,50 +137,6 @@ def test_a_click_opens_the_map_at_the_pixel(page_at):
     page.mouse.down()
     page.mouse.up()
     page.wait_for_url("**view=channel**unit=4**at=9%2C11**")
-
-
-def test_units_that_are_off_are_dead(page_at):
-    page = page_at(view="layer", layer="stem.2", image="data-5", off='[["stem.2", 3]]', unit=3)
-    page.get_by_role("option", name="channel 3, off").wait_for()
-    page.locator(".reading").get_by_text("zero everywhere").wait_for()
-
-
-def test_class_scores_have_their_names(page_at, subject):
-    page = page_at(view="layer", layer="fc2", image="data-5")
-    logits = subject.classifier.logits(subject.images(5))[0].tolist()
-    names = subject.classifier.class_names
-    first = page.get_by_role("option").first
-    first.get_by_text(written(logits[0], 3)).wait_for()
-    shown = [one.inner_text().split("\n") for one in page.get_by_role("option").all()]
-    assert shown == [[name, written(v, 3)] for name, v in zip(names, logits, strict=True)]
-    page.get_by_role("option").nth(2).click()
-    page.wait_for_url("**view=channel**layer=fc2**unit=2**")
-
-
-def test_units_of_a_vector_are_numbers(page_at, twin):
-    page = page_at(view="layer", layer="fc1", image="data-5", unit=1)
-    values = twin["fc1"].tolist()
-    page.get_by_role("option").nth(3).get_by_text(written(values[3], 3)).wait_for()
-    shown = [one.inner_text().split("\n")[0] for one in page.get_by_role("option").all()]
-    assert shown == [written(value, 3) for value in values]
-    assert written(values[1]) in page.locator(".reading").inner_text()
-
-
-def test_a_single_number(page_at, subject):
-    page = page_at(view="layer", layer="cross_entropy", image="data-5")
-    label = int(subject.dataset.labels[5])
-    logits = subject.classifier.logits(subject.images(5))
-    loss = torch.nn.functional.cross_entropy(logits, torch.tensor([label]))
-    page.locator(".one .number").get_by_text(written(loss)).wait_for()
-    page.get_by_role("button", name="Its formula").click()
-    page.wait_for_url("**view=number**layer=cross_entropy**")
-
-
-def test_a_layer_that_there_is_not(page_at):
-    page = page_at(view="layer", layer="nowhere", image="data-5")
-    page.get_by_text("This network has no layer nowhere.").wait_for()
-    page.get_by_role("button", name="To the network").click()
-    page.locator("[data-layer]").first.wait_for()
 
 
 def test_only_the_maps_in_view_exist(chromium, tmp_path):

@@ -237,28 +237,3 @@ def test_the_input_shows_the_pixel_before_normalisation(open_number, subject, tw
     found = page.get_by_test_id("pixel")
     found.wait_for()
     assert int(found.inner_text()) == round(pixel)
-
-
-def test_what_a_switched_off_unit_gives_is_zero(open_number):
-    page = open_number("block", 2, (3, 3), off='[["block", 2]]')
-    assert "switched off" in formula(page).inner_text()
-    agree(page, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("place", "told", "way"),
-    [
-        ({"layer": "block", "at": "99,3"}, "its rows are 0 to 7", "To the nearest number"),
-        ({"layer": "block", "unit": 77}, "its channels are 0 to 5", "To the nearest number"),
-        ({"layer": "fc2", "unit": 5}, "its units are 0 to 4", "To the nearest number"),
-        ({"layer": "blok"}, "no layer blok", "To the network"),
-        ({"layer": "strided", "tab": 5}, "reads input channels 0 to 2", "To the nearest"),
-    ],
-)
-def test_an_address_of_no_number_says_so_and_leads_back(open_at, place, told, way):
-    page = open_at(**place)
-    page.get_by_text(told).wait_for()
-    page.get_by_role("button", name=way, exact=True).click()
-    page.get_by_text(told).wait_for(state="detached")
-    if way != "To the network":
-        page.get_by_test_id("value").wait_for()

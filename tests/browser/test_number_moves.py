@@ -5,7 +5,7 @@ import re
 import pytest
 
 from plain import outputs
-from worked import formula, map_point, rows, says, wait_where, where
+from worked import formula, map_point, says, wait_where, where
 
 IMAGE = "data-4"
 NUMBER = 4
@@ -49,44 +49,6 @@ def test_the_pointer_on_the_input_respects_stride(open_number):
     page = open_number("strided", 1, (0, 1), tab=0)
     page.mouse.move(*map_point(page, "Input", 3, 5, 8))
     wait_where(page, "row 1, column 2")
-
-
-def test_keys_move_the_number_and_the_input_channel(open_number, twin):
-    page = open_number("block", 2, (3, 4), tab=1)
-    for key, place in [
-        ("ArrowRight", "row 3, column 5"),
-        ("ArrowDown", "row 4, column 5"),
-        ("ArrowLeft", "row 4, column 4"),
-        ("ArrowUp", "row 3, column 4"),
-        ("End", "row 3, column 7"),
-        ("ArrowRight", "row 3, column 7"),
-        ("Home", "row 3, column 0"),
-    ]:
-        page.keyboard.press(key)
-        wait_where(page, place)
-    says(page, float(twin["block"][2, 3, 0]))
-    assert page.locator(".unseen[aria-live]").inner_text().startswith("channel 2, row 3, column 0")
-    choice = page.get_by_role("spinbutton", name=re.compile("Input channel"))
-    for key, channel in [("]", "2"), ("]", "3"), ("[", "2")]:
-        page.keyboard.press(key)
-        page.wait_for_function(
-            "c => document.querySelector('input[type=number]').value === c", arg=channel
-        )
-    assert "tab=2" in page.url
-    choice.fill("5")
-    choice.press("Enter")
-    assert formula(page).get_by_text("input channel 5").first.is_visible()
-    page.get_by_role("button", name=re.compile("^max: the strongest")).click()
-    assert rows(page)[0][0] == f"channel {choice.input_value()}"
-
-
-def test_vectors_move_by_units(open_number, twin):
-    page = open_number("fc2", 1)
-    page.keyboard.press("ArrowRight")
-    wait_where(page, "unit 2")
-    page.keyboard.press("End")
-    wait_where(page, "unit 4")
-    says(page, float(twin["fc2"][4]))
 
 
 def test_stepping_goes_along_the_map_and_pauses(open_number):

@@ -20,9 +20,9 @@ PLACES = {
     "vector": {"view": "layer", "layer": "fc1"},
     "channel": {"view": "channel", "layer": "block", "unit": 1, "at": "3,4"},
     "number": {"view": "number", "layer": "stem.0", "unit": 1, "at": "0,5"},
-    "card": {"view": "card", "layer": "block", "unit": 1},
+    "atlas": {"view": "atlas", "layer": "block", "unit": 1},
     "pathways": {"view": "pathways", "target": 1},
-    "shift": {"view": "shift", "more": "2,-1,edge"},
+    "shift": {"view": "shift", "shift": "2,-1,edge"},
     "classifier": {"view": "classifier", "target": 1},
     "kernel": {"view": "kernel"},
 }
@@ -254,10 +254,3 @@ def test_everything_comes_from_this_server(context, subject):
         )
         == 0
     )
-
-
-def test_an_address_that_says_nothing_is_named(page_at):
-    page = page_at(view="moon", target="77x")
-    page.get_by_text("The address says view=moon, target=77x, which means nothing here").wait_for()
-    page.get_by_role("button", name="Dismiss").click()
-    page.get_by_text("which means nothing here").wait_for(state="detached")

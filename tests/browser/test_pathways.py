@@ -24,7 +24,7 @@ def expected(record):
 
 @pytest.fixture
 def page(page_at):
-    page = page_at(view="pathways", target=1, more="3", image=f"data-{IMAGE}")
+    page = page_at(view="pathways", target=1, contrast="3", image=f"data-{IMAGE}")
     page.locator("[data-proof]").first.wait_for()
     return page
 
@@ -78,32 +78,3 @@ def test_the_proof_says_what_the_core_says(page, record, expected):
         chart.get_by_text(written(proof.drop, 3), exact=False).first.wait_for()
         chart.get_by_text(proof.verdict).wait_for()
         chart.get_by_text(f"± {written(proof.random_std, 3)}").wait_for()
-
-
-def test_other_classes_are_chosen_from_lists(page, subject, record):
-    page.get_by_label("contrast").select_option("4")
-    page.wait_for_url("**more=4**")
-    logit = written(float(record.logits[0, 4]))
-    page.get_by_test_id("logit").nth(1).get_by_text(logit, exact=True).wait_for()
-    page.keyboard.press("Escape")
-    page.wait_for_function("!location.search.includes('view=')")
-
-
-def test_the_class_to_compare_with_is_no_shift_and_not_the_next_images(page):
-    page.get_by_label("contrast").wait_for()
-    page.get_by_role("button", name="Shift laboratory").click()
-    page.get_by_test_id("shift").get_by_text("where it stands").wait_for()
-    page.go_back()
-    page.get_by_label("contrast").wait_for()
-    page.get_by_role("button", name="Choose an image").click()
-    page.locator("dialog li button").nth(2).click()
-    page.locator("[data-proof]").first.wait_for()
-    assert "more=" not in page.url
-
-
-def test_choosing_a_class_keeps_the_keyboards_place(page):
-    contrast = page.get_by_label("contrast")
-    contrast.focus()
-    contrast.select_option("2")
-    page.wait_for_url("**more=2**")
-    assert contrast.evaluate("select => select === document.activeElement")

@@ -1,4 +1,4 @@
-"""The shift laboratory: the image dragged, and every network's answer beside the others."""
+"""The shift view: the image dragged, and every network's answer beside the others."""
 
 import re
 
@@ -56,13 +56,13 @@ def test_the_answers_follow_the_dragged_image(page_at, subject, networks):
     page.mouse.up()
     page.get_by_test_id("shift").get_by_text("4 right, 3 up").wait_for()
     check(page, subject, networks, 4, -3)
-    assert "more=4%2C-3%2Czero" in page.url
+    assert "shift=4%2C-3%2Czero" in page.url
     page.reload()
     check(page, subject, networks, 4, -3)
 
 
 def test_arrow_keys_move_it_too(page_at, subject, networks):
-    page = page_at(view="shift", image=f"data-{IMAGE}", more="0,0,circular")
+    page = page_at(view="shift", image=f"data-{IMAGE}", shift="0,0,circular")
     stage(page).focus()
     for key in ("ArrowRight", "Shift+ArrowDown"):
         page.keyboard.press(key)
@@ -74,7 +74,7 @@ def test_arrow_keys_move_it_too(page_at, subject, networks):
 
 
 def test_a_map_of_each_network_has_every_place(page_at, subject, networks):
-    page = page_at(view="shift", image=f"data-{IMAGE}", more="2,1,zero")
+    page = page_at(view="shift", image=f"data-{IMAGE}", shift="2,1,zero")
     label = subject.dataset.labels[[IMAGE]]
     image = subject.dataset.image(IMAGE, 3)
     for name, network in networks.items():
@@ -93,28 +93,8 @@ def test_a_map_of_each_network_has_every_place(page_at, subject, networks):
     check(page, subject, networks, -4, 4)
 
 
-def test_the_study_of_the_run_is_shown(page_at, subject):
-    page = page_at(view="shift", image=f"data-{IMAGE}")
-    rows = page.locator("section[aria-label='Over many images'] tbody tr")
-    rows.first.wait_for()
-    for place, entry in enumerate(subject.study):
-        low, high = entry["consistency_interval"]
-        text = f"{100 * entry['consistency']:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
-        rows.nth(place).get_by_text(text, exact=True).wait_for()
-
-
-def test_a_map_that_has_not_come_throws_no_shift_away(page_at, context):
-    context.route("**/api/moved/map*", lambda route: None)
-    page = page_at(view="shift", image=f"data-{IMAGE}", more="3,-2,zero")
-    page.get_by_test_id("shift").get_by_text("3 right, 2 up").wait_for()
-    heat = page.get_by_role("button", name=re.compile("at every place")).first
-    heat.click()
-    heat.press("ArrowRight")
-    assert "more=3%2C-2%2Czero" in page.url
-
-
 def test_only_the_first_button_drags_and_put_back_keeps_the_focus(page_at):
-    page = page_at(view="shift", image=f"data-{IMAGE}", more="3,-2,zero")
+    page = page_at(view="shift", image=f"data-{IMAGE}", shift="3,-2,zero")
     box = stage(page).bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
@@ -127,22 +107,3 @@ def test_only_the_first_button_drags_and_put_back_keeps_the_focus(page_at):
     back.press("Enter")
     page.get_by_test_id("shift").get_by_text("where it stands").wait_for()
     assert back.evaluate("button => button === document.activeElement")
-
-
-def test_a_failure_of_the_laboratory_goes_with_it_and_is_tried_again(page_at, context):
-    page = page_at(view="shift", image=f"data-{IMAGE}", expected=["500"])
-    page.locator("section[data-run]").first.wait_for()
-    refuse = {"status": 500, "json": {"error": "it broke"}}
-    context.route("**/api/moved?*", lambda route: route.fulfill(**refuse))
-    stage(page).press("ArrowRight")
-    page.get_by_role("alert").get_by_text("it broke").wait_for()
-    stage(page).press("ArrowRight")
-    context.unroute("**/api/moved?*")
-    page.get_by_role("button", name="Try again").click()
-    page.get_by_test_id("shift").get_by_text("2 right").wait_for()
-    page.get_by_role("alert").wait_for(state="detached")
-    context.route("**/api/moved?*", lambda route: route.fulfill(**refuse))
-    stage(page).press("ArrowRight")
-    page.get_by_role("alert").wait_for()
-    page.get_by_role("button", name="Network", exact=True).click()
-    page.get_by_role("alert").wait_for(state="detached")

@@ -1,5 +1,48 @@
 import { describe, expect, it } from "vitest";
-import { above, format, misread, parse, START, type Place } from "./address";
+import { Addresses, NO_PARAMETERS, wholeNumber, type Place, type ViewAddress } from "./address";
+
+const plain = (name: "network" | "layer" | "channel", above: "network" | "layer"): ViewAddress => ({
+  name,
+  above,
+  parameters: NO_PARAMETERS,
+});
+const number: ViewAddress<"number"> = {
+  name: "number",
+  above: "channel",
+  alwaysPosition: true,
+  parameters: {
+    start: { tab: null },
+    parse: (query) => ({ tab: wholeNumber(query.get("tab")) }),
+    format: ({ tab }) => ({ tab: tab === null ? "" : String(tab) }),
+  },
+};
+const pathways: ViewAddress<"pathways"> = {
+  name: "pathways",
+  above: "network",
+  keep: "image",
+  parameters: {
+    start: { contrast: null },
+    parse: (query) => ({ contrast: wholeNumber(query.get("contrast")) }),
+    format: ({ contrast }) => ({ contrast: contrast === null ? "" : String(contrast) }),
+  },
+};
+const atlas: ViewAddress<"atlas"> = {
+  name: "atlas",
+  above: "layer",
+  parameters: {
+    start: { unit: "strongest" },
+    parse: (query) => ({ unit: query.get("position") === "here" ? "chosen" : "strongest" }),
+    format: ({ unit }) => ({ position: unit }),
+  },
+};
+const addresses = new Addresses([
+  plain("network", "network"),
+  plain("layer", "network"),
+  plain("channel", "layer"),
+  number,
+  pathways,
+  atlas,
+]);
 
 const place: Place = {
   view: "number",
@@ -7,7 +50,6 @@ const place: Place = {
   layer: "blocks.1 add#2",
   unit: 3,
   at: [10, 12],
-  tab: 2,
   scale: "layer",
   order: "activity",
   target: 7,
@@ -15,41 +57,75 @@ const place: Place = {
     ["a,b:c", 4],
     ["<img>", 0],
   ],
-  kernel: "1,0,-1",
-  way: "12_7-3-2",
-  more: "4,-3",
+  own: { tab: 2 },
 };
 
 describe("the address", () => {
   it("gives the place back", () => {
-    expect(parse(format(place))).toEqual(place);
-    expect(parse(format(START))).toEqual(START);
-    expect(format(START)).toBe("");
+    expect(addresses.parse(addresses.format(place))).toEqual(place);
+    expect(addresses.parse(addresses.format(addresses.start))).toEqual(addresses.start);
+    expect(addresses.format(addresses.start)).toBe("");
+  });
+
+  it("names the first position of a number, too", () => {
+    const first: Place = { ...addresses.start, view: "number", own: { tab: null } };
+    expect(addresses.format(first)).toBe("?view=number&at=0%2C0");
   });
 
   it("takes what it does not understand for the start", () => {
     const broken = "?view=moon&unit=-1&at=1,x&tab=1e9&scale=&order=best&target=&off={}&off=[";
-    expect(parse(broken)).toEqual(START);
-    expect(parse('?off=[["a",1],["b"],3,["c",1.5],["d","2"]]').off).toEqual([["a", 1]]);
+    expect(addresses.parse(broken)).toEqual(addresses.start);
+    expect(addresses.parse("?view=__proto__")).toEqual(addresses.start);
+    expect(addresses.parse('?off=[["a",1],["b"],3,["c",1.5],["d","2"]]').off).toEqual([["a", 1]]);
   });
 
   it("names what it does not understand", () => {
-    expect(misread("?view=moon&unit=-1&at=foo&target=77x&off=broken")).toEqual([
+    expect(addresses.unknown("?view=moon&unit=-1&at=foo&target=77x&off=broken")).toEqual([
       "view=moon",
       "unit=-1",
       "at=foo",
       "target=77x",
       "off=broken",
     ]);
-    expect(misread(format(place))).toEqual([]);
-    expect(misread("?view=network&unit=0&at=0,0&scale=unit&order=index&off=[]&image=")).toEqual([]);
+    expect(addresses.unknown("?view=number&tab=x")).toEqual(["tab=x"]);
+    expect(addresses.unknown(addresses.format(place))).toEqual([]);
+    const start = "?view=network&unit=0&at=0,0&scale=unit&order=index&off=[]&image=";
+    expect(addresses.unknown(start)).toEqual([]);
+  });
+
+  it("opens what earlier versions wrote", () => {
+    const card = addresses.parse("?view=card&layer=a&more=here");
+    expect([card.view, card.own]).toEqual(["atlas", { unit: "chosen" }]);
+    expect(addresses.parse("?view=pathways&more=4").own).toEqual({ contrast: 4 });
+    expect(addresses.unknown("?view=card&more=here")).toEqual([]);
   });
 
   it("leads one level up, and keeps the cursor", () => {
-    const channel = above(place);
-    expect(channel).toEqual({ ...place, view: "channel", more: null });
-    expect(above(channel).view).toBe("layer");
-    expect(above(above(channel)).view).toBe("network");
-    expect(above({ ...place, view: "classifier" }).view).toBe("network");
+    const channel = addresses.above(place);
+    expect(channel).toEqual({ ...place, view: "channel", own: {} });
+    expect(addresses.above(channel).view).toBe("layer");
+    expect(addresses.above(addresses.above(channel)).view).toBe("network");
+  });
+});
+
+describe("a view's own parameters", () => {
+  it("stay while the view shows the same layer", () => {
+    expect(addresses.change(place, { unit: 4 }).own).toEqual({ tab: 2 });
+    expect(addresses.change(place, { layer: "other" }).own).toEqual({ tab: null });
+    expect(addresses.change(place, { view: "channel" }).own).toEqual({});
+  });
+
+  it("stay with another image only where they are not for one image", () => {
+    expect(addresses.change(place, { image: "data-1" }).own).toEqual({ tab: 2 });
+    const compared = addresses.change(place, { view: "pathways", own: { contrast: 3 } });
+    expect(compared.own).toEqual({ contrast: 3 });
+    expect(addresses.change(compared, { target: 1 }).own).toEqual({ contrast: 3 });
+    expect(addresses.change(compared, { image: "data-1" }).own).toEqual({ contrast: null });
+  });
+
+  it("are the remembered ones in another view", () => {
+    expect(addresses.change(place, { view: "pathways" }, { contrast: 5 }).own).toEqual({
+      contrast: 5,
+    });
   });
 });

@@ -1,17 +1,4 @@
-// Where one is on the page, as a value, and as the text after the page's address. Pure.
-
-export const VIEWS = [
-  "network",
-  "layer",
-  "channel",
-  "card",
-  "number",
-  "classifier",
-  "pathways",
-  "shift",
-  "kernel",
-] as const;
-export type View = (typeof VIEWS)[number];
+// Where the user is on the page, as a value and as the query string of the address. Pure.
 
 export const SCALES = ["unit", "layer", "network"] as const;
 export type Scale = (typeof SCALES)[number];
@@ -20,122 +7,206 @@ export const ORDERS = ["index", "activity"] as const;
 export type Order = (typeof ORDERS)[number];
 
 /**
- * `at` is the place in the unit's map, (row, column). `tab` is the input channel in the formula
- * pane. `target` is the class in question where it is not the image's own. `off` are the units that
- * are switched off. `kernel` is the kernel playground's, `way` the classifier's, `more` is the
- * pathways' class to compare with, the shift laboratory's shift, and "here" on a card whose place
- * was chosen; it does not outlive its view.
+ * What the address says in every view. `at` is the position in the unit's map, (row, column).
+ * `target` is a class other than the image's own label; `off` are the units that are switched off.
  */
-export interface Place {
-  readonly view: View;
+export interface Shared {
   readonly image: string | null;
   readonly layer: string | null;
   readonly unit: number;
   readonly at: readonly [number, number];
-  readonly tab: number | null;
   readonly scale: Scale;
   readonly order: Order;
   readonly target: number | null;
-  readonly off: readonly [string, number][];
-  readonly kernel: string | null;
-  readonly way: string | null;
-  readonly more: string | null;
+  readonly off: readonly (readonly [layer: string, unit: number])[];
 }
 
-export const START: Place = {
-  view: "network",
+/**
+ * The parameters that only one view has, by the view's name. Every view adds its own in its
+ * `index.ts`: `declare module "../../model/address" { interface ViewParameters { … } }`.
+ */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type
+export interface ViewParameters {}
+
+export type ViewName = keyof ViewParameters;
+
+/** A place in a view: `own` are the view's own parameters. */
+export interface PlaceIn<V extends ViewName> extends Shared {
+  readonly view: V;
+  readonly own: ViewParameters[V];
+}
+
+export type Place = { [V in ViewName]: PlaceIn<V> }[ViewName];
+
+/** What changes from one place to the next; parameters of a view are given with its name. */
+export type Change = Partial<Shared> &
+  (
+    | { readonly view?: never; readonly own?: never }
+    | {
+        [V in ViewName]: { readonly view: V; readonly own?: Partial<ViewParameters[V]> };
+      }[ViewName]
+  );
+
+/** How the parameters of a view are written in the address. */
+export interface Codec<Own> {
+  readonly start: Own;
+  /** What is missing or wrong is as in `start`. */
+  parse(query: URLSearchParams): Own;
+  /** Every parameter as text, by name. */
+  format(own: Own): Readonly<Record<string, string>>;
+}
+
+export type NoParameters = Readonly<Record<string, never>>;
+export const NO_PARAMETERS: Codec<NoParameters> = {
+  start: {},
+  parse: () => ({}),
+  format: () => ({}),
+};
+
+export interface ViewAddress<V extends ViewName = ViewName> {
+  readonly name: V;
+  /** The view one level up. */
+  readonly above: ViewName;
+  readonly parameters: Codec<ViewParameters[V]>;
+  /** When the parameters are kept: "image": for the same image; "view": also when one comes back. */
+  readonly keep?: "image" | "view";
+  /** The address names the position also where it is the first one. */
+  readonly alwaysPosition?: boolean;
+}
+
+const SHARED_AT_START: Shared = {
   image: null,
   layer: null,
   unit: 0,
   at: [0, 0],
-  tab: null,
   scale: "unit",
   order: "index",
   target: null,
   off: [],
-  kernel: null,
-  way: null,
-  more: null,
 };
 
-/** The place that a query string names; what it does not name, or names wrongly, is as at the start. */
-export function parse(query: string): Place {
-  const given = new URLSearchParams(query);
-  const at = given.get("at")?.split(",").map(whole) ?? [];
+/** Earlier names of views, and of what is now a view's first own parameter. */
+const EARLIER_VIEWS: ReadonlyMap<string, string> = new Map([["card", "atlas"]]);
+const EARLIER_PARAMETER = "more";
+
+/** Reads and writes the addresses of a table of views; the first of them is the start. */
+export class Addresses {
+  readonly start: Place;
+  readonly #views: ReadonlyMap<string, ViewAddress>;
+
+  constructor(views: readonly ViewAddress[]) {
+    this.#views = new Map(views.map((view) => [view.name, view]));
+    const [first] = views;
+    if (!first) throw new Error("there are no views");
+    this.start = this.#place(SHARED_AT_START, first, first.parameters.start);
+  }
+
+  view(name: ViewName): ViewAddress {
+    const view = this.#views.get(name);
+    if (!view) throw new Error(`there is no view ${name}`);
+    return view;
+  }
+
+  /** The place that a query string names; what it does not name, or names wrongly, is as at the start. */
+  parse(text: string): Place {
+    const query = new URLSearchParams(text);
+    const name = query.get("view") ?? "";
+    const view = this.#views.get(EARLIER_VIEWS.get(name) ?? name) ?? this.view(this.start.view);
+    const earlier = query.get(EARLIER_PARAMETER);
+    const [parameter] = Object.keys(view.parameters.format(view.parameters.start));
+    if (earlier !== null && parameter && !query.has(parameter)) query.set(parameter, earlier);
+    return this.#place(shared(query), view, view.parameters.parse(query));
+  }
+
+  /** The query string of a place, "" at the start. `parse(format(place))` is the place. */
+  format(place: Place): string {
+    const start = this.#startTexts(place.view);
+    const query = new URLSearchParams();
+    for (const [name, text] of Object.entries(this.#texts(place))) {
+      const always = name === "at" && this.view(place.view).alwaysPosition;
+      if (text !== start[name] || always) query.set(name, text);
+    }
+    const text = query.toString();
+    return text ? `?${text}` : "";
+  }
+
+  /** The parts of a query string that mean nothing, as they are written: "view=moon". */
+  unknown(text: string): string[] {
+    const place = this.parse(text);
+    const texts = this.#texts(place);
+    const start = this.#startTexts(place.view);
+    return [...new URLSearchParams(text)]
+      .filter(([name, given]) => name in texts && given !== "" && given !== start[name])
+      .filter(([name]) => texts[name] === start[name])
+      .map(([name, given]) => `${name}=${given}`);
+  }
+
+  /** The place one level up: number, channel, layer, network. */
+  above(place: Place): Place {
+    const above = this.view(this.view(place.view).above);
+    return this.#place(place, above, above.parameters.start);
+  }
+
+  /**
+   * The place after a change. The parameters of a view are kept while it shows the same layer, and
+   * as its `keep` says; else they are `remembered`, or as at the start.
+   */
+  change(place: Place, change: Change, remembered?: ViewParameters[ViewName]): Place {
+    const next = { ...place, ...change };
+    const view = this.view(next.view);
+    const sameView = next.view === place.view && next.layer === place.layer;
+    const kept = sameView && (view.keep !== "image" || next.image === place.image);
+    const own = kept ? place.own : (remembered ?? view.parameters.start);
+    return this.#place(next, view, { ...own, ...change.own } as ViewParameters[ViewName]);
+  }
+
+  /** The texts that are not written: everything at the start, in the first view. */
+  #startTexts(view: ViewName): Readonly<Record<string, string>> {
+    const own = this.view(view).parameters.start;
+    return { ...this.#texts({ ...this.start, view, own } as Place), view: this.start.view };
+  }
+
+  // Only here the name of a view and its parameters are put together: `view` has both.
+  #place(from: Shared, view: ViewAddress, own: ViewParameters[ViewName]): Place {
+    const { image, layer, unit, at, scale, order, target, off } = from;
+    return { view: view.name, image, layer, unit, at, scale, order, target, off, own } as Place;
+  }
+
+  /** Everything as text, by name in the address. */
+  #texts(place: Place): Readonly<Record<string, string>> {
+    const { parameters } = this.view(place.view);
+    return {
+      view: place.view,
+      image: place.image ?? "",
+      layer: place.layer ?? "",
+      unit: String(place.unit),
+      at: place.at.join(","),
+      scale: place.scale,
+      order: place.order,
+      target: place.target === null ? "" : String(place.target),
+      off: JSON.stringify(place.off),
+      ...parameters.format(place.own),
+    };
+  }
+}
+
+function shared(query: URLSearchParams): Shared {
+  const at = query.get("at")?.split(",").map(wholeNumber) ?? [];
   const [row, column] = at;
   return {
-    view: oneOf(VIEWS, given.get("view")) ?? START.view,
-    image: given.get("image"),
-    layer: given.get("layer"),
-    unit: whole(given.get("unit")) ?? START.unit,
-    at: at.length === 2 && row != null && column != null ? [row, column] : START.at,
-    tab: whole(given.get("tab")),
-    scale: oneOf(SCALES, given.get("scale")) ?? START.scale,
-    order: oneOf(ORDERS, given.get("order")) ?? START.order,
-    target: whole(given.get("target")),
-    off: units(given.get("off")),
-    kernel: given.get("kernel"),
-    way: given.get("way"),
-    more: given.get("more"),
+    image: query.get("image"),
+    layer: query.get("layer"),
+    unit: wholeNumber(query.get("unit")) ?? 0,
+    at: at.length === 2 && row != null && column != null ? [row, column] : [0, 0],
+    scale: oneOf(SCALES, query.get("scale")) ?? SHARED_AT_START.scale,
+    order: oneOf(ORDERS, query.get("order")) ?? SHARED_AT_START.order,
+    target: wholeNumber(query.get("target")),
+    off: units(query.get("off")),
   };
 }
 
-/** The parts of a query string that say nothing, as they stand: "view=moon". */
-export function misread(query: string): string[] {
-  const place = parse(query);
-  const same = (name: string, value: unknown): boolean =>
-    JSON.stringify(value) === JSON.stringify(START[name as keyof Place]);
-  return [...new URLSearchParams(query)]
-    .filter(([name, text]) => {
-      const read = name in START && same(name, place[name as keyof Place]);
-      const asAtStart = text === String(START[name as keyof Place]) || text === "[]";
-      return read && text !== "" && !asAtStart;
-    })
-    .map(([name, text]) => `${name}=${text}`);
-}
-
-/** The query string of a place, "" at the start. `parse(format(place))` is the place. */
-export function format(place: Place): string {
-  const given = new URLSearchParams();
-  const write = (name: keyof Place, value: string): void => {
-    if (JSON.stringify(place[name]) !== JSON.stringify(START[name])) given.set(name, value);
-  };
-  write("view", place.view);
-  write("image", place.image ?? "");
-  write("layer", place.layer ?? "");
-  write("unit", String(place.unit));
-  // Of a number also the first place is named: it was chosen, and does not step on by itself.
-  if (place.view === "number") given.set("at", place.at.join(","));
-  else write("at", place.at.join(","));
-  write("tab", String(place.tab));
-  write("scale", place.scale);
-  write("order", place.order);
-  write("target", String(place.target));
-  write("off", JSON.stringify(place.off));
-  write("kernel", place.kernel ?? "");
-  write("way", place.way ?? "");
-  write("more", place.more ?? "");
-  const text = given.toString();
-  return text ? `?${text}` : "";
-}
-
-/** The place one level up: number, channel, layer, network. */
-export function above(place: Place): Place {
-  const up: Record<View, View> = {
-    number: "channel",
-    channel: "layer",
-    layer: "network",
-    card: "layer",
-    classifier: "network",
-    pathways: "network",
-    shift: "network",
-    kernel: "network",
-    network: "network",
-  };
-  return { ...place, view: up[place.view], more: null };
-}
-
-function whole(text: string | null | undefined): number | null {
+/** A whole number from 0 to 999,999,999; null is none. */
+export function wholeNumber(text: string | null | undefined): number | null {
   return text != null && /^\d{1,9}$/.test(text) ? Number(text) : null;
 }
 

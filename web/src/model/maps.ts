@@ -3,6 +3,20 @@ import type { Layer } from "../api/wire";
 import type { At } from "./spot";
 import type { Box, Geometry } from "./window";
 
+/** Maps as one array: `count` of them, each `height` x `width`, row by row. */
+export interface Maps {
+  readonly count: number;
+  readonly height: number;
+  readonly width: number;
+  readonly values: Float32Array;
+}
+
+/** One of several maps. */
+export function mapOf(maps: Maps, index: number): Float32Array {
+  const size = maps.height * maps.width;
+  return maps.values.subarray(index * size, (index + 1) * size);
+}
+
 type Kinded = Pick<Layer, "kind" | "family">;
 type Shaped = Pick<Layer, "name" | "kind" | "family" | "inputs" | "shape">;
 

@@ -1,5 +1,5 @@
 // The window of a convolution or pool: where it lies on its input, and its terms as a grid. Pure.
-import type { Source } from "../api/wire";
+import type { TermSource } from "../api/wire";
 import { ordinal, type At } from "./spot";
 
 type Pair = readonly [vertical: number, horizontal: number];
@@ -85,7 +85,7 @@ export interface Term {
   readonly padding: boolean;
 }
 
-export function term(source: Source, place: number): Term {
+export function term(source: TermSource, place: number): Term {
   return {
     node: source.node,
     index: source.index[place] ?? [],
@@ -96,12 +96,16 @@ export function term(source: Source, place: number): Term {
   };
 }
 
-export function terms(source: Source, from = 0, to = source.value.length): Term[] {
+export function terms(source: TermSource, from = 0, to = source.value.length): Term[] {
   return Array.from({ length: Math.max(0, to - from) }, (_, i) => term(source, from + i));
 }
 
 /** A convolution's terms of its input channel `number`, counted from 0 within the group. */
-export function channelTerms(source: Source, window: readonly number[], number: number): Term[] {
+export function channelTerms(
+  source: TermSource,
+  window: readonly number[],
+  number: number,
+): Term[] {
   const size = (window[1] ?? 1) * (window[2] ?? 1);
   return terms(source, number * size, (number + 1) * size);
 }

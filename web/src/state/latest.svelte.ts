@@ -1,51 +1,51 @@
-// The answer to a question that changes. An answer belongs to its question: until the next one is
-// there, there is none.
-import { explorer } from "./explorer.svelte";
+// The answer to a request that changes. An answer belongs to its request: until the next one has
+// arrived, there is none.
+import { getExplorer } from "./context";
 
-export interface Latest<Question, Answer> {
-  /** The answer to the question as it is now. */
+export interface Latest<Request, Answer> {
+  /** The answer to the request as it is now. */
   readonly value: Answer | null;
-  /** The answer that came last, with the question that it belongs to. */
-  readonly last: { readonly asked: Question; readonly answer: Answer } | null;
+  /** The answer that arrived last, with the request that it belongs to. */
+  readonly arrived: { readonly request: Request; readonly answer: Answer } | null;
 }
 
 /**
- * To be called where effects may be. `question` is plain data, null for none; `ask` is called when
- * it has changed, and again after a failure when one wants to try again.
+ * To be called in a component's script. `request` is plain data, null for none; `send` is called when
+ * it has changed, and again after a failure when the user tries again.
  */
-export function latest<Question, Answer>(
-  question: () => Question | null,
-  ask: (question: Question, signal: AbortSignal) => Promise<Answer>,
-): Latest<Question, Answer> {
-  const asked = $derived(question());
-  const key = $derived(JSON.stringify(asked));
-  let found = $state.raw<{ key: string; asked: Question; answer: Answer } | null>(null);
+export function latest<Request, Answer>(
+  request: () => Request | null,
+  send: (request: Request, signal: AbortSignal) => Promise<Answer>,
+): Latest<Request, Answer> {
+  const { errors } = getExplorer();
+  const key = $derived(JSON.stringify(request()));
+  let arrived = $state.raw<{ key: string; request: Request; answer: Answer } | null>(null);
   let attempt = $state(0);
   $effect(() => {
     void attempt;
-    const wanted = JSON.parse(key) as Question | null;
+    const wanted = JSON.parse(key) as Request | null;
     if (wanted === null) return;
-    const asking = new AbortController();
-    let forget = (): void => undefined;
-    ask(wanted, asking.signal).then(
+    const sending = new AbortController();
+    let removeError = (): void => undefined;
+    send(wanted, sending.signal).then(
       (answer) => {
-        if (!asking.signal.aborted) found = { key, asked: wanted, answer };
+        if (!sending.signal.aborted) arrived = { key, request: wanted, answer };
       },
       (error: unknown) => {
-        if (!asking.signal.aborted) forget = explorer.fail(error, () => (attempt += 1));
+        if (!sending.signal.aborted) removeError = errors.report(error, () => (attempt += 1));
       },
     );
     return () => {
-      asking.abort();
-      forget();
+      sending.abort();
+      removeError();
     };
   });
   return {
     get value() {
-      return found?.key === key ? found.answer : null;
+      return arrived?.key === key ? arrived.answer : null;
     },
-    get last() {
-      return found;
+    get arrived() {
+      return arrived;
     },
   };
 }

@@ -2,24 +2,25 @@
 // the whole network.
 import type { Scale } from "../model/address";
 import { ends, type Range } from "../model/colours";
-import { explorer } from "./explorer.svelte";
+import type { Explorer } from "./explorer.svelte";
 
 /** `own` is the map's own range. Null while the pass that knows the others is on its way. */
 export function rangeOn(
+  explorer: Explorer,
   layer: string,
   own: Range | null,
-  scale: Scale = explorer.place.scale,
+  scale: Scale = explorer.navigation.place.scale,
 ): Range | null {
   if (scale === "unit") return own;
-  const { pass } = explorer;
-  const found = scale === "network" ? pass : pass?.layers.find((one) => one.layer === layer);
-  return found ? ends(found.low, found.high) : null;
+  const pass = explorer.pass.result;
+  const limits = scale === "network" ? pass : pass?.layers.find((one) => one.layer === layer);
+  return limits ? ends(limits.low, limits.high) : null;
 }
 
 /** For a legend. */
-export const scaleWords = (layer: string): string =>
+export const scaleWords = (explorer: Explorer, layer: string): string =>
   ({
     unit: "this map’s own scale",
     layer: `scale of all of ${layer}`,
     network: "one scale for the whole network",
-  })[explorer.place.scale];
+  })[explorer.navigation.place.scale];

@@ -4,7 +4,7 @@ import { mapSides } from "../../model/maps";
 import { text } from "../../model/numbers";
 import { moved, pixelOf, type At } from "../../model/spot";
 import { geometry, outputAt, type Geometry } from "../../model/window";
-import { explorer } from "../../state/explorer.svelte";
+import type { Explorer } from "../../state/explorer.svelte";
 
 export class Scene {
   hovered = $state.raw<At | null>(null);
@@ -15,6 +15,7 @@ export class Scene {
   readonly columns: number;
 
   constructor(
+    readonly explorer: Explorer,
     readonly layer: Layer,
     readonly detail: LayerDetail,
   ) {
@@ -23,8 +24,8 @@ export class Scene {
     this.window = geometry(detail.settings);
     const inside = (number: number, many: number): number => Math.min(number, many - 1);
     this.cursor = $derived([
-      inside(explorer.place.at[0], rows),
-      inside(explorer.place.at[1], columns),
+      inside(explorer.navigation.place.at[0], rows),
+      inside(this.explorer.navigation.place.at[1], columns),
     ]);
     this.at = $derived(this.hovered ?? this.cursor);
   }
@@ -51,8 +52,8 @@ export class Scene {
 
   /** Opens the number at a place; `tab` is the input channel whose kernel is shown. */
   open(at: At, tab: number | null = null): void {
-    explorer.openNumber(this.layer.name, explorer.place.unit, at);
-    if (tab !== null) explorer.move({ tab });
+    this.explorer.openNumber(this.layer.name, this.explorer.navigation.place.unit, at);
+    if (tab !== null) this.explorer.navigation.move({ view: "number", own: { tab } });
   }
 
   /** Arrow keys, Home and End move the cursor. */
@@ -63,8 +64,8 @@ export class Scene {
     if (!next) return;
     event.preventDefault();
     this.hovered = null;
-    explorer.move({ at: next.at });
-    explorer.say(`row ${next.at[0]}, column ${next.at[1]}: ${text(value(next.at))}`);
+    this.explorer.navigation.move({ at: next.at });
+    this.explorer.announce(`row ${next.at[0]}, column ${next.at[1]}: ${text(value(next.at))}`);
   }
 
   private same(shape: readonly number[]): boolean {

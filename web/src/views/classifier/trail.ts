@@ -1,7 +1,6 @@
 // The way from a class's logit back to the maps: sums worked out one behind the other, as ledgers.
-import * as client from "../../api/client";
-import type { Seen } from "../../api/client";
 import type { Layer, Ledger } from "../../api/wire";
+import type { PassRequest, Source } from "../../source/source";
 import { same, single, termsOf, type Part } from "../../model/head";
 
 /** So many terms of a sum are listed. */
@@ -31,28 +30,6 @@ export interface Trail {
   readonly end: End | null;
 }
 
-const kept = new Map<string, Promise<Ledger>>();
-
-/** A ledger; the latest few hundred are kept, because a click changes only the end of the way. */
-export function ledger(
-  seen: Seen,
-  layer: string,
-  index: readonly number[],
-  limit: number,
-): Promise<Ledger> {
-  const key = JSON.stringify([seen, layer, index, limit]);
-  const found = kept.get(key);
-  if (found) return found;
-  const asked = client.number(seen, layer, index, limit);
-  kept.set(key, asked);
-  asked.catch(() => kept.delete(key));
-  for (const old of kept.keys()) {
-    if (kept.size <= 400) break;
-    kept.delete(old);
-  }
-  return asked;
-}
-
 /** Maps, except those of one pixel that a pool made: a mean over a map is worth following. */
 const isMap = ({ shape, kind }: Layer): boolean =>
   shape.length >= 3 &&
@@ -60,7 +37,8 @@ const isMap = ({ shape, kind }: Layer): boolean =>
 
 /** Follows a logit back, at each sum the term that was chosen, else the strongest, until called off. */
 export async function follow(
-  seen: Seen,
+  source: Source,
+  request: PassRequest,
   layers: ReadonlyMap<string, Layer>,
   logits: string,
   target: number,
@@ -75,7 +53,7 @@ export async function follow(
     const layer = layers.get(node);
     if (!layer) return { stages, end: null };
     if (isMap(layer) || !layer.formula) return { stages, end: { layer, index } };
-    const found = await ledger(seen, node, index, LISTED);
+    const found = await source.number(request, node, index, LISTED);
     const last = stages.at(-1);
     if (single(found)) {
       if (last) stages[stages.length - 1] = { ...last, steps: [...last.steps, found] };
@@ -85,10 +63,10 @@ export async function follow(
       continue;
     }
     if (!found.weighted || !found.sources.length) return { stages, end: { layer, index } };
-    const before = seen.off.length
-      ? await ledger({ ...seen, off: [] }, node, index, 10 * LISTED)
+    const before = request.off.length
+      ? await source.number({ ...request, off: [] }, node, index, 10 * LISTED)
       : null;
-    const terms = termsOf(found, seen.off, before);
+    const terms = termsOf(found, request.off, before);
     const wanted = way[stages.length];
     const named = wanted ? terms.findIndex((term) => same(term.index, wanted)) : -1;
     const chosen = named >= 0 ? named : Math.max(0, terms.findIndex((term) => !term.off)); // prettier-ignore

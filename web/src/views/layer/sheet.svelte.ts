@@ -1,21 +1,25 @@
 // The maps of a layer in the order in which they are shown, fetched in batches as they come in view.
 import { SvelteMap } from "svelte/reactivity";
-import * as client from "../../api/client";
 import { batches, type Span } from "../../model/tiles";
-import { explorer } from "../../state/explorer.svelte";
+import { mapOf, type Maps } from "../../model/maps";
+import type { PassRequest } from "../../source/source";
+import type { Explorer } from "../../state/explorer.svelte";
 
 const LARGE = 100 * 100; // values of a map; of such maps a batch has fewer
 
 export class Sheet {
   readonly batch: number;
-  readonly #maps = new SvelteMap<number, client.Maps>();
-  readonly #asked = new Set<number>();
-  readonly #failed = new Set<() => void>();
+  readonly #maps = new SvelteMap<number, Maps>();
+  /* eslint-disable svelte/prefer-svelte-reactivity -- nothing that is shown reads these */
+  readonly #requested = new Set<number>();
+  readonly #removeErrors = new Set<() => void>();
+  /* eslint-enable svelte/prefer-svelte-reactivity */
   #ended = false;
 
-  /** `units[i]` is the channel at position i; its map has so many `values`. */
+  /** `units[i]` is the channel at position i; its map has `values` numbers. */
   constructor(
-    readonly seen: client.Seen,
+    readonly explorer: Explorer,
+    readonly request: PassRequest,
     readonly layer: string,
     readonly units: readonly number[],
     values: number,
@@ -23,7 +27,7 @@ export class Sheet {
     this.batch = values > LARGE ? 16 : 32;
   }
 
-  /** Sees to it that the maps of a span are there, and then those that come next. */
+  /** Requests the maps of a span, and then those that come next. */
   async want(span: Span): Promise<void> {
     const now = batches(span, this.batch);
     const last = Math.ceil(this.units.length / this.batch) - 1;
@@ -33,26 +37,28 @@ export class Sheet {
   }
 
   async #load(batch: number): Promise<void> {
-    if (this.#asked.has(batch)) return;
-    this.#asked.add(batch);
+    if (this.#requested.has(batch)) return;
+    this.#requested.add(batch);
     const units = this.units.slice(batch * this.batch, (batch + 1) * this.batch);
     try {
-      this.#maps.set(batch, await client.activationMaps(this.seen, this.layer, units));
+      this.#maps.set(batch, await this.explorer.source.maps(this.request, this.layer, units));
     } catch (error) {
-      this.#asked.delete(batch);
-      if (!this.#ended) this.#failed.add(explorer.fail(error, () => void this.#load(batch)));
+      this.#requested.delete(batch);
+      if (this.#ended) return;
+      const { errors } = this.explorer;
+      this.#removeErrors.add(errors.report(error, () => void this.#load(batch)));
     }
   }
 
-  /** Nobody looks any more: what failed is not to be shown. */
+  /** Nothing of it is shown any more: its errors are removed. */
   end(): void {
     this.#ended = true;
-    for (const forget of this.#failed) forget();
+    for (const remove of this.#removeErrors) remove();
   }
 
   /** The map at a position; null while it is on its way. */
   at(position: number): Float32Array | null {
     const maps = this.#maps.get(Math.floor(position / this.batch));
-    return maps ? client.mapOf(maps, position % this.batch) : null;
+    return maps ? mapOf(maps, position % this.batch) : null;
   }
 }

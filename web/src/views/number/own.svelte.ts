@@ -1,22 +1,24 @@
 // The map of a channel; of a vector all its units.
-import { activationMaps, units, type Maps } from "../../api/client";
 import type { Layer } from "../../api/wire";
-import { explorer } from "../../state/explorer.svelte";
+import type { Maps } from "../../model/maps";
+import { getExplorer, getSource } from "../../state/context";
 import { latest } from "../../state/latest.svelte";
 
-/** To be called where effects may be: in a component's script. */
+/** To be called in a component's script. */
 export function ownMaps(
   of: () => Layer | null,
   channel: () => number,
 ): { readonly value: Maps | null } {
+  const explorer = getExplorer();
+  const source = getSource();
   return latest(
     () => {
-      const [layer, seen] = [of(), explorer.seen];
-      if (!layer || !seen || ![1, 3].includes(layer.shape.length)) return null;
+      const [layer, request] = [of(), explorer.pass.request];
+      if (!layer || !request || ![1, 3].includes(layer.shape.length)) return null;
       const { name, shape } = layer;
-      return { seen, layer: { name, shape }, channel: shape.length === 3 ? channel() : null };
+      const all = Array.from({ length: shape[0] ?? 1 }, (_, unit) => unit);
+      return { request, layer: name, channels: shape.length === 3 ? [channel()] : all };
     },
-    ({ seen, layer, channel }) =>
-      channel === null ? units(seen, layer) : activationMaps(seen, layer.name, [channel]),
+    ({ request, layer, channels }) => source.maps(request, layer, channels),
   );
 }

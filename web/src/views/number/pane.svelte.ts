@@ -1,72 +1,88 @@
 // What the formula pane shows: the number under the pointer or the one of the address, how it came
 // about, and the steps from number to number.
 import { untrack } from "svelte";
-import * as client from "../../api/client";
 import type { Layer, LayerDetail, Ledger } from "../../api/wire";
 import { windowed } from "../../model/maps";
 import { text } from "../../model/numbers";
 import { indexOf, moved, next, pixelOf, spotOf, words, type At, type Spot } from "../../model/spot";
 import { geometry, outputAt, type Geometry, type Term } from "../../model/window";
-import { explorer } from "../../state/explorer.svelte";
+import type { PassRequest } from "../../source/source";
+import { getExplorer } from "../../state/context";
+import type { Explorer } from "../../state/explorer.svelte";
 import { latest, type Latest } from "../../state/latest.svelte";
 
 const STEP_MILLISECONDS = 250;
-/** So many terms are asked for; of these kinds more would not be shown. */
+/** The most terms that are requested; of these kinds no more are shown. */
 const LIMITS: Partial<Record<string, number>> = { linear: 12, softmax: 12, cross_entropy: 12 };
 
 export class Pane {
+  readonly #explorer: Explorer = getExplorer();
   readonly layer: Layer;
   readonly map: boolean;
   hovered: Spot | null = $state.raw(null);
   playing: boolean = $state(false);
 
   readonly spot: Spot = $derived(
-    this.hovered ?? { unit: explorer.place.unit, at: explorer.place.at },
+    this.hovered ?? {
+      unit: this.#explorer.navigation.place.unit,
+      at: this.#explorer.navigation.place.at,
+    },
   );
   readonly #detail: Latest<string, LayerDetail>;
-  readonly #number: Latest<readonly [client.Seen, readonly number[]], Ledger>;
+  readonly #number: Latest<readonly [PassRequest, readonly number[]], Ledger>;
 
   /**
    * How a number came about. It names its own place: while the pointer goes on, the last one stays
    * until the next is there; that of another image does not.
    */
   readonly ledger: Ledger | null = $derived.by(() => {
-    const { last } = this.#number;
-    const own = last && JSON.stringify(last.asked[0]) === JSON.stringify(explorer.seen);
-    return own ? last.answer : null;
+    const { arrived } = this.#number;
+    const own =
+      arrived && JSON.stringify(arrived.request[0]) === JSON.stringify(this.#explorer.pass.request);
+    return own ? arrived.answer : null;
   });
   readonly detail: LayerDetail | null = $derived.by(() => this.#detail.value);
   readonly geometry: Geometry | null = $derived(geometry(this.detail?.settings ?? {}));
   /** The input channel whose kernel is worked out; of a convolution. */
   readonly tab: number = $derived(
-    explorer.place.tab ?? this.ledger?.strongest[0] ?? this.ledger?.first_channel ?? 0,
+    this.#explorer.navigation.own("number").tab ??
+      this.ledger?.strongest[0] ??
+      this.ledger?.first_channel ??
+      0,
   );
 
-  /** To be made where effects may be. */
+  /** To be made in a component's script. */
   constructor(layer: Layer) {
     this.layer = layer;
     this.map = layer.shape.length === 3 && (layer.shape[1] ?? 1) * (layer.shape[2] ?? 1) > 1;
     // Nobody has chosen a place yet: the kernel sets out by itself, unless motion is not wanted.
-    const [row, column] = explorer.place.at;
+    const [row, column] = this.#explorer.navigation.place.at;
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const unplaced = !row && !column && !explorer.addressed;
+    const unplaced = !row && !column && !this.#explorer.navigation.positionGiven;
     this.playing = this.map && !still && unplaced && windowed(layer);
     this.#detail = latest(
       () => layer.name,
-      (name) => client.layerDetail(name),
+      (name) => this.#explorer.source.layerDetail(name),
     );
     this.#number = latest(
-      () => explorer.seen && ([explorer.seen, indexOf(layer.shape, this.spot)] as const),
-      ([seen, index], signal) =>
-        client.number(seen, layer.name, index, LIMITS[layer.kind] ?? 200, signal),
+      () =>
+        this.#explorer.pass.request &&
+        ([this.#explorer.pass.request, indexOf(layer.shape, this.spot)] as const),
+      ([request, index], signal) =>
+        this.#explorer.source.number(request, layer.name, index, LIMITS[layer.kind] ?? 200, signal),
     );
     $effect(() => {
       const found = this.#number.value;
       if (found) untrack(() => this.#arrived(found));
     });
-    $effect(() => explorer.showField(this.detail, layer.shape.length === 3 ? this.spot.at : null));
+    $effect(() =>
+      this.#explorer.receptiveField.showAt(
+        this.detail,
+        layer.shape.length === 3 ? this.spot.at : null,
+      ),
+    );
     $effect(() => (this.playing ? this.play() : undefined));
-    $effect(() => () => explorer.showField(null, null));
+    $effect(() => () => this.#explorer.receptiveField.clear());
   }
 
   get shape(): readonly number[] {
@@ -75,15 +91,16 @@ export class Pane {
 
   /** The layer that a source's terms come from. */
   node(name: string): Layer | null {
-    return explorer.subject?.layers.find((layer) => layer.name === name) ?? null;
+    return this.#explorer.subject?.layers.find((layer) => layer.name === name) ?? null;
   }
 
   #arrived(ledger: Ledger): void {
     const [strongest] = ledger.strongest;
-    if (explorer.place.tab === null && strongest !== undefined) explorer.move({ tab: strongest });
+    if (this.#explorer.navigation.own("number").tab === null && strongest !== undefined)
+      this.#explorer.navigation.move({ view: "number", own: { tab: strongest } });
     if (!this.playing) {
       const place = words(ledger.index);
-      explorer.say(`${place ? `${place}: ` : ""}${text(ledger.value)}`);
+      this.#explorer.announce(`${place ? `${place}: ` : ""}${text(ledger.value)}`);
     }
   }
 
@@ -96,23 +113,25 @@ export class Pane {
 
   /** The pointer is on the output map. */
   hoverOutput(point: readonly [number, number] | null): void {
-    this.hover(point && { unit: explorer.place.unit, at: pixelOf(point) });
+    this.hover(point && { unit: this.#explorer.navigation.place.unit, at: pixelOf(point) });
   }
 
   /** The pointer is on the input map of `shape`: the window goes there with its centre. */
   hoverInput(shape: readonly number[], point: readonly [number, number] | null): void {
-    this.hover(point && { unit: explorer.place.unit, at: this.#under(shape, point) });
+    this.hover(
+      point && { unit: this.#explorer.navigation.place.unit, at: this.#under(shape, point) },
+    );
   }
 
   /** What was hovered is what the address names now. */
   fix(spot: Spot): void {
     this.playing = false;
-    explorer.go({ unit: spot.unit, at: spot.at });
+    this.#explorer.navigation.go({ unit: spot.unit, at: spot.at });
     this.hovered = null;
   }
 
   fixInput(shape: readonly number[], point: readonly [number, number]): void {
-    this.fix({ unit: explorer.place.unit, at: this.#under(shape, point) });
+    this.fix({ unit: this.#explorer.navigation.place.unit, at: this.#under(shape, point) });
   }
 
   #under(shape: readonly number[], point: readonly [number, number]): At {
@@ -137,7 +156,8 @@ export class Pane {
     const ledger = this.ledger;
     if (!ledger?.window) return;
     const last = ledger.first_channel + ledger.window[0] - 1;
-    explorer.move({ tab: Math.max(ledger.first_channel, Math.min(last, tab)) });
+    const inside = Math.max(ledger.first_channel, Math.min(last, tab));
+    this.#explorer.navigation.move({ view: "number", own: { tab: inside } });
   }
 
   toggle(): void {
@@ -148,7 +168,7 @@ export class Pane {
   /** One step along the output map; none while the last one has not been answered. */
   step(): void {
     if (!this.#number.value || document.hidden) return;
-    explorer.move({ at: next(this.shape, explorer.place.at) });
+    this.#explorer.navigation.move({ at: next(this.shape, this.#explorer.navigation.place.at) });
   }
 
   /** Steps until what it gives back is called. */
@@ -172,7 +192,7 @@ export class Pane {
     const spot = moved(this.shape, this.spot, key);
     if (!spot) return false;
     this.hovered = null;
-    explorer.move({ unit: spot.unit, at: spot.at });
+    this.#explorer.navigation.move({ unit: spot.unit, at: spot.at });
     return true;
   }
 
@@ -195,6 +215,6 @@ export class Pane {
   down({ node, index, padding }: Pick<Term, "node" | "index" | "padding">): void {
     if (padding || !this.node(node)) return;
     const { unit, at } = spotOf(index);
-    explorer.openNumber(node, unit, at);
+    this.#explorer.openNumber(node, unit, at);
   }
 }

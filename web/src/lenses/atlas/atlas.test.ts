@@ -1,0 +1,135 @@
+// @vitest-environment happy-dom
+import { screen, waitFor } from "@testing-library/svelte";
+import { describe, expect, it } from "vitest";
+import { FakeSource } from "../../source/fake";
+import { addressSays, click, mainText, open, press, says } from "../../testing";
+import type { AtlasChannel, Projected, Ranked } from "./requests";
+
+const RANKED: Ranked = {
+  active: 0.5,
+  best: "bee",
+  classes: [{ name: "bee", mean: 1, images: 3 }],
+  data: "images",
+  dead: false,
+  exact: true,
+  high: 2,
+  images: 30,
+  mean: 1,
+  selectivity: 0.5,
+  split: "test",
+  winners: [
+    {
+      crop: [0, 0, 3, 3],
+      full: 1,
+      image: "data-4",
+      label: "bee",
+      largest: 1,
+      path: "bee/4.png",
+      position: [2, 5],
+      rank: 0,
+      value: 2,
+    },
+  ],
+};
+
+function channelOf(query: Record<string, unknown>): AtlasChannel {
+  const [layer, channel] = [String(query["layer"]), Number(query["channel"])];
+  if (layer === "relu") {
+    const reason = "The atlas has other layers than relu.";
+    return { layer, channel, ranked: null, reason, command: null, layers: ["conv"] };
+  }
+  return { layer, channel, ranked: RANKED, reason: null, command: null, layers: [] };
+}
+
+function projectedOf(query: Record<string, unknown>): Projected {
+  const given = String(query["at"] ?? "1,2").split(",");
+  const [row, column] = given.map(Number) as [number, number];
+  return {
+    layer: String(query["layer"]),
+    channel: Number(query["channel"]),
+    at: [row, column],
+    strongest: [1, 2],
+    crop: [0, 1, 3, 4],
+    exact: true,
+    full: 1,
+    largest: 1,
+    value: 0.75,
+  };
+}
+
+const source = (): FakeSource =>
+  new FakeSource({ "/api/card": channelOf, "/api/projected": projectedOf });
+const CHOSEN = "view=atlas&layer=conv&unit=2&image=data-3&at=4,3&position=chosen";
+
+describe("the atlas", () => {
+  it("names the layers that it has where it lacks one", async () => {
+    await open("view=atlas&layer=relu&unit=1&image=data-3", source());
+    await says("The atlas has other layers than relu.");
+    await click("conv");
+    await waitFor(() => expect(document.querySelector("[data-winner]")).not.toBeNull());
+    expect(location.search).toContain("layer=conv");
+  });
+
+  it.each(["fc", "input"])("has no channels of %s", async (layer) => {
+    await open(`view=atlas&layer=${layer}&image=data-3`, source());
+    await says(`${layer} has no channels`);
+  });
+
+  it("and the channel view are the two sides of a channel", async () => {
+    await open("view=channel&layer=conv&unit=2&image=data-3", source());
+    await click("Atlas");
+    await waitFor(() => expect(document.querySelector("[data-winner]")).not.toBeNull());
+    expect(screen.getByRole("button", { name: "Atlas" }).getAttribute("aria-current")).toBe("page");
+    await click("How it is made");
+    await waitFor(() =>
+      expect(document.querySelector("[aria-label='Input channels']")).not.toBeNull(),
+    );
+  });
+
+  it("opens a strongest image at its place", async () => {
+    await open('view=atlas&layer=conv&unit=2&image=data-3&off=[["conv",1]]', source());
+    await click(/^Image 1: bee/);
+    await addressSays("view=atlas&image=data-4&layer=conv&unit=2&at=2,5&position=chosen");
+    expect(location.search).not.toContain("off=");
+  });
+
+  it("shows the strongest place again", async () => {
+    await open(CHOSEN, source());
+    await says("row 4, column 3");
+    await click("To its strongest place");
+    await says("row 1, column 2");
+    expect(location.search).not.toContain("position=");
+  });
+
+  it("keeps keys on the map while an answer is on its way", async () => {
+    const held = source();
+    await open(CHOSEN, held);
+    await says("row 4, column 3");
+    held.hold("/api/projected");
+    const map = screen.getByRole("button", { name: /^Map of conv, channel 2/ });
+    map.focus();
+    for (let step = 0; step < 3; step += 1) await press("ArrowRight");
+    await addressSays("at=4,6");
+    expect(mainText()).toContain("conv, channel 2");
+  });
+
+  it("leads to the next channel by arrow keys elsewhere, at its strongest place", async () => {
+    await open(CHOSEN, source());
+    await says("row 4, column 3");
+    await press("ArrowRight", document.body);
+    await addressSays("unit=3");
+    expect(location.search).not.toContain("position=");
+    await says("row 1, column 2");
+  });
+
+  it("takes the old receptive field away with the image", async () => {
+    const held = source();
+    const { explorer } = await open(CHOSEN, held);
+    const field = (): Element | null => document.querySelector("aside svg rect");
+    await waitFor(() => expect(field()).not.toBeNull());
+    held.hold("/api/projected");
+    explorer.setImage("data-4");
+    await waitFor(() => expect(field()).toBeNull());
+    await screen.findByRole("button", { name: "Switch this channel off" });
+  });
+});

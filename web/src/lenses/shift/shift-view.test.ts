@@ -1,0 +1,140 @@
+// @vitest-environment happy-dom
+import { screen, waitFor } from "@testing-library/svelte";
+import { describe, expect, it } from "vitest";
+import { FakeSource } from "../../source/fake";
+import { addressSays, click, mainText, open, press } from "../../testing";
+import type { MovedAnswers, Networks, ShiftMap, StudyRun } from "./requests";
+
+const STUDY: StudyRun = {
+  run: "example",
+  network: "example",
+  data: "images",
+  split: "test",
+  border: "zero",
+  images: 30,
+  parameters: 6789,
+  reach: 1,
+  accuracy: 0.75,
+  accuracy_grid: [
+    [0.5, 0.5, 0.5],
+    [0.5, 0.75, 0.5],
+    [0.5, 0.5, 0.5],
+  ],
+  accuracy_shifted: { value: 0.5, low: 0.4, high: 0.6 },
+  consistency: { value: 0.625, low: 0.5, high: 0.75 },
+  one_pixel_changed: { value: 0.25, low: 0.125, high: 0.375 },
+  gap: null,
+};
+const NETWORKS: Networks = {
+  borders: { zero: "black", edge: "", reflect: "", circular: "" },
+  command: null,
+  furthest: 7,
+  runs: ["example"],
+  study: [STUDY],
+};
+const answersTo = (query: Record<string, unknown>): MovedAnswers => ({
+  border: String(query["border"]),
+  dx: Number(query["dx"]),
+  dy: Number(query["dy"]),
+  labelled: true,
+  said: [
+    {
+      run: "example",
+      followed: 1,
+      predicted: 1,
+      probabilities: [0.1, 0.6, 0.1, 0.1, 0.1],
+      probability: 0.6,
+      share: 0.6,
+      share_unmoved: 0.7,
+      unmoved: 1,
+    },
+  ],
+});
+const MAP: ShiftMap = {
+  run: "example",
+  border: "zero",
+  followed: 1,
+  predicted: [
+    [1, 1, 1],
+    [1, 1, 0],
+    [1, 1, 1],
+  ],
+  probability: [
+    [0.5, 0.5, 0.5],
+    [0.5, 0.6, 0.2],
+    [0.5, 0.5, 0.5],
+  ],
+  reach: 1,
+  same: 8 / 9,
+  step: 1,
+  unmoved: 1,
+};
+const source = (): FakeSource =>
+  new FakeSource({
+    "/api/laboratory": () => NETWORKS,
+    "/api/moved": answersTo,
+    "/api/moved/map": () => MAP,
+  });
+
+const stage = (): Promise<HTMLElement> => screen.findByRole("button", { name: /^The image, / });
+const shown = (words: string): Promise<void> =>
+  waitFor(() => expect(screen.getByTestId("shift").textContent).toBe(words));
+const heatMap = (): Promise<HTMLElement> => screen.findByRole("button", { name: /at every place/ });
+
+describe("the shift view", () => {
+  it("moves the image by keys, and puts it back", async () => {
+    await open("view=shift&image=data-3", source());
+    const image = await stage();
+    image.focus();
+    await press("ArrowRight");
+    await shown("1 right");
+    await addressSays("shift=1,0,zero");
+    await press("Home");
+    await shown("where it stands");
+    expect(location.search).not.toContain("shift=1");
+  });
+
+  it("moves the image to a place of the map, by keys", async () => {
+    await open("view=shift&image=data-3", source());
+    await waitFor(() => expect(document.querySelector("figure[data-map] circle")).not.toBeNull());
+    expect(document.querySelectorAll("figure[data-map] circle")).toHaveLength(1);
+    await press("ArrowRight", await heatMap());
+    await shown("1 right");
+    expect(document.querySelector(".told")?.textContent).toContain("ant");
+  });
+
+  it("throws no shift away while the map has not come", async () => {
+    const held = source();
+    held.hold("/api/moved/map");
+    await open("view=shift&image=data-3&shift=3,-2,zero", held);
+    await shown("3 right, 2 up");
+    const map = await heatMap();
+    map.click();
+    await press("ArrowRight", map);
+    await addressSays("shift=3,-2,zero");
+  });
+
+  it("shows the study of many images", async () => {
+    await open("view=shift&image=data-3", source());
+    await waitFor(() => expect(mainText()).toContain("62.5 % (50.0 to 75.0)"));
+  });
+
+  it("tries again what failed, and takes the error with it", async () => {
+    const failing = source();
+    await open("view=shift&image=data-3", failing);
+    await waitFor(() => expect(document.querySelector("section[data-run]")).not.toBeNull());
+    failing.failing.add("/api/moved");
+    await press("ArrowRight", await stage());
+    await waitFor(() => expect(screen.getByRole("alert").textContent).toContain("it went wrong"));
+    await press("ArrowRight", await stage());
+    failing.failing.clear();
+    await click("Try again");
+    await shown("2 right");
+    await waitFor(() => expect(screen.queryByRole("alert")).toBeNull());
+    failing.failing.add("/api/moved");
+    await press("ArrowRight", await stage());
+    await waitFor(() => expect(screen.queryByRole("alert")).not.toBeNull());
+    await click("Network");
+    await waitFor(() => expect(screen.queryByRole("alert")).toBeNull());
+  });
+});

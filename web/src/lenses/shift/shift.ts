@@ -1,0 +1,52 @@
+// By how much the image is moved, as a value and as text in the address. Pure.
+
+export const BORDERS = ["zero", "edge", "reflect", "circular"] as const;
+
+export interface Shift {
+  readonly dx: number;
+  readonly dy: number;
+  readonly border: (typeof BORDERS)[number];
+}
+
+/** "3,-2,edge"; what is not understood is no shift, with zeros around the image. */
+export function parseShift(text: string | null): Shift {
+  const [, dx, dy, border] = /^(-?\d{1,5}),(-?\d{1,5}),(\w+)$/.exec(text ?? "") ?? [];
+  return {
+    dx: Number(dx ?? 0) + 0, // no minus zero
+    dy: Number(dy ?? 0) + 0,
+    border: BORDERS.find((one) => one === border) ?? "zero",
+  };
+}
+
+export const formatShift = ({ dx, dy, border }: Shift): string => `${dx},${dy},${border}`;
+
+/** The shift, but no further than `furthest` pixels in either direction. */
+export const within = ({ dx, dy, border }: Shift, furthest: number): Shift => ({
+  dx: clamped(dx, furthest),
+  dy: clamped(dy, furthest),
+  border,
+});
+
+export const clamped = (value: number, furthest: number): number =>
+  Math.max(-furthest, Math.min(furthest, Math.round(value))) + 0; // no minus zero
+
+/** Where an arrow key leads: by one pixel, with Shift by four; Home to the middle. */
+export function keyed(shift: Shift, key: string, far: boolean, furthest: number): Shift | null {
+  const step = far ? 4 : 1;
+  const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[
+    key
+  ] ?? [0, 0];
+  if (key === "Home") return { ...shift, dx: 0, dy: 0 };
+  if (!x && !y) return null;
+  const to = (value: number, way: number): number => clamped(value + way * step, furthest);
+  return { ...shift, dx: to(shift.dx, x ?? 0), dy: to(shift.dy, y ?? 0) };
+}
+
+/** "3 right, 2 up"; "where it stands". */
+export function shiftWords({ dx, dy }: Pick<Shift, "dx" | "dy">): string {
+  const parts = [
+    dx ? `${Math.abs(dx)} ${dx > 0 ? "right" : "left"}` : "",
+    dy ? `${Math.abs(dy)} ${dy > 0 ? "down" : "up"}` : "",
+  ].filter(Boolean);
+  return parts.join(", ") || "where it stands";
+}

@@ -1,0 +1,92 @@
+// The place on the page, mirrored in the address. `go` makes a step that the browser's back button
+// undoes, `move` does not.
+import type { Addresses, Change, Place, ViewName, ViewParameters } from "../model/address";
+
+export class Navigation {
+  place: Place = $state.raw() as Place;
+  /** The image of an address that names none. */
+  defaultImage: string | null = null;
+  /** The opened address names a position, and the user has gone nowhere since. */
+  positionGiven = false;
+  /** The parts of the opened address that mean nothing; null: there are none. */
+  unknown: string | null = $state(null);
+  /** The parameters of views that keep them when one comes back. */
+  // eslint-disable-next-line svelte/prefer-svelte-reactivity -- nothing that is shown reads it
+  readonly #remembered = new Map<ViewName, ViewParameters[ViewName]>();
+  readonly #addresses: Addresses;
+  readonly #changed: () => void;
+
+  /** `changed` is called after every change of the place. */
+  constructor(addresses: Addresses, changed: () => void) {
+    this.#addresses = addresses;
+    this.#changed = changed;
+    this.place = addresses.start;
+  }
+
+  /** Reads the address, and follows the browser's back and forward. */
+  start(): void {
+    this.place = this.#addresses.parse(location.search);
+    this.positionGiven = new URLSearchParams(location.search).has("at");
+    this.unknown = this.#addresses.unknown(location.search).join(", ") || null;
+    window.addEventListener("popstate", () => this.arrive(this.#addresses.parse(location.search)));
+  }
+
+  /** The parameters of a view, as the address has them; of another view than this as at the start. */
+  own<V extends ViewName>(view: V): ViewParameters[V] {
+    const { place } = this;
+    const own = place.view === view ? place.own : this.#addresses.view(view).parameters.start;
+    return own as ViewParameters[V];
+  }
+
+  go(change: Change): void {
+    this.#goTo(this.#next(change));
+  }
+
+  move(change: Change): void {
+    this.#replace(this.#next(change));
+  }
+
+  /** Another unit in the same view, whose own parameters are as at the start. */
+  moveToUnit(unit: number): void {
+    const { start } = this.#addresses.view(this.place.view).parameters;
+    this.#replace({ ...this.place, unit, own: start } as Place);
+  }
+
+  #replace(next: Place): void {
+    history.replaceState(null, "", this.#addresses.format(next) || location.pathname);
+    this.arrive(next);
+  }
+
+  /** One level up. */
+  up(): void {
+    const { view } = this.place;
+    if (view !== this.#addresses.start.view) this.#goTo(this.#addresses.above(this.place));
+  }
+
+  /** The first view and the first image, all units on. */
+  restart(): void {
+    this.#goTo({ ...this.#addresses.start, image: this.defaultImage });
+  }
+
+  arrive(place: Place): void {
+    const before = this.place;
+    if (before.view !== place.view) this.#remembered.set(before.view, before.own);
+    this.place = place.image ? place : { ...place, image: this.defaultImage };
+    this.#changed();
+  }
+
+  #next(change: Change): Place {
+    const view = change.view ?? this.place.view;
+    const kept = this.#addresses.view(view).keep === "view";
+    const remembered = kept && view !== this.place.view ? this.#remembered.get(view) : undefined;
+    return this.#addresses.change(this.place, change, remembered);
+  }
+
+  #goTo(next: Place): void {
+    const address = this.#addresses.format(next);
+    if (address === this.#addresses.format(this.place)) return;
+    this.positionGiven = false;
+    history.pushState(null, "", address || location.pathname);
+    this.arrive(next);
+  }
+}

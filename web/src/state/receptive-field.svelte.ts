@@ -1,0 +1,38 @@
+// The receptive field of the unit that the pointer or the cursor is on, drawn on the image.
+import type { LayerDetail } from "../api/wire";
+import type { Navigation } from "./navigation.svelte";
+
+/** A box in pixels of the network's input; bottom and right are exclusive. */
+export type Box = readonly [top: number, left: number, bottom: number, right: number];
+
+export class ReceptiveField {
+  readonly #navigation: Navigation;
+  #shown: { readonly view: string; readonly box: Box } | null = $state.raw(null);
+  /** What is drawn; null: nothing. What was shown in another view or layer is gone. */
+  readonly box: Box | null;
+
+  constructor(navigation: Navigation) {
+    this.#navigation = navigation;
+    this.box = $derived(this.#shown?.view === this.#view() ? this.#shown.box : null);
+  }
+
+  show(box: Box | null): void {
+    this.#shown = box && { view: this.#view(), box };
+  }
+
+  /** Shows what the unit at a position of a layer's map sees. */
+  showAt(detail: LayerDetail | null, at: readonly [number, number] | null): void {
+    const rows = at && detail?.rows?.[at[0]];
+    const columns = at && detail?.columns?.[at[1]];
+    this.show(rows && columns ? [rows[0], columns[0], rows[1], columns[1]] : null);
+  }
+
+  clear(): void {
+    this.show(null);
+  }
+
+  #view(): string {
+    const { view, layer } = this.#navigation.place;
+    return JSON.stringify([view, layer]);
+  }
+}

@@ -1,0 +1,20 @@
+import { NO_PARAMETERS } from "../../model/address";
+import type { LayerView } from "../../state/view";
+import Channel from "./Channel.svelte";
+
+declare module "../../model/address" {
+  interface ViewParameters {
+    channel: NoParameters;
+  }
+}
+
+export const view: LayerView<"channel"> = {
+  name: "channel",
+  title: "Channel",
+  stands: "layer",
+  order: 2,
+  above: "layer",
+  parameters: NO_PARAMETERS,
+  side: "How it is made",
+  component: Channel,
+};
