@@ -5,60 +5,90 @@ import { describe, expect, it } from "vitest";
 import { text } from "../../model/numbers";
 import { FakeSource } from "../../source/fake";
 import { addressSays, click, open, popTo, press, says } from "../../testing";
-import type { PathwayLayer, Pathways, Proof } from "./requests";
+import type { PathwayLayer, Pathways, PathwayUnit, Proof } from "./requests";
 
 const layer = (name: string, shape: number[]): PathwayLayer => ({
-  name,
+  layer: name,
   shape,
   role: "last maps",
-  units: [{ unit: 3, activation: 1, contribution: [1.5, -0.5] }],
-  bias_share: [0.5, 0.5],
-  carried: [1.5, -0.5],
-  curved: [],
-  drawn: [1.5, -0.5],
-  hidden: 3,
-  holds: true,
-  others: [0, 0],
-  residue: [0, 0],
-  silence: "",
+  contributions: 1.5,
+  bias_share: 0.5,
+  biases: {},
+  residue: 0,
+  identity_holds: true,
+  not_piecewise_linear: [],
+  sums: [1.5, -0.5],
+  bias_shares: [0.5, 0.5],
+  residues: [0, 0],
+  drawn: [3],
+  drawn_sums: [1.5, -0.5],
+  others: 3,
+  other_sums: [0, 0],
+  no_proof_reason: null,
 });
+
+const unit = (name: string): PathwayUnit => ({
+  layer: name,
+  unit: 3,
+  activation: 1,
+  contribution: 1.5,
+  contrast_contribution: -0.5,
+});
+
+const proof: Proof = {
+  layer: "pool",
+  by: "channels",
+  active: 4,
+  switched: [[3]],
+  claimed: 1,
+  drop: 1,
+  contrast_drop: 0,
+  activation_drop: 0.5,
+  activation_contrast_drop: 0,
+  random_drops: [0.1, 0.2],
+  random_contrast_drops: [0, 0],
+  random_counts: [1, 1],
+  random_mean: 0.15,
+  random_std: 0.05,
+  specific: 1,
+  beats_random: true,
+  beats_activation: true,
+  better: true,
+  verdict: "more than every random set",
+};
 
 function pathwaysOf(query: Record<string, unknown>): Pathways {
   const target = Number(query["target"] ?? 1);
   const contrast = Number(query["contrast"] ?? 2);
   return {
-    target,
-    contrast,
-    predicted: 1,
-    edges: [[0.25]],
-    layers: [layer("pool", [4, 4, 4]), layer("flatten", [64])],
-    logits: [target + 0.5, contrast + 0.25],
+    image: "3.png",
+    target: `class ${target}`,
+    contrast: `class ${contrast}`,
+    predicted: "class 1",
+    classes: [target, contrast],
+    predicted_class: 1,
+    logit: target + 0.5,
+    contrast_logit: contrast + 0.25,
     probabilities: [0.5, 0.25],
+    bias_share: 0.5,
+    residue: 0,
+    identity_holds: true,
+    units: [unit("pool"), unit("flatten")],
+    edges: [[0.25]],
+    ablated_drop: 1,
+    random_drop_mean: 0.15,
+    random_drop_std: 0.05,
+    activation_drop: 0.5,
+    contrast_drop: 0,
+    layers: [layer("pool", [4, 4, 4]), layer("flatten", [64])],
+    proofs: [proof],
     notes: [],
   };
 }
 
-const proofOf = (): Proof[] => [
-  {
-    layer: "pool",
-    by: "channels",
-    active: 4,
-    better: true,
-    claimed: 1,
-    specific: 1,
-    drops: [{ name: "the pathway", target: 1, contrast: 0, units: 1 }],
-    random: [{ name: "random", target: 0.1, contrast: 0, units: 1 }],
-    random_mean: 0.1,
-    random_std: 0.05,
-    switched: [[3]],
-    verdict: "more than every random set",
-  },
-];
-
 const source = (): FakeSource =>
   new FakeSource({
     "/api/pathways": pathwaysOf,
-    "/api/pathways/proof": proofOf,
     "/api/moved": () => ({ border: "zero", dx: 0, dy: 0, labelled: true, said: [] }),
     "/api/laboratory": () => ({ borders: {}, command: null, furthest: 7, runs: [], study: [] }),
   });
@@ -96,11 +126,10 @@ describe("pathways", () => {
     expect(location.search).not.toContain("contrast");
   });
 
-  it("wait for the proof, and say why it failed", async () => {
+  it("wait, and say why they failed", async () => {
     const failing = source();
-    failing.failing.add("/api/pathways/proof");
+    failing.failing.add("/api/pathways");
     await open("view=pathways&image=data-3", failing);
-    await says("Switching units off…");
     await waitFor(() => expect(screen.getByRole("alert").textContent).toContain("it went wrong"));
     failing.failing.clear();
     await click("Try again");

@@ -3,9 +3,10 @@ import type { Schemas } from "../../api/wire";
 import type { Maps } from "../../model/maps";
 import type { Source } from "../../source/source";
 
-export type Pathways = Schemas["Pathways"];
-export type PathwayLayer = Schemas["PathwayLayer"];
-export type Proof = Schemas["Proof"];
+export type Pathways = Schemas["PathwaysResult"];
+export type PathwayLayer = Schemas["PathwayLayerResult"];
+export type PathwayUnit = Schemas["PathwayUnit"];
+export type Proof = Schemas["ProofResult"];
 
 export interface PathwaysRequest {
   readonly image: string;
@@ -13,21 +14,23 @@ export interface PathwaysRequest {
   readonly contrast: number | null;
 }
 
+/** The pathways of two classes, and the proof that they carried what they claim. */
 export const pathways = (
   source: Source,
   request: PathwaysRequest,
   signal?: AbortSignal,
 ): Promise<Pathways> => source.lens("/api/pathways", request, signal);
 
-export const proof = (
-  source: Source,
-  request: PathwaysRequest,
-  signal?: AbortSignal,
-): Promise<Proof[]> => source.lens("/api/pathways/proof", request, signal);
-
 /** What the drawn channels of a layer contribute to the target's logit, position by position. */
 export const contributions = (
   source: Source,
   request: PathwaysRequest,
   layer: string,
-): Promise<Maps> => source.lensMaps("/api/pathways/maps", { ...request, layer });
+): Promise<Maps> => source.lensMaps("/api/pathways/array", { ...request, array: layer });
+
+/** The units of a layer that are drawn, in their order. */
+export function drawnUnits(pathways: Pathways, layer: PathwayLayer): PathwayUnit[] {
+  return layer.drawn.flatMap((unit) =>
+    pathways.units.filter((one) => one.layer === layer.layer && one.unit === unit),
+  );
+}
