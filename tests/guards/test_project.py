@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import convscope
+from convscope.lenses.catalog import LENSES
 from convscope.nets.catalog import NETWORKS
 from convscope.training.recipe import Recipe
 
@@ -49,11 +50,32 @@ def test_the_file_map_has_each_module_with_its_first_line(tmp_path):
     assert module.split(maxsplit=1) == ["module.py", "What it does"]
 
 
-def test_public_names_are_documented():
-    text = (ROOT / "docs/reference/python.md").read_text()
-    for name in convscope.__all__:
-        assert f"`{name}" in text, name
-        assert getattr(convscope, name).__doc__
+def test_public_names_are_in_the_reference():
+    page = (ROOT / "docs/reference/python.md").read_text()
+    names = re.findall(r"^::: convscope\.(\w+)$", page, re.MULTILINE)
+    assert sorted(names) == sorted(convscope.__all__)
+    for name in names:
+        assert getattr(convscope, name).__doc__, name
+
+
+def test_the_navigation_has_the_lenses_in_the_catalogs_order():
+    from mkdocs_hooks import lens_pages, lenses
+
+    catalog = lenses((ROOT / "src/convscope/lenses/catalog.py").read_text())
+    assert catalog == LENSES
+    pages = [
+        path for page in lens_pages(ROOT / "docs/lenses", list(catalog)) for path in page.values()
+    ]
+    assert pages == [f"lenses/{name}.md" for name in LENSES]
+
+
+def test_a_page_that_is_not_in_the_catalog_comes_last(tmp_path):
+    from mkdocs_hooks import lens_pages
+
+    for name in "abc":
+        (tmp_path / f"{name}.md").write_text(f"# The lens {name}\n")
+    titles = [title for page in lens_pages(tmp_path, ["c", "b", "gone"]) for title in page]
+    assert titles == ["The lens c", "The lens b", "The lens a"]
 
 
 def test_networks_are_documented():
