@@ -12,7 +12,7 @@ from PIL import Image
 from convscope.images.kernels import KERNELS, convolve
 from convscope.lenses.kernel.picture import is_signed, kernel_picture, num_clipped
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_the_help_names_every_preset(convscope):
 
 def test_the_guide_shows_what_the_command_prints(convscope, tmp_path):
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    page = (ROOT / "docs/lenses/kernel.md").read_text()
+    page = (ROOT / "docs/kernels.md").read_text()
     sessions = re.findall(r"```\n\$ convscope (.+)\n([^`]+)```", page)
     assert len(sessions) == 2
     for arguments, printed in sessions:
