@@ -63,6 +63,7 @@ fetched: .venv/dev
 fix: .venv/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python tools/file_map.py
 	cd web && npm run --silent format
 
 web: $(STATIC)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import convscope
+from convscope.lenses.catalog import LENSES
 from convscope.nets.catalog import NETWORKS
 from convscope.training.recipe import Recipe
 
@@ -32,24 +33,49 @@ def test_the_size_check_finds_what_is_too_long(tmp_path):
     assert len(violations(breaks)) == 2
 
 
-def test_the_file_map_names_every_module_and_nothing_else():
-    text = (ROOT / "README.md").read_text()
-    block = text.split("## File map")[1].split("```")[1]
-    named, folder = set(), ""
-    for line in block.splitlines():
-        if match := re.match(r"  (\w+/) ", line):
-            folder = match[1]
-        elif match := re.match(r"    (\w+\.py) ", line):
-            named.add(f"src/convscope/{folder}{match[1]}")
-    there = {path for path in tracked() if path.startswith("src/") and path.endswith(".py")}
-    assert named == {path for path in there if not path.endswith("__init__.py")}
+def test_the_file_map_is_current():
+    from file_map import PAGE, with_map
+
+    assert PAGE.read_text() == with_map(PAGE.read_text()), "run make fix"
 
 
-def test_public_names_are_documented():
-    text = (ROOT / "docs/reference/python.md").read_text()
-    for name in convscope.__all__:
-        assert f"`{name}" in text, name
-        assert getattr(convscope, name).__doc__
+def test_the_file_map_has_each_module_with_its_first_line(tmp_path):
+    from file_map import file_map
+
+    (tmp_path / "package/part").mkdir(parents=True)
+    (tmp_path / "package/part/__init__.py").write_text('"""A part."""\n')
+    (tmp_path / "package/part/module.py").write_text('"""What it does.\n\nMore."""\n')
+    _, package, module, _ = file_map(tmp_path / "package").splitlines()
+    assert package.split(maxsplit=1) == ["package/part/", "A part"]
+    assert module.split(maxsplit=1) == ["module.py", "What it does"]
+
+
+def test_public_names_are_in_the_reference():
+    page = (ROOT / "docs/reference/python.md").read_text()
+    names = re.findall(r"^::: convscope\.(\w+)$", page, re.MULTILINE)
+    assert sorted(names) == sorted(convscope.__all__)
+    for name in names:
+        assert getattr(convscope, name).__doc__, name
+
+
+def test_the_navigation_has_the_lenses_in_the_catalogs_order():
+    from mkdocs_hooks import lens_pages, lenses
+
+    catalog = lenses((ROOT / "src/convscope/lenses/catalog.py").read_text())
+    assert catalog == LENSES
+    pages = [
+        path for page in lens_pages(ROOT / "docs/lenses", list(catalog)) for path in page.values()
+    ]
+    assert pages == [f"lenses/{name}.md" for name in LENSES]
+
+
+def test_a_page_that_is_not_in_the_catalog_comes_last(tmp_path):
+    from mkdocs_hooks import lens_pages
+
+    for name in "abc":
+        (tmp_path / f"{name}.md").write_text(f"# The lens {name}\n")
+    titles = [title for page in lens_pages(tmp_path, ["c", "b", "gone"]) for title in page]
+    assert titles == ["The lens c", "The lens b", "The lens a"]
 
 
 def test_networks_are_documented():
@@ -60,12 +86,12 @@ def test_networks_are_documented():
 
 def test_settings_named_in_the_docs_exist():
     recipe = Recipe.parse({"name": "x", "data": {"source": "x"}, "epochs": 1}, "test")
-    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
+    pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
     named = {
         name
         for page in pages
         for name in re.findall(r"\b((?:optim|data|augment)\.[a-z_]+)", page.read_text())
-        if not name.endswith((".py", ".md"))
+        if not name.endswith((".py", ".md", ".npz"))
     }
     assert len(named) > 8
     values = recipe.model_dump()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = Path(__file__).parents[4] / "docs"
 
 OWN = """
 import torch
@@ -147,7 +147,7 @@ def test_wrong_inputs_are_named(convscope, arguments, words):
 
 
 def test_the_guide_shows_what_is_printed(convscope):
-    text = (DOCS / "summary.md").read_text()
+    text = (DOCS / "lenses/summary.md").read_text()
     for command, shown in re.findall(r"```\n\$ convscope (.*)\n((?:.*\n)*?)```", text):
         printed = convscope(*command.split()).stdout.splitlines()
         lines = [line for line in shown.splitlines() if line != "..."]
