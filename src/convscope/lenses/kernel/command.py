@@ -168,8 +168,8 @@ def _entry(cell: str) -> float:
         return float(above) / float(below or 1)
     except (ValueError, ZeroDivisionError):
         raise ConvscopeError(
-            f"--kernel: {cell.strip()!r} is no number; commas part entries, semicolons rows: "
-            '--kernel "1,0,-1;2,0,-2;1,0,-1"'
+            f"--kernel: {cell.strip()!r} is not a number; separate entries by commas and rows by "
+            'semicolons: --kernel "1,0,-1;2,0,-2;1,0,-1"'
         ) from None
 
 
