@@ -15,7 +15,7 @@ from convscope.images.preprocess import Preprocess
 from convscope.lenses.atlas.files import Atlas
 from convscope.lenses.atlas.make import make_atlas
 from convscope.lenses.shift.compute import shift_tables
-from convscope.lenses.shift.entries import result_of
+from convscope.lenses.shift.files import result_of
 from convscope.lenses.shift.files import write_study as write_shift_study
 from convscope.lenses.shift.statistics import share_of
 from convscope.lenses.shift.study import Example, Fit, RunShift, ShiftStudy

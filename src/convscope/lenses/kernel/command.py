@@ -169,8 +169,7 @@ def _entry(cell: str) -> float:
     except (ValueError, ZeroDivisionError):
         raise ConvscopeError(
             f"--kernel: {cell.strip()!r} is not a number; separate entries by commas and rows by "
-            "semicolons: "
-            '--kernel "1,0,-1;2,0,-2;1,0,-1"'
+            'semicolons: --kernel "1,0,-1;2,0,-2;1,0,-1"'
         ) from None
 
 

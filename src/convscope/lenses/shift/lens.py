@@ -40,8 +40,7 @@ def _study(
 ) -> Answer[ShiftResult]:
     from convscope.base.device import default_device
     from convscope.console.output import warn_trained_on
-    from convscope.lenses.shift.entries import result_of
-    from convscope.lenses.shift.files import write_study
+    from convscope.lenses.shift.files import result_of, write_study
     from convscope.lenses.shift.study import shift_study
 
     study = shift_study(

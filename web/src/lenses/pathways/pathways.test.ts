@@ -89,8 +89,14 @@ function pathwaysOf(query: Record<string, unknown>): Pathways {
 const source = (): FakeSource =>
   new FakeSource({
     "/api/pathways": pathwaysOf,
-    "/api/moved": () => ({ border: "zero", dx: 0, dy: 0, labelled: true, said: [] }),
-    "/api/laboratory": () => ({ borders: {}, command: null, furthest: 7, runs: [], study: [] }),
+    "/api/shift/predictions": () => ({
+      border: "zero",
+      dx: 0,
+      dy: 0,
+      labelled: true,
+      predictions: [],
+    }),
+    "/api/shift": () => ({ borders: {}, command: null, largest_shift: 7, runs: [], study: [] }),
   });
 
 async function choose(label: string, value: string): Promise<HTMLSelectElement> {
