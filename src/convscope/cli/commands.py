@@ -30,7 +30,7 @@ class Commands(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         # For suggestions after a misspelling, which read the names alone.
-        self.commands = dict.fromkeys(NAMES)  # type: ignore[assignment]
+        self.commands = dict.fromkeys(NAMES)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, in the order of the help."""

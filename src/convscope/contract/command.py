@@ -174,7 +174,7 @@ def report(lens: Lens[Any, Any], answer: Answer[Any], as_json: bool) -> None:
         return
     for line in lens.lines(answer) if lens.lines else ():
         if isinstance(line, Table):
-            print_table(line.columns, line.rows, line.left)
+            print_table(line.columns, line.rows, list(line.left))
         else:
             print(line)
 

@@ -69,7 +69,7 @@ def signed(
 ) -> Callable[..., None]:
     """`run`, which takes keywords, with the signature that Typer reads its options from."""
     keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
-    run.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature(keywords)
     run.__annotations__ = {p.name: p.annotation for p in keywords}
     run.__name__, run.__doc__ = name, text
     return run

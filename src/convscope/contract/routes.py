@@ -32,33 +32,29 @@ def _derived(lens: Lens[Any, Any]) -> APIRouter:
     router = APIRouter(prefix=f"/api/{lens.name}", tags=[lens.name], responses=PROBLEMS)
     query = _query(lens)
 
-    @router.get("", response_model=lens.result, name=lens.name)
-    async def result(request: Request, given: Annotated[query, Query()]) -> Response:
-        return await _computed(lens, request, given, lambda found: answer(found.result))
+    def add(
+        path: str, given: Any, then: Callable[[Any, Answer[Any]], Response], **about: Any
+    ) -> None:
+        async def endpoint(request: Request, query: Any) -> Response:
+            return await _computed(lens, request, query, lambda found: then(query, found))
 
-    @router.get("/array", response_class=Response, responses=BINARY, name=f"{lens.name} array")
-    async def one_array(
-        request: Request, given: Annotated[_with_array(query), Query()]
-    ) -> Response:
-        def chosen(found: Answer[Any]) -> Response:
-            if given.array not in found.arrays:
-                names = ", ".join(found.arrays) or "none"
-                raise RefusedError(404, f"array: there are {names}")
-            return array(as_maps(torch.from_numpy(found.arrays[given.array])))
+        # The class of the query is made here, and FastAPI reads it from the annotations.
+        endpoint.__annotations__["query"] = Annotated[given, Query()]
+        router.add_api_route(path, endpoint, name=f"{lens.name}{path}", **about)
 
-        return await _computed(lens, request, given, chosen)
+    def chosen(given: Any, found: Answer[Any]) -> Response:
+        if given.array not in found.arrays:
+            raise RefusedError(404, f"array: there are {', '.join(found.arrays) or 'none'}")
+        return array(as_maps(torch.from_numpy(found.arrays[given.array])))
 
+    def drawn(_: Any, found: Answer[Any]) -> Response:
+        assert lens.draw is not None
+        return picture(next(iter(lens.draw(found)))[1])
+
+    add("", query, lambda _, found: answer(found.result), response_model=lens.result)
+    add("/array", _with_array(query), chosen, response_class=Response, responses=BINARY)
     if lens.draw is not None:
-
-        @router.get("/picture", response_class=Response, responses=PICTURE,
-                    name=f"{lens.name} picture")  # fmt: skip
-        async def one_picture(request: Request, given: Annotated[query, Query()]) -> Response:
-            def drawn(found: Answer[Any]) -> Response:
-                assert lens.draw is not None
-                return picture(next(iter(lens.draw(found)))[1])
-
-            return await _computed(lens, request, given, drawn)
-
+        add("/picture", query, drawn, response_class=Response, responses=PICTURE)
     return router
 
 

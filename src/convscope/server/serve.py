@@ -105,10 +105,7 @@ def explore(
     try:
         files = [images] if isinstance(images, str | Path) else list(images or ())
         explored = subject(classifier, title=title, trained=trained)
-        others = [
-            _beside(explored.title, classifier, name, other)
-            for name, other in (beside or {}).items()
-        ]
+        others = [_beside(explored, name, other) for name, other in (beside or {}).items()]
         explorer = Explorer(
             explored,
             _gallery(classifier, data, [str(file) for file in files], split),
@@ -137,12 +134,13 @@ def _stored(run: Path, subject: Subject) -> dict[str, Any]:
     return found
 
 
-def _beside(title: str, classifier: Classifier, name: str, other: Classifier) -> Subject:
-    """Another classifier as a subject, called `name`, beside the one called `title`.
+def _beside(explored: Subject, name: str, other: Classifier) -> Subject:
+    """Another classifier as a subject called `name`, beside the one that is explored.
 
     Raises:
         ConvscopeError: it sees other pixels or knows other classes.
     """
+    classifier = explored.classifier
     differ = [
         f"{key} {getattr(classifier.preprocess, key)} and {getattr(other.preprocess, key)}"
         for key in ("size", "channels", "resize", "fit")
@@ -152,8 +150,8 @@ def _beside(title: str, classifier: Classifier, name: str, other: Classifier) ->
         differ.append("their classes are not the same")
     if differ:
         raise ConvscopeError(
-            f"{name} cannot stand beside {title}: {'; '.join(differ)}; give a run that sees the "
-            "same pixels and knows the same classes"
+            f"{name} cannot stand beside {explored.title}: {'; '.join(differ)}; give a run that "
+            "sees the same pixels and knows the same classes"
         )
     return subject(other, title=name)
 

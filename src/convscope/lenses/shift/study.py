@@ -148,8 +148,7 @@ def shift_study(
         progress: called with (what is done, images run, images to run).
 
     Raises:
-        ConvscopeError: a run twice, runs that cannot be compared, saying how they differ, a
-            shift or border that is not possible.
+        ConvscopeError: runs that cannot be compared, saying how they differ; an impossible shift.
         DataError: a trunk, or no test images.
     """
     border = Border.of(border)
