@@ -11,6 +11,7 @@ import operator
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from convscope.base.errors import ConvscopeError
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, KIND_OF, REARRANGEMENTS, Kind
 from convscope.graph.program import Step
-from convscope.graph.windows import adaptive_bounds, progression
+from convscope.graph.windows import adaptive_bounds
 
 _ADAPTIVE = frozenset({Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL})
 _WINDOWED = _ADAPTIVE | {Kind.CONVOLUTION, Kind.MAX_POOL, Kind.AVERAGE_POOL}
@@ -353,7 +354,7 @@ def _rearranged(graph: Graph, node: Node, source: _Field) -> _Field | None:
 
 def _moved(axis: _Axis, rows: np.ndarray, all_there: bool, all_moved: bool) -> _Axis | None:
     """One axis whose row i is row `rows[i]` of the source, or constant where that is -1."""
-    progression = progression(rows)
+    progression = _progression(rows)
     if progression is None:
         return None
     step, offset = progression
@@ -378,6 +379,24 @@ def _origins(graph: Graph, node: Node) -> np.ndarray | None:
     first, second = graph.run({node.inputs[0]: both}, [node.name])[node.name].numpy()
     origin = np.where(first == -second, first, 0).astype(np.int64) - 1
     return origin.reshape(-1, *_sides(node.output_shape))
+
+
+def _progression(rows: np.ndarray) -> tuple[int, int] | None:
+    """(step, offset) with row i from row step * i + offset, except for a border that repeats rows.
+
+    None where there are no such numbers, or they would be negative (a mirrored map).
+    """
+    index = np.flatnonzero(rows >= 0)
+    if len(index) < 2:
+        return 1, int(rows[index].sum() - index.sum())
+    steps = np.diff(rows[index])
+    runs = [list(run) for _, run in groupby(range(len(steps)), key=lambda i: steps[i])]
+    for run in sorted(runs, key=len, reverse=True):
+        inner = index[run[0] : run[-1] + 2]
+        step = int(steps[run[0]])
+        if step >= 0 and np.isin(rows[index], rows[inner]).all():
+            return step, int(rows[inner[0]] - step * inner[0])
+    return None
 
 
 def _sides(shape: Sequence[int]) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -104,21 +103,3 @@ def adaptive_bounds(inputs: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _pair(value: int | Sequence[int]) -> Pair:
     return (value, value) if isinstance(value, int) else (value[0], value[-1])
-
-
-def progression(rows: np.ndarray) -> tuple[int, int] | None:
-    """(step, offset) with row i from row step * i + offset, except for a border that repeats rows.
-
-    None where there are no such numbers, or they would be negative (a mirrored map).
-    """
-    index = np.flatnonzero(rows >= 0)
-    if len(index) < 2:
-        return 1, int(rows[index].sum() - index.sum())
-    steps = np.diff(rows[index])
-    runs = [list(run) for _, run in groupby(range(len(steps)), key=lambda i: steps[i])]
-    for run in sorted(runs, key=len, reverse=True):
-        inner = index[run[0] : run[-1] + 2]
-        step = int(steps[run[0]])
-        if step >= 0 and np.isin(rows[index], rows[inner]).all():
-            return step, int(rows[inner[0]] - step * inner[0])
-    return None
