@@ -59,11 +59,7 @@ class ReceptiveField:
     columns: np.ndarray = field(repr=False)
 
     def box(self, row: int, column: int) -> tuple[int, int, int, int]:
-        """`boxes` of the units in one place, as numbers.
-
-        Raises:
-            ConvscopeError: for a place outside of the node's map.
-        """
+        """What the units in one place see, as in `boxes`."""
         top, left, bottom, right = self.boxes(np.array([row]), np.array([column]))[0].tolist()
         return top, left, bottom, right
 
@@ -71,22 +67,18 @@ class ReceptiveField:
         """(places, 4) top, left, bottom, right of what the units in some places see.
 
         In pixels of the image; bottom and right are exclusive. Units that see padding only have an
-        empty box, (0, 0, 0, 0).
-
-        Args:
-            rows: (places,) of the node's map.
-            columns: (places,) likewise.
+        empty box, (0, 0, 0, 0). Rows and columns are those of the node's map, (places,) each.
 
         Raises:
-            ConvscopeError: for a place outside of the node's map.
+            ConvscopeError: for a place outside of the map.
         """
         height, width = len(self.rows), len(self.columns)
         outside = (rows < 0) | (rows >= height) | (columns < 0) | (columns >= width)
         if outside.any():
-            first = int(outside.argmax())
+            row, column = rows[outside][0], columns[outside][0]
             raise ConvscopeError(
-                f"no unit in row {rows[first]}, column {columns[first]}; rows are 0 to "
-                f"{height - 1}, columns 0 to {width - 1}"
+                f"no unit in row {row}, column {column}; rows are 0 to {height - 1}, "
+                f"columns 0 to {width - 1}"
             )
         (top, bottom), (left, right) = self.rows[rows].T, self.columns[columns].T
         found = np.stack([top, left, bottom, right], axis=1)
@@ -198,9 +190,8 @@ def _field(graph: Graph, node: Node, sources: Sequence[_Field]) -> _Field | None
     if kind in _POINTWISE:
         return sources[0]
     if kind in _WINDOWED:
-        rows, columns = (_windowed(node, axis, sources[0][axis]) for axis in (0, 1))
-        mixes = kind is Kind.CONVOLUTION and node.window.groups == 1
-        return _mixed((rows, columns)) if mixes else (rows, columns)
+        field = _windowed(node, 0, sources[0][0]), _windowed(node, 1, sources[0][1])
+        return _mixed(field) if kind is Kind.CONVOLUTION and node.window.groups == 1 else field
     if kind is Kind.LINEAR and len(shape) == 1:
         return _mixed(sources[0])
     if kind is Kind.FLATTEN:
