@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from convscope.base.download import Progress, silent
+from convscope.base.download import Progress, no_progress
 from convscope.base.errors import DataError
 from convscope.base.storage import make_folder
 
@@ -72,7 +72,7 @@ def is_archive(path: Path) -> bool:
     return start.startswith((b"PK\x03\x04", b"PK\x05\x06", *_OPENERS)) or _is_tar(start)
 
 
-def extracted(archive: Path, cache: Path, progress: Progress = silent) -> Path:
+def extracted(archive: Path, cache: Path, progress: Progress = no_progress) -> Path:
     """The folder in `cache` that holds what `archive` holds; extracted the first time.
 
     The folder is named by the archive's SHA-256, so a changed archive is another folder. Hidden

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.base.download import Progress, cache_folder, download, extract, silent
+from convscope.base.download import Progress, cache_folder, download, extract, no_progress
 from convscope.base.errors import DataError
 from convscope.data import archive, manifest
 from convscope.data.archive import extracted, is_archive
@@ -145,7 +145,7 @@ def check_outside(folder: Path, data: str) -> None:
         )
 
 
-def fetch(name: str, progress: Progress = silent) -> Path:
+def fetch(name: str, progress: Progress = no_progress) -> Path:
     """The folder of a known data set: in the cache, the system's, or downloaded to the cache.
 
     Raises:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import dct
 
-from convscope.base.ahead import map_ahead
+from convscope.base.prefetch import prefetch_map
 from convscope.base.tensors import Pixels
 from convscope.images.preprocess import resized
 
@@ -99,7 +99,7 @@ def near_duplicates(
     for held_out, others in _COMPARED:
         queries, known = (_firsts(digests, shown & (splits == part)) for part in (held_out, others))
         nearest_of = _Nearest(digests, hashes, thumbnails, known)
-        for block in map_ahead(nearest_of, _blocks(queries, len(known)), ahead=4):
+        for block in prefetch_map(nearest_of, _blocks(queries, len(known)), ahead=4):
             for query, found in block:
                 near += [(query, other, distance) for other, distance in found]
     held, train = (np.flatnonzero(shown & (splits == part)) for part in ("test", "train"))

@@ -13,8 +13,8 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from convscope.base.ahead import map_ahead
 from convscope.base.errors import UnreadableImageError
+from convscope.base.prefetch import prefetch_map
 from convscope.base.storage import sha256_of
 from convscope.base.tensors import Images, Pixels, Targets
 from convscope.data.augment import (
@@ -85,12 +85,12 @@ def scan(
             pixels = dataset.source.decode(content, index, channels)
             wanted = keep[index] or statistics[index]
             canvas = preprocess.canvas(pixels) if wanted else None
-            return digest, preprocess.seen_share(pixels.shape[0], pixels.shape[1]), canvas, None
+            return digest, preprocess.visible_share(pixels.shape[0], pixels.shape[1]), canvas, None
         except UnreadableImageError as error:
             return digest, 0.0, None, error
 
     threads = 1 if isinstance(dataset.source, ArraySource) else None
-    looked = map_ahead(look, range(len(dataset)), _CHUNK, threads)
+    looked = prefetch_map(look, range(len(dataset)), _CHUNK, threads)
     for index, (digest, share, canvas, error) in enumerate(looked):
         hashes.append(digest)
         seen += share

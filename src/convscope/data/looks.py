@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convscope.base.ahead import map_ahead
 from convscope.base.download import cache_folder
 from convscope.base.errors import ConvscopeError, UnreadableImageError
+from convscope.base.prefetch import prefetch_map
 from convscope.base.storage import sha256_of, write_bytes
 from convscope.data.dataset import ArraySource, Dataset, FileSource
 from convscope.data.duplicates import THUMBNAIL, fingerprint
@@ -80,7 +80,7 @@ def look_at(dataset: Dataset, progress: Progress = lambda done, total: None) -> 
 
     threads = 1 if isinstance(dataset.source, ArraySource) else None
     progress(count - len(missing), count)
-    for place, found in enumerate(map_ahead(look, missing, _AHEAD, threads)):
+    for place, found in enumerate(prefetch_map(look, missing, _AHEAD, threads)):
         index = missing[place]
         if isinstance(found, str):
             looks.bad[index] = found

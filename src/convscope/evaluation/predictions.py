@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from convscope.base.ahead import map_ahead
 from convscope.base.errors import DataError
+from convscope.base.prefetch import prefetch_map
 from convscope.data.dataset import Dataset
 from convscope.metrics.classification import softmax
 from convscope.nets.classifier import BATCH_SIZE, Classifier
@@ -93,7 +93,7 @@ def predictions_of(
     if len(indices) == 0:
         raise DataError(f"{dataset.name}: there are no images to evaluate")
     channels = classifier.preprocess.channels
-    images = map_ahead(
+    images = prefetch_map(
         lambda index: dataset.image(index, channels), indices.tolist(), ahead=batch_size
     )
     rows: list[np.ndarray] = []

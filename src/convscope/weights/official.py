@@ -6,7 +6,7 @@ Of two files the whole SHA-256 is known here.
 
 from pathlib import Path
 
-from convscope.base.download import Progress, cache_folder, download, sha256_of_file, silent
+from convscope.base.download import Progress, cache_folder, download, no_progress, sha256_of_file
 from convscope.base.errors import DataError, WeightsError
 
 _ADDRESS = "https://download.pytorch.org/models/"
@@ -26,7 +26,7 @@ _KNOWN = {
 }
 
 
-def official(name: str, progress: Progress = silent) -> Path:
+def official(name: str, progress: Progress = no_progress) -> Path:
     """The official ImageNet weights of a network: in the cache, or downloaded to it.
 
     Args:

@@ -10,9 +10,9 @@ from time import monotonic
 import numpy as np
 import torch
 
-from convscope.base.ahead import map_ahead
 from convscope.base.errors import ConvscopeError
-from convscope.base.storage import lock, make_folder, remove_leftovers, sha256_of
+from convscope.base.prefetch import prefetch_map
+from convscope.base.storage import lock, make_folder, remove_temporary_files, sha256_of
 from convscope.base.tensors import Images
 from convscope.data.dataset import Dataset
 from convscope.graph.capture import capture
@@ -88,7 +88,7 @@ def make_atlas(
     )  # fmt: skip
     make_folder(folder)
     with lock(folder):
-        remove_leftovers(folder)
+        remove_temporary_files(folder)
         if (whole := _whole(folder, about, dataset)) is not None:
             return whole
         reader = _Reader(dataset, classifier.preprocess)
@@ -136,7 +136,7 @@ class _Reader:
 
         group: list[tuple[np.ndarray, bytes]] = []
         numbers = range(start, len(self.dataset))
-        for index, item in zip(numbers, map_ahead(read, numbers, size), strict=True):
+        for index, item in zip(numbers, prefetch_map(read, numbers, size), strict=True):
             group.append(item)
             if len(group) == size or index == numbers[-1]:
                 pixels, digests = zip(*group, strict=True)
@@ -179,7 +179,7 @@ def _begun(
     begun = read_pass(folder, about)
     if begun is not None:
         contents = (dataset.source.content(index) for index in range(len(begun[1])))
-        digests = map_ahead(lambda content: hashlib.sha256(content).digest(), contents, _BATCH)
+        digests = prefetch_map(lambda content: hashlib.sha256(content).digest(), contents, _BATCH)
         if all(now == then for now, then in zip(digests, begun[1], strict=True)):
             return begun
     for old in (*folder.glob("*.safetensors"), folder / IMAGES):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from convscope.base.ahead import map_ahead
 from convscope.base.errors import ConvscopeError, DataError
+from convscope.base.prefetch import prefetch_map
 from convscope.base.storage import read_lines
 from convscope.base.tensors import Pixels
 from convscope.data.dataset import Dataset
@@ -251,7 +251,7 @@ def _check_data(runs: Sequence[Path]) -> None:
 
 
 def _decoded(dataset: Dataset, indices: np.ndarray, channels: int, ahead: int) -> Any:
-    return map_ahead(lambda index: dataset.image(index, channels), indices.tolist(), ahead=ahead)
+    return prefetch_map(lambda index: dataset.image(index, channels), indices.tolist(), ahead=ahead)
 
 
 def _spread(chosen: np.ndarray) -> list[int]:
