@@ -111,7 +111,7 @@ def wrong_inputs(tmp_path):
         ([one], "only one class"),
         ([text], "page.jpg: not an image"),
         ([], "which data?"),
-        ([good, "--model", "vgg99"], "unknown model 'vgg99'; there are vgg11"),
+        ([good, "--model", "vgg99"], "unknown model 'vgg99'; choose one of vgg11"),
         ([good, "--recipe", "best"], "unknown recipe 'best'"),
         ([good, "--time", "soon"], "such as 90s, 3m or 1h"),
         ([good, "--time", "1m", "--epochs", "3"], "not both"),
@@ -152,7 +152,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, convscope):
     (tmp_path / "blocked").write_text("a file in the way")
     done = convscope("train", "digits", "--epochs", 1, "--out", tmp_path / "blocked" / "run")
     assert done.returncode == 2
-    assert f"cannot make the folder {tmp_path / 'blocked' / 'run'}" in done.stderr
+    assert f"cannot create the folder {tmp_path / 'blocked' / 'run'}" in done.stderr
 
 
 def test_the_help_needs_no_torch():

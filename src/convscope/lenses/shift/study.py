@@ -14,7 +14,7 @@ from convscope.base.prefetch import prefetch_map
 from convscope.base.storage import read_lines
 from convscope.base.tensors import Pixels
 from convscope.data.dataset import Dataset
-from convscope.data.split import SKIPPED, held_out, read_split_table
+from convscope.data.split import SKIPPED, read_split_table, stratified_sample
 from convscope.evaluation.evaluate import indices_of
 from convscope.evaluation.predictions import predictions_of
 from convscope.graph.capture import capture
@@ -190,7 +190,7 @@ def stratified(labels: np.ndarray, indices: np.ndarray, limit: int) -> np.ndarra
         return indices
     pool = np.zeros(len(labels), dtype=bool)
     pool[indices] = True
-    return held_out(labels, pool, limit, np.random.default_rng([_SEED, 0x5117]))
+    return stratified_sample(labels, pool, limit, np.random.default_rng([_SEED, 0x5117]))
 
 
 def _check_networks(
