@@ -20,7 +20,7 @@ from convscope.lenses.atlas.ranking import atlas_layers, rank, unranked
 def measure(count: int, rounds: int) -> list[Row]:
     """Rows for the small VGG on Fashion-MNIST's test images."""
     dataset = convscope.open_dataset("fashion-mnist")
-    dataset = dataset.only(np.flatnonzero(dataset.splits == "test")[:count])
+    dataset = dataset.subset(np.flatnonzero(dataset.splits == "test")[:count])
     model = convscope.build_model("vgg-small", num_classes=10, input_shape=(1, 28, 28), seed=0)
     module = channels_last(model.module.eval())
     images = model.preprocess.batch([dataset.image(i, 1) for i in range(count)])

@@ -49,7 +49,7 @@ def measure(count: int, rounds: int) -> list[Row]:
         batches = Batches(source, preprocess, indices, canvases, _BATCH, _CPU, workers)
         return _epochs(batches, scanned, step)
 
-    none = Canvases.of({}, len(dataset))
+    none = Canvases.from_images({}, len(dataset))
     values = interleaved(
         {
             "arrays": epochs(_arrays(dataset, scanned), none, 0),
@@ -84,7 +84,7 @@ def _scanned(dataset: Dataset, preprocess: Preprocess) -> Scan:
 
 def _arrays(dataset: Dataset, scanned: Scan) -> Dataset:
     """The same images as one array of canvases."""
-    images = scanned.canvases.together(np.arange(len(dataset)))
+    images = scanned.canvases.gather(np.arange(len(dataset)))
     assert images is not None
     return Dataset(
         "arrays", dataset.class_names, dataset.paths, dataset.labels, dataset.splits,

@@ -60,7 +60,7 @@ def use(root):
     for workers in (0, 1):
         batches = Batches(
             dataset, preprocess, np.flatnonzero(splits == "train"),
-            Canvases.of({}, len(dataset)), 4,
+            Canvases.from_images({}, len(dataset)), 4,
             torch.device("cpu"), workers,
         )  # fmt: skip
         assert len(list(batches.in_order())) == len(batches) > 1

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convscope.data.augment import Augment, cut, uniforms
+from convscope.data.augment import Augment, random_crop, uniform_numbers
 from convscope.images.preprocess import Preprocess
 
 CHECKED = settings(max_examples=100, deadline=None, derandomize=True, database=None)
@@ -15,18 +15,18 @@ IMAGES = st.lists(st.integers(0, 10**9), min_size=1, max_size=20)
 @CHECKED
 @given(seed=SEEDS, epoch=st.integers(0, 10**6), images=IMAGES, data=st.data())
 def test_an_images_numbers_do_not_depend_on_the_batch(seed, epoch, images, data):
-    together = uniforms(seed, epoch, np.array(images))
+    together = uniform_numbers(seed, epoch, np.array(images))
     order = data.draw(st.permutations(range(len(images))))
-    shuffled = uniforms(seed, epoch, np.array(images)[order])
+    shuffled = uniform_numbers(seed, epoch, np.array(images)[order])
     np.testing.assert_array_equal(shuffled, together[order])
     for image, row in zip(images, together, strict=True):
-        np.testing.assert_array_equal(uniforms(seed, epoch, np.array([image]))[0], row)
+        np.testing.assert_array_equal(uniform_numbers(seed, epoch, np.array([image]))[0], row)
 
 
 @CHECKED
 @given(seed=SEEDS, epoch=st.integers(0, 10**6), images=IMAGES)
 def test_numbers_lie_in_the_unit_interval(seed, epoch, images):
-    numbers = uniforms(seed, epoch, np.array(images))
+    numbers = uniform_numbers(seed, epoch, np.array(images))
     assert numbers.shape == (len(images), 13)
     assert (numbers >= 0).all()
     assert (numbers < 1).all()
@@ -35,7 +35,7 @@ def test_numbers_lie_in_the_unit_interval(seed, epoch, images):
 @CHECKED
 @given(seed=SEEDS, image=st.integers(0, 10**6))
 def test_fewer_draws_are_the_first_of_more(seed, image):
-    few, many = (uniforms(seed, 3, np.array([image]), draws) for draws in (4, 40))
+    few, many = (uniform_numbers(seed, 3, np.array([image]), draws) for draws in (4, 40))
     np.testing.assert_array_equal(few, many[:, :4])
 
 
@@ -51,6 +51,6 @@ def test_cuts_of_any_canvas_have_the_size_of_the_input(shape, size, scale, pad, 
     preprocess = Preprocess(size=size, channels=1, resize=12, mean=(0.5,), std=(0.5,))
     canvas = np.full((*shape, 1), 200, np.uint8)
     augment = Augment(flip=True, pad=pad, scale=scale)
-    pixels = cut(canvas, np.array(draw), augment, preprocess)
+    pixels = random_crop(canvas, np.array(draw), augment, preprocess)
     assert pixels.shape == (*size, 1)
     assert pixels.min() >= 127  # the canvas or the mean or in between

@@ -8,10 +8,10 @@ from convscope.base.errors import DataError
 from convscope.data.dataset import ArraySource, Dataset
 from convscope.data.split import (
     assign_splits,
-    held_out,
     read_split_table,
     split_table,
-    thinned,
+    stratified_sample,
+    stratified_subset,
 )
 
 CHECKED = settings(max_examples=100, deadline=None, derandomize=True, database=None)
@@ -38,8 +38,8 @@ def test_held_out_images(sizes, share, seed):
     labels = labels_of(sizes, seed)
     pool = np.random.default_rng(seed).random(len(labels)) < 0.8
     count = round(share * pool.sum())
-    chosen = held_out(labels, pool, count, np.random.default_rng(seed))
-    again = held_out(labels, pool, count, np.random.default_rng(seed))
+    chosen = stratified_sample(labels, pool, count, np.random.default_rng(seed))
+    again = stratified_sample(labels, pool, count, np.random.default_rng(seed))
     np.testing.assert_array_equal(chosen, again)
     assert pool[chosen].all()
     assert (np.diff(chosen) > 0).all()
@@ -71,7 +71,7 @@ def test_thinned_training_images(sizes, fraction, seed):
     labels = labels_of(sizes, seed)
     train = np.flatnonzero(np.arange(len(labels)) % 3 > 0)
     assume(len(train) > 0)
-    kept = thinned(labels, train, fraction, seed)
+    kept = stratified_subset(labels, train, fraction, seed)
     assert set(kept.tolist()) <= set(train.tolist())
     assert (np.diff(kept) > 0).all()
     assert set(labels[kept].tolist()) == set(labels[train].tolist())

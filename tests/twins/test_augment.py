@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from convscope.data.augment import Augment, change_values, colour_basis, cut, uniforms
+from convscope.data.augment import (
+    Augment,
+    colour_basis,
+    random_crop,
+    shift_and_erase,
+    uniform_numbers,
+)
 from convscope.images.preprocess import Preprocess, resized
 
 MASK = 2**64 - 1
@@ -32,7 +38,7 @@ class SplitMix64:
 
 
 def slow_uniforms(seed, epoch, image, draws):
-    """`uniforms` chains the mixer: seed, then epoch, then image, then column."""
+    """`uniform_numbers` chains the mixer: seed, then epoch, then image, then column."""
     key = SplitMix64(SplitMix64(seed).next() + epoch).next()
     row = SplitMix64(key + image).next()
     return [
@@ -52,7 +58,7 @@ def test_the_twin_is_splitmix64():
 def test_uniforms(seed, epoch):
     images = np.array([0, 1, 2, 77, 1_281_166])
     expected = [slow_uniforms(seed, epoch, int(image), 13) for image in images]
-    np.testing.assert_array_equal(uniforms(seed, epoch, images), expected)
+    np.testing.assert_array_equal(uniform_numbers(seed, epoch, images), expected)
 
 
 def slow_start(room, pad, draw):
@@ -88,9 +94,9 @@ def slow_cut(canvas, draw, augment, preprocess):
 def test_cut(flip, pad, scale, shape):
     augment = Augment(flip=flip, pad=pad, scale=scale)
     canvas = np.random.default_rng(4).integers(0, 256, (*shape, 1), dtype=np.uint8)
-    for draw in uniforms(3, 1, np.arange(30)):
+    for draw in uniform_numbers(3, 1, np.arange(30)):
         expected = slow_cut(canvas, draw, augment, GREY)
-        np.testing.assert_array_equal(cut(canvas, draw, augment, GREY), expected)
+        np.testing.assert_array_equal(random_crop(canvas, draw, augment, GREY), expected)
 
 
 def slow_rectangle(draw, size):
@@ -104,9 +110,9 @@ def slow_rectangle(draw, size):
 
 
 def test_erasing():
-    draws = uniforms(8, 2, np.arange(200))
+    draws = uniform_numbers(8, 2, np.arange(200))
     images = torch.ones(200, 3, 12, 10)
-    change_values(images, draws, Augment(erase=0.4), COLOUR, np.zeros((3, 3)))
+    shift_and_erase(images, draws, Augment(erase=0.4), COLOUR, np.zeros((3, 3)))
     for image, draw in zip(images.numpy(), draws, strict=True):
         expected = np.ones((3, 12, 10), np.float32)
         if draw[4] < 0.4:
@@ -133,9 +139,9 @@ def slow_shift(draw, strength, basis, std):
 def test_colour_shift():
     covariance = np.array([[0.07, 0.05, 0.04], [0.05, 0.06, 0.05], [0.04, 0.05, 0.08]])
     basis = colour_basis(covariance)
-    draws = uniforms(8, 2, np.arange(50))
+    draws = uniform_numbers(8, 2, np.arange(50))
     images = torch.zeros(50, 3, 2, 2)
-    change_values(images, draws, Augment(colour=0.1), COLOUR, basis)
+    shift_and_erase(images, draws, Augment(colour=0.1), COLOUR, basis)
     expected = np.array([slow_shift(draw, 0.1, basis, COLOUR.std) for draw in draws])
     for row in range(2):
         for column in range(2):

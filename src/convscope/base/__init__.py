@@ -1,1 +1,1 @@
-"""Layer 0: what everything else may use. Knows nothing of images, networks or runs."""
+"""Layer 0: errors, files, frozen values and devices. It knows no images, networks or runs."""

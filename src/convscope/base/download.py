@@ -1,4 +1,4 @@
-"""Official downloads: resumable, with progress, and believed only when the SHA-256 is right."""
+"""Downloads that can be resumed, report progress and are checked by SHA-256."""
 
 import hashlib
 import http.client
@@ -17,32 +17,31 @@ Progress = Callable[[str, int, int], None]
 _CHUNK = 1 << 18
 
 
-def silent(name: str, done: int, total: int) -> None:
-    """The progress that nobody is told."""
+def no_progress(name: str, done: int, total: int) -> None:
+    """A progress callback that does nothing."""
     del name, done, total
 
 
 def cache_folder() -> Path:
     """`$CONVSCOPE_CACHE`, or `convscope` in `$XDG_CACHE_HOME` or `~/.cache`."""
-    own = os.environ.get("CONVSCOPE_CACHE")
-    if own:
-        return Path(own)
+    chosen = os.environ.get("CONVSCOPE_CACHE")
+    if chosen:
+        return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "convscope"
 
 
 def download(url: str, target: Path, sha256: str, progress: Progress, timeout: float = 20) -> None:
-    """Fetches `url` to `target`; a broken attempt is kept as `target.part` and taken up next time.
+    """Downloads `url` to `target`. An interrupted download stays as `target.part` and is resumed.
 
     Args:
-        url: the publisher's address.
-        target: the file to write, whole or not at all.
-        sha256: what the content must have; or the beginning of it, where that is all that the
-            publisher tells.
-        progress: is told name, bytes had and bytes in all.
-        timeout: seconds without an answer.
+        url: the address of the file.
+        target: the file to write. It appears only when it is complete and its SHA-256 is right.
+        sha256: the expected SHA-256 in hexadecimal, or its first digits if only those are known.
+        progress: called with the file's name, the bytes received and the total number of bytes.
+        timeout: the longest time to wait for an answer, in seconds.
 
     Raises:
-        DataError: naming the address, when it cannot be reached or the SHA-256 is wrong.
+        DataError: the address cannot be reached, or the SHA-256 is wrong. The message names it.
     """
     make_folder(target.parent)
     part = target.with_name(target.name + ".part")
@@ -51,49 +50,54 @@ def download(url: str, target: Path, sha256: str, progress: Progress, timeout: f
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         reason = getattr(error, "reason", None) or error
         raise DataError(f"cannot download {url}: {reason}") from error
-    found = sha256_of_file(part)
-    if not found.startswith(sha256):
+    digest = sha256_of_file(part)
+    if not digest.startswith(sha256):
         part.unlink()
-        raise DataError(f"{url} has SHA-256 {found}, expected {sha256}; try again")
+        raise DataError(f"{url} has SHA-256 {digest}, expected {sha256}; try again")
     part.replace(target)
 
 
 def _fetch(url: str, part: Path, name: str, progress: Progress, timeout: float) -> None:
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    received = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={received}-"} if received else {}
+    request = urllib.request.Request(url, headers=headers)
     try:
         response = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
-        if error.code != 416:  # "range not satisfiable": the part is already whole
+        if error.code != 416:  # "range not satisfiable": the file is already complete
             raise
         return
     with response:
-        if response.status != 206:
-            have = 0
-        total = have + int(response.headers.get("Content-Length") or 0)
-        with open(part, "ab" if have else "wb") as file:
+        if response.status != 206:  # the server ignores ranges: start again
+            received = 0
+        total = received + int(response.headers.get("Content-Length") or 0)
+        with open(part, "ab" if received else "wb") as file:
             while chunk := response.read(_CHUNK):
                 file.write(chunk)
-                have += len(chunk)
-                progress(name, have, max(total, have))
-    if have < total:
+                received += len(chunk)
+                progress(name, received, max(total, received))
+    if received < total:
         raise OSError(
-            f"the connection ended after {have:,} of {total:,} bytes; run it again to go on"
+            f"the connection ended after {received:,} of {total:,} bytes; "
+            "run the command again to resume the download"
         )
 
 
 def sha256_of_file(path: Path) -> str:
-    """The SHA-256 of a file, read piece by piece."""
+    """The SHA-256 of a file in hexadecimal. The file is not loaded into memory at once."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def extract(archive: Path, target: Path) -> None:
-    """Unpacks the folder `target.name` of a tar whose SHA-256 was checked, whole or not at all."""
-    room = target.with_name(target.name + ".part")
-    shutil.rmtree(room, ignore_errors=True)
+    """Extracts the folder `target.name` of a tar archive to `target`, completely or not at all.
+
+    For archives whose SHA-256 was checked; `convscope.data.archive` extracts those of users.
+    """
+    temporary = target.with_name(target.name + ".part")
+    shutil.rmtree(temporary, ignore_errors=True)
     with tarfile.open(archive) as tar:
-        tar.extractall(room, filter="data")
+        tar.extractall(temporary, filter="data")
     shutil.rmtree(target, ignore_errors=True)
-    (room / target.name).replace(target)
-    shutil.rmtree(room)
+    (temporary / target.name).replace(target)
+    shutil.rmtree(temporary)

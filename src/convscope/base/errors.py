@@ -1,19 +1,22 @@
-"""The errors that a user can cause and mend. Everything else is a bug and may show a traceback."""
+"""Errors that a user can cause and fix. Any other exception is a bug and shows a traceback."""
 
 from collections.abc import Sequence
 
 
 class ConvscopeError(Exception):
-    """A wrong input: the message says what was given, what is allowed and what to do.
+    """Invalid input. The message says what was given, what is allowed and what to do.
 
-    The command line prints the message alone and exits with code 2.
+    The command line prints the message without a traceback and exits with code 2.
     """
 
 
 class UnreadableImageError(ConvscopeError):
-    """A file that is not an image we read, or is damaged. `path` and `reason` say which and why.
+    """A file that is damaged or not an image in a supported format.
 
-    A worker process sends on the message alone: that is then the path, without a reason.
+    Attributes:
+        path: the file.
+        reason: why it cannot be read. A worker process passes on only the message of an exception;
+            then `path` is the whole message and `reason` is empty.
     """
 
     def __init__(self, path: str, reason: str = "") -> None:
@@ -23,23 +26,23 @@ class UnreadableImageError(ConvscopeError):
 
 
 class DataError(ConvscopeError):
-    """A data set that cannot be used as it is: missing, empty, one class, or unreadable files."""
+    """A data set that cannot be used: it is missing, empty, has one class or unreadable files."""
 
 
 class WeightsError(ConvscopeError):
-    """Weights that are damaged or do not fit the network."""
+    """Weights that are damaged or do not match the network."""
 
 
 class CaptureError(ConvscopeError):
-    """A module that cannot be captured as a graph: the message names the line and the remedy."""
+    """A module that cannot be captured as a graph. The message names the line and a remedy."""
 
 
 class TrainingError(ConvscopeError):
-    """Training that cannot go on, for example because the loss is no longer a number."""
+    """Training that cannot continue, for example because the loss is NaN or infinite."""
 
 
 def listing(items: Sequence[str], limit: int = 10) -> str:
-    """`items` one to a line, the first `limit` of them and how many more there are.
+    """The first `limit` of `items`, one per line, and the number of the rest.
 
     >>> print(listing(["a", "b", "c"], limit=2))
       a

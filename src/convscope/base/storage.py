@@ -1,4 +1,4 @@
-"""Files that are whole or absent: write, flush, fsync, rename, fsync of the folder."""
+"""Atomic writes: write to a temporary file, flush, fsync, rename, fsync of the folder."""
 
 import contextlib
 import errno
@@ -16,10 +16,10 @@ _LONGEST_NAME = 100
 
 
 def write_bytes(path: Path, *parts: bytes | bytearray | memoryview) -> None:
-    """Writes `parts` to `path` so that a crash leaves either the old file or the new one.
+    """Writes `parts`, one after the other, to `path`. A crash leaves the old file or the new one.
 
     Raises:
-        ConvscopeError: naming `path`, when the disk is full or the folder cannot be written.
+        ConvscopeError: the disk is full or the folder cannot be written. The message names `path`.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -29,8 +29,9 @@ def write_bytes(path: Path, *parts: bytes | bytearray | memoryview) -> None:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
+            # Some network and overlay file systems report success and store less.
             if os.fstat(file.fileno()).st_size != sum(map(len, parts)):
-                raise OSError(errno.EIO, "not all bytes arrived on the disk")
+                raise OSError(errno.EIO, "not all bytes were written to the disk")
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -40,13 +41,13 @@ def write_bytes(path: Path, *parts: bytes | bytearray | memoryview) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Adds a line of UTF-8 text to `path`, on the disk when this returns.
+    """Appends a line of UTF-8 text to `path`. The line is on the disk when this returns.
 
-    A crash may leave the last line cut off: `read_lines` passes it over, and the next line takes
-    its place.
+    A crash may leave an incomplete last line: `read_lines` skips it, and the next call of
+    `append_line` overwrites it.
 
     Raises:
-        ConvscopeError: naming `path`, when the disk is full or the folder cannot be written.
+        ConvscopeError: the disk is full or the folder cannot be written. The message names `path`.
     """
     try:
         with open(path, "a+b") as file:
@@ -60,10 +61,10 @@ def append_line(path: Path, line: str) -> None:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The whole lines of a file that `append_line` wrote; none where there is no file.
+    """The complete lines of a file that `append_line` wrote; none if there is no file.
 
     Raises:
-        ConvscopeError: naming `path`, when it cannot be read.
+        ConvscopeError: the file cannot be read. The message names `path`.
     """
     try:
         content = path.read_bytes()
@@ -78,13 +79,13 @@ LOCK = ".lock"
 
 
 def lock(folder: Path) -> IO[str]:
-    """Keeps other processes that ask for the same lock out of `folder` until the result is closed.
+    """Locks `folder` against other processes that call this, until the returned file is closed.
 
-    The system lets go of it when this process ends, however it ends; worker processes do not hold
-    it on (POSIX record locks are not inherited).
+    The operating system releases the lock when this process ends, even if it is killed. Worker
+    processes do not keep it: POSIX record locks are not inherited.
 
     Raises:
-        ConvscopeError: another process has it, or the folder cannot be written.
+        ConvscopeError: another process holds the lock, or the folder cannot be written.
     """
     path = folder / LOCK
     try:
@@ -107,8 +108,8 @@ def lock(folder: Path) -> IO[str]:
     return file
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Deletes what a killed process may have left half-written in `folder` and below."""
+def remove_temporary_files(folder: Path) -> None:
+    """Deletes temporary files of killed processes in `folder` and its subfolders."""
     for path in folder.rglob(".*.tmp"):
         with contextlib.suppress(OSError):
             path.unlink()
@@ -123,20 +124,20 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text as `write_bytes` does."""
+    """Writes `text` as UTF-8 by `write_bytes`."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as indented JSON. NaN is refused: it is not JSON."""
+    """Writes `value` as indented JSON. NaN and infinity raise ValueError: JSON has neither."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """What the JSON file holds.
+    """The content of a JSON file.
 
     Raises:
-        ConvscopeError: naming `path`, when it is missing or is no JSON.
+        ConvscopeError: the file is missing or not valid JSON. The message names `path`.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -144,7 +145,7 @@ def read_json(path: Path) -> Any:
         raise ConvscopeError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise ConvscopeError(
-            f"{path} is damaged, it is no JSON ({error}); put back a copy of it"
+            f"{path} is damaged: it is not valid JSON ({error}); restore it from a copy"
         ) from None
 
 
@@ -154,19 +155,20 @@ def sha256_of(content: bytes | memoryview) -> str:
 
 
 def make_folder(path: Path) -> None:
-    """Makes `path` and its parents.
+    """Creates the folder `path` and its parents; a folder that exists already stays as it is.
 
     Raises:
-        ConvscopeError: naming `path`, when it cannot be made or is a file.
+        ConvscopeError: the folder cannot be created, or `path` is a file.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConvscopeError(f"cannot make the folder {path}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise ConvscopeError(f"cannot create the folder {path}: {reason}") from error
 
 
 def safe_name(text: str) -> str:
-    """`text` as a file name on every system: letters, digits and `_.-` alone, at most 100 of them.
+    """`text` as a file name that every system allows: letters, digits and `_.-`, at most 100.
 
     >>> safe_name("blocks/1 add#2")
     'blocks-1-add-2'

@@ -1,4 +1,4 @@
-"""Frozen values that go to and from JSON with strict keys (recipes, preprocessing)."""
+"""Frozen values with strict keys that convert to and from JSON (recipes, preprocessing)."""
 
 import reprlib
 from typing import Any, TypeVar
@@ -11,16 +11,17 @@ V = TypeVar("V", bound="Value")
 
 
 class Value(BaseModel):
-    """A frozen record. Unknown keys and values out of range are refused by name."""
+    """A frozen pydantic model. Unknown keys and values out of range raise an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def parse(cls: type[V], data: Any, where: str) -> V:
-        """The value that `data` (as read from JSON) describes.
+        """Builds the value from `data`, as read from JSON.
 
         Raises:
-            ConvscopeError: naming `where`, each wrong key, and what is allowed there.
+            ConvscopeError: `data` is invalid. The message names `where`, each invalid key and what
+                is allowed there.
         """
         try:
             return cls.model_validate(data)
@@ -28,22 +29,22 @@ class Value(BaseModel):
             raise ConvscopeError(f"{where}: {_explain(error, cls)}") from None
 
     def with_settings(self: V, settings: dict[str, Any]) -> V:
-        """A copy with dotted keys replaced, as in `{"optim.learning_rate": 0.1}`.
+        """A copy with other values at dotted keys, such as `{"optim.learning_rate": 0.1}`.
 
         Raises:
-            ConvscopeError: for a key that does not exist or a value out of range.
+            ConvscopeError: a key does not exist, or a value is out of range.
         """
         data = self.model_dump(mode="json")  # lists, not tuples: items can be replaced
         for dotted, value in settings.items():
             *parents, last = dotted.split(".")
-            place: Any = data
+            container: Any = data
             for parent in parents:
-                place = _step(place, parent, dotted)
-            _step(place, last, dotted, value)
+                container = _get_or_set(container, parent, dotted)
+            _get_or_set(container, last, dotted, value)
         return type(self).parse(data, "settings")
 
     def differences(self: V, other: V) -> list[str]:
-        """Where `other` says something else, one setting a line, by dotted key."""
+        """The settings in which `other` differs, one line each, with dotted keys."""
         return _differences(self.model_dump(mode="json"), other.model_dump(mode="json"), "")
 
 
@@ -61,42 +62,46 @@ def _differences(before: Any, now: Any, where: str) -> list[str]:
 _MISSING = object()
 
 
-def _step(place: Any, key: str, dotted: str, value: Any = _MISSING) -> Any:
-    if isinstance(place, list) and key.isdecimal() and int(key) < len(place):
+def _get_or_set(container: Any, key: str, dotted: str, value: Any = _MISSING) -> Any:
+    """Reads `container[key]`, or writes `value` there if one is given."""
+    if isinstance(container, list) and key.isdecimal() and int(key) < len(container):
         if value is not _MISSING:
-            place[int(key)] = value
+            container[int(key)] = value
             return None
-        return place[int(key)]
-    if not isinstance(place, dict):
-        raise ConvscopeError(f"--set {dotted}: there is nothing below {key!r}")
+        return container[int(key)]
+    if not isinstance(container, dict):
+        raise ConvscopeError(f"--set {dotted}: the setting above {key!r} has no parts")
     if value is not _MISSING:
-        if key not in place and dotted.split(".")[-2:-1] != ["options"]:
-            raise ConvscopeError(
-                f"--set {dotted}: no such setting; there are {', '.join(sorted(place))}"
-            )
-        place[key] = value
+        # The options of a network are free: `options` may lack a key that the network accepts.
+        if key not in container and dotted.split(".")[-2:-1] != ["options"]:
+            raise _no_such_setting(container, dotted)
+        container[key] = value
         return None
-    if key not in place:
-        raise ConvscopeError(
-            f"--set {dotted}: no such setting; there are {', '.join(sorted(place))}"
-        )
-    return place[key]
+    if key not in container:
+        raise _no_such_setting(container, dotted)
+    return container[key]
+
+
+def _no_such_setting(container: dict[str, Any], dotted: str) -> ConvscopeError:
+    allowed = ", ".join(sorted(container))
+    return ConvscopeError(f"--set {dotted}: no such setting; choose one of {allowed}")
 
 
 def _explain(error: ValidationError, cls: type[BaseModel]) -> str:
+    """The validation error in one line, in the words of a user who edits settings."""
     parts = []
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             parts.append(f"{where}: no such setting")
-        elif item["type"] == "value_error":  # our own checks, worded by us
+        elif item["type"] == "value_error":  # from a validator in this package
             message = item["msg"].removeprefix("Value error, ")
             parts.append(f"{where}: {message}" if where else message)
         elif item["type"] == "model_type":
             parts.append(
-                f"{where}: a group of settings; give the ones inside it"
+                f"{where} is a group of settings; set one of its members"
                 if where
-                else "a table of settings is expected"
+                else "not a JSON object of settings"
             )
         else:
             given = reprlib.repr(item["input"])

@@ -32,7 +32,7 @@ def check_sheet(found: Check) -> bytes:
         + _HEAD + 24 * (1 + min(len(found.bad), _BAD + 1))
         + _HEAD + max(1, -(-min(len(pairs), _PAIRS) // 3)) * (_PAIR_TILE + 62)
     )  # fmt: skip
-    lost = float(found.cropped()[found.looks.readable].mean()) if len(found.bad) < len(
+    lost = float(found.cropped()[found.facts.readable].mean()) if len(found.bad) < len(
         found.dataset) else 0.0  # fmt: skip
     about = (
         f"{len(found.dataset):,} images, {len(found.bad):,} unreadable · "
@@ -93,7 +93,7 @@ def _draw_classes(
                  zip(counts[index].tolist(), ("train", "val", "test", "no split"), strict=True)
                  if n]  # fmt: skip
         pen.multiline_text((left, top + 36), "\n".join(texts), FAINT, small, spacing=2)
-        mask = found.looks.readable & (found.dataset.labels == index)
+        mask = found.facts.readable & (found.dataset.labels == index)
         train = mask & (found.splits == "train")
         chosen = np.flatnonzero(train if train.any() else mask)
         # Evenly spread, so that a folder's first burst of like images does not stand for it.
@@ -110,7 +110,7 @@ def _sizes_height() -> int:
 
 
 def _shorter(found: Check) -> np.ndarray:
-    return found.looks.sizes[found.looks.readable].min(axis=1, initial=1 << 40)
+    return found.facts.sizes[found.facts.readable].min(axis=1, initial=1 << 40)
 
 
 def _draw_sizes(pen: ImageDraw.ImageDraw, found: Check, place: tuple[int, int]) -> int:
@@ -123,7 +123,7 @@ def _draw_sizes(pen: ImageDraw.ImageDraw, found: Check, place: tuple[int, int]) 
         return top + 40
     low, high = int(shorter.min()), int(shorter.max())
     if low == high:
-        height, width = Counter(map(tuple, found.looks.sizes[found.looks.readable].tolist())
+        height, width = Counter(map(tuple, found.facts.sizes[found.facts.readable].tolist())
                                 ).most_common(1)[0][0]  # fmt: skip
         pen.text((left, top), f"{low} in every image (most are {height} x {width})", INK, plain)
         return top + 44
@@ -174,7 +174,7 @@ def _draw_pairs(
             _paste(picture, found, index, (x + offset, y), _PAIR_TILE)
         labels = found.dataset.labels
         conflict = "" if labels[one] == labels[other] else ", different classes"
-        head = ("equal" if distance == 0 and found.looks.digests[one] == found.looks.digests[other]
+        head = ("equal" if distance == 0 and found.facts.digests[one] == found.facts.digests[other]
                 else f"distance {distance:.3f}")  # fmt: skip
         lines = [head + conflict, found.dataset.paths[one], found.dataset.paths[other]]
         for row, line in enumerate(lines):

@@ -88,14 +88,14 @@ def _print(found: "Imported", out: Path) -> None:
     sure = " (assumed: say --preprocess to be sure)" if found.assumed else ""
     least = " (the smallest that fits: say --size to be sure)" if found.size_assumed else ""
     shape = " x ".join(map(str, (preprocess.channels, *preprocess.size)))
-    total = len(found.fit.matched) + len(found.fit.unexpected)
+    total = len(found.match.matched) + len(found.match.unexpected)
     lines = [
         f"{found.source} · {found.format} · SHA-256 {found.sha256[:12]}...",
         f"{found.model.name}{' without its head' if names is None else ''} · input {shape}{least}",
-        f"{len(found.fit.matched)} of the file's {total} tensors, all that the network has",
+        f"{len(found.match.matched)} of the file's {total} tensors, all that the network has",
     ]
-    if found.fit.unexpected:
-        lines.append(f"left over: {', '.join(found.fit.unexpected)}")
+    if found.match.unexpected:
+        lines.append(f"left over: {', '.join(found.match.unexpected)}")
     lines.append(f"preprocessing: {found.preprocessing}{sure}")
     if found.flipped:
         lines.append("the first convolution was turned from BGR to RGB: the run takes RGB images")

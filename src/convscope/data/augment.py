@@ -1,7 +1,7 @@
-"""Random changes to training images, keyed by (seed, epoch, image): not by who computes them.
+"""Data augmentation whose random numbers are a function of (seed, epoch, image index).
 
-Whatever the order, the batch or the number of workers, image i in epoch e is always changed in the
-same way; so a resumed run continues exactly.
+Image i in epoch e is always augmented in the same way, whatever the order, the batch size or the
+number of workers. So a resumed run continues exactly.
 """
 
 from typing import Annotated
@@ -14,7 +14,7 @@ from convscope.base.tensors import Images, PixelBatch, Pixels
 from convscope.base.values import Value
 from convscope.images.preprocess import Preprocess, resized
 
-# Columns of uniform numbers, one row per image and epoch.
+# Each image gets a row of uniform numbers in each epoch. These are the columns.
 _TOP, _LEFT, _FLIP, _SCALE, _ERASE, _AREA, _ASPECT, _ROW, _COLUMN = range(9)
 _COLOUR = slice(9, 13)
 _DRAWS = 13
@@ -22,20 +22,20 @@ _Scale = Annotated[float, Field(gt=0, le=1)]
 
 
 class Augment(Value):
-    """What training may do to an image. Zero or equal bounds switch a change off."""
+    """Settings of the augmentation. A zero, or two equal bounds, turns an augmentation off."""
 
     flip: bool | None = Field(
-        default=None, description="mirror half of the images; None: by the data"
+        default=None, description="flip half of the images left to right; None: by the data"
     )
     pad: int | None = Field(
         default=None,
         ge=0,
-        description="random shift by up to so many pixels, mean-filled; None: by size",
+        description="random shift by up to this many pixels, mean-filled; None: by size",
     )
     scale: tuple[_Scale, _Scale] = Field(
         default=(1.0, 1.0),
         description="scale jitter: the image's shorter side, as a multiple of `resize`, is drawn "
-        "between these; at most 1, for the image is never enlarged",
+        "between these; at most 1, because the image is never enlarged",
     )
     colour: float = Field(
         default=0.0, ge=0, description="standard deviation of AlexNet's RGB shift"
@@ -45,20 +45,32 @@ class Augment(Value):
     )
 
 
-def uniforms(seed: int, epoch: int, images: np.ndarray, draws: int = _DRAWS) -> np.ndarray:
-    """Numbers in [0, 1), (images, draws), a pure function of seed, epoch, image index and column.
+def uniform_numbers(seed: int, epoch: int, images: np.ndarray, draws: int = _DRAWS) -> np.ndarray:
+    """Uniform numbers in [0, 1), a pure function of seed, epoch, image index and column.
+
+    A hash is 20 times as fast here as a random generator for each image.
 
     Source: Steele, Lea & Flood 2014, "Fast Splittable Pseudorandom Number Generators" (the
-    SplitMix64 finaliser as a hash); 20 times faster here than a generator for each image.
+    finaliser of SplitMix64, used as a hash).
+
+    Args:
+        seed: of the run.
+        epoch: counted from 0.
+        images: (n,) image indices in the data set.
+        draws: the number of columns.
+
+    Returns:
+        (n, draws) float64.
     """
     with np.errstate(over="ignore"):
-        key = _mixed(_mixed(np.array([seed], np.uint64)) + np.uint64(epoch))
-        rows = _mixed(key + images.astype(np.uint64))
+        key = _splitmix64(_splitmix64(np.array([seed], np.uint64)) + np.uint64(epoch))
+        rows = _splitmix64(key + images.astype(np.uint64))
         columns = np.arange(1, draws + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        return (_mixed(rows[:, None] + columns[None, :]) >> np.uint64(11)) * 2.0**-53
+        # The upper 53 bits fill the mantissa of a float64.
+        return (_splitmix64(rows[:, None] + columns[None, :]) >> np.uint64(11)) * 2.0**-53
 
 
-def _mixed(value: np.ndarray) -> np.ndarray:
+def _splitmix64(value: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         z = value + np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -66,72 +78,93 @@ def _mixed(value: np.ndarray) -> np.ndarray:
         return z ^ (z >> np.uint64(31))
 
 
-def takes_whole_images(augment: Augment) -> bool:
-    """Whether a canvas of the network's size is used as it is, but for mirroring."""
+def only_flips(augment: Augment) -> bool:
+    """Whether neither random crops nor scale jitter change the image: at most it is flipped."""
     return not augment.pad and augment.scale == (1.0, 1.0)
 
 
-def mirror(batch: PixelBatch, draws: np.ndarray, augment: Augment) -> PixelBatch:
-    """The images that the draws choose mirrored left to right, in place: as `cut` does it."""
+def flip_images(batch: PixelBatch, draws: np.ndarray, augment: Augment) -> PixelBatch:
+    """Flips half of the images left to right, in place: the same images that `random_crop` flips.
+
+    Args:
+        batch: (batch, height, width, channels).
+        draws: (batch, draws) from `uniform_numbers`.
+        augment: the settings.
+    """
     if augment.flip:
-        chosen = draws[:, _FLIP] < 0.5
-        batch[chosen] = batch[chosen, :, ::-1]
+        flipped = draws[:, _FLIP] < 0.5
+        batch[flipped] = batch[flipped, :, ::-1]
     return batch
 
 
-def cut(canvas: Pixels, draw: np.ndarray, augment: Augment, preprocess: Preprocess) -> Pixels:
-    """The random crop, scale and mirror of one canvas, of the preprocessing's size.
+def random_crop(
+    canvas: Pixels, draw: np.ndarray, augment: Augment, preprocess: Preprocess
+) -> Pixels:
+    """A random crop of one canvas, scaled and perhaps flipped, of the preprocessing's size.
 
-    A scale s < 1 is applied as a window of size / s on the canvas, brought to `size` afterwards: at
-    s = 1 the pixels are the canvas's own.
+    A scale s < 1 crops a window of size / s and resizes it to `size`. At s = 1 the canvas's pixels
+    are not interpolated.
+
+    Args:
+        canvas: the resized image (height, width, channels).
+        draw: (draws,) the image's row from `uniform_numbers`.
+        augment: the settings.
+        preprocess: its `size` is that of the result.
     """
     low, high = augment.scale
     window = preprocess.size
     if low < 1 or high < 1:
         scale = low + (high - low) * draw[_SCALE]
         height, width = (
-            max(1, min(side, round(own / scale)))
-            for side, own in zip(canvas.shape[:2], preprocess.size, strict=True)
+            max(1, min(side, round(target / scale)))
+            for side, target in zip(canvas.shape[:2], preprocess.size, strict=True)
         )
         window = (height, width)
     pad = augment.pad or 0
-    top = _place(canvas.shape[0] - window[0], pad, draw[_TOP])
-    left = _place(canvas.shape[1] - window[1], pad, draw[_LEFT])
+    top = _offset(canvas.shape[0] - window[0], pad, draw[_TOP])
+    left = _offset(canvas.shape[1] - window[1], pad, draw[_LEFT])
     pixels = preprocess.window(canvas, top, left, window)
     if augment.flip and draw[_FLIP] < 0.5:
         pixels = pixels[:, ::-1]
     return resized(pixels, preprocess.size)
 
 
-def _place(room: int, pad: int, draw: float) -> int:
-    """Where a window starts: anywhere it fits, give or take `pad`; centred where it cannot fit."""
-    start, room = (0, room) if room >= 0 else (room // 2, 0)
-    return start + int(draw * (room + 2 * pad + 1)) - pad
+def _offset(margin: int, pad: int, draw: float) -> int:
+    """The first row or column of a window, uniform over those where the window fits, +- `pad`.
+
+    `margin` is the canvas's side minus the window's. If it is negative, the window is centred.
+    """
+    start, margin = (0, margin) if margin >= 0 else (margin // 2, 0)
+    return start + int(draw * (margin + 2 * pad + 1)) - pad
 
 
-def change_values(
+def shift_and_erase(
     images: Images, draws: np.ndarray, augment: Augment, preprocess: Preprocess, basis: np.ndarray
 ) -> Images:
-    """Colour shift and erasing, on normalised images, in place.
-
-    `basis` (3, 3) holds the principal axes of the training pixels' RGB values, each times the
-    square root of its variance (`colour_basis`).
+    """Applies RGB shift and random erasing to normalised images, in place.
 
     Source: Krizhevsky et al. 2012, section 4.1 (RGB shift); Zhong et al. 2017, "Random Erasing"
     (area 2 to 33 %, aspect 0.3 to 3.3, filled with the mean).
+
+    Args:
+        images: (batch, channels, height, width), normalised.
+        draws: (batch, draws) from `uniform_numbers`.
+        augment: the settings.
+        preprocess: with which the images were normalised.
+        basis: (3, 3) from `colour_basis`.
     """
     if augment.colour and preprocess.channels == 3:
         amounts = augment.colour * _normals(draws)
         shift = torch.from_numpy((amounts @ basis.T) / np.asarray(preprocess.std)).float()
         images += shift.to(images.device)[:, :, None, None]
-    for place in np.flatnonzero(draws[:, _ERASE] < augment.erase):
-        rows, columns = _rectangle(draws[place], preprocess.size)
-        images[int(place), :, rows, columns] = 0
+    for row in np.flatnonzero(draws[:, _ERASE] < augment.erase):
+        rows, columns = _rectangle(draws[row], preprocess.size)
+        images[int(row), :, rows, columns] = 0  # 0 is the mean after normalisation
     return images
 
 
 def _normals(draws: np.ndarray) -> np.ndarray:
-    """Three standard normal numbers per image, by Box and Muller's formula."""
+    """Three standard normal numbers per image, (batch, 3), by the Box-Muller transform."""
     first, second, third, fourth = draws[:, _COLOUR].T
     radius, other = np.sqrt(-2 * np.log1p(-first)), np.sqrt(-2 * np.log1p(-third))
     angle = 2 * np.pi * second
@@ -151,6 +184,6 @@ def _rectangle(draw: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:
 
 
 def colour_basis(covariance: np.ndarray) -> np.ndarray:
-    """Principal axes of an RGB covariance (3, 3), as columns, times their standard deviation."""
+    """The principal axes of an RGB covariance (3, 3) as columns, times their standard deviation."""
     values, vectors = np.linalg.eigh(covariance)
     return vectors * np.sqrt(np.maximum(values, 0))

@@ -1,4 +1,4 @@
-"""Data sets by name, and what a user's path holds."""
+"""Open a data set by its name or path: known data sets, folders, archives, CSV manifests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope.base.download import Progress, cache_folder, download, extract, silent
+from convscope.base.download import Progress, cache_folder, download, extract, no_progress
 from convscope.base.errors import DataError
 from convscope.data import archive, manifest
-from convscope.data.archive import extracted, is_archive
+from convscope.data.archive import extract_archive, is_archive
 from convscope.data.arrays import (
     has_cifar,
     has_idx,
@@ -30,11 +30,18 @@ FASHION_CLASSES = (
 
 @dataclass(frozen=True)
 class KnownDataset:
-    """A known data set: its official files with their SHA-256, and how to read them."""
+    """A known data set.
+
+    Attributes:
+        files: SHA-256 of the official files, by address.
+        read: reads the data set from the folder of the files.
+        system: the folder where a Debian package installs it.
+        unpacked: the folder in the archive, if the official file is an archive.
+    """
 
     files: dict[str, str]
     read: Callable[[Path], Dataset]
-    system: Path | None = None  # where a Debian package puts it
+    system: Path | None = None
     unpacked: str | None = None
 
 
@@ -70,7 +77,7 @@ DATASETS: dict[str, KnownDataset] = {
                 "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
             ),
         ),
-        lambda root: read_idx_folder(root, "mnist", mirrored=False),
+        lambda root: read_idx_folder(root, "mnist", flippable=False),
     ),
     "cifar10": KnownDataset(
         {
@@ -92,19 +99,19 @@ DATASETS: dict[str, KnownDataset] = {
 
 NAMES = (*DATASETS, "digits")
 _ACCEPTED = (
-    "give the folder that holds the class folders, an archive of it "
+    "give the folder with the class folders, an archive of it "
     f"({', '.join(archive.ENDINGS)}), or a CSV file with the columns path and label"
 )
 
 
 def open_dataset(where: str) -> Dataset:
-    """The data set that a path or a name means; a path that exists comes first.
+    """Opens a data set by path or by name. An existing path takes precedence over a name.
 
     A path is a folder, an archive (`convscope.data.archive`) or a CSV manifest
     (`convscope.data.manifest`).
 
     Raises:
-        DataError: neither one of these nor a known name, or not readable as a data set.
+        DataError: `where` is none of these and not a known name, or cannot be read.
     """
     path = Path(where).expanduser()
     if path.is_dir():
@@ -117,7 +124,7 @@ def open_dataset(where: str) -> Dataset:
 
 
 def open_images(where: str) -> Dataset:
-    """What `open_dataset` opens; or a folder of images without classes, whose labels are all -1."""
+    """Like `open_dataset`, but also opens a folder of images without classes (all labels -1)."""
     path = Path(where).expanduser()
     if path.is_dir() and not (has_idx(path) or has_cifar(path) or has_classes(path)):
         return read_unlabelled(path, path.resolve().name)
@@ -125,38 +132,39 @@ def open_images(where: str) -> Dataset:
 
 
 def check_outside(folder: Path, data: str) -> None:
-    """Sees to it that nothing is written among a user's images.
+    """Checks that `folder`, to which results are written, is not among the user's images.
 
     Raises:
-        DataError: `folder` is in the data folder, or beside or below an image that a table lists.
+        DataError: `folder` is the data folder or inside it, or inside the folder of an image that
+            the manifest lists.
     """
     path = Path(data).expanduser()
     if path.is_dir():
-        held = {path.resolve()}
+        image_folders = {path.resolve()}
     elif path.is_file() and path.suffix.lower() in manifest.ENDINGS:
         listed = read_manifest(path, path.stem)
-        held = {(path.parent / image).resolve().parent for image in listed.paths}
+        image_folders = {(path.parent / image).resolve().parent for image in listed.paths}
     else:
         return
-    if held & {folder.resolve(), *folder.resolve().parents}:
+    if image_folders & {folder.resolve(), *folder.resolve().parents}:
         raise DataError(
-            f"{folder} is inside the data folder {data}, where nothing is written; "
+            f"{folder} is inside the data folder {data}, which is never written to; "
             "choose another --out"
         )
 
 
-def fetch(name: str, progress: Progress = silent) -> Path:
-    """The folder of a known data set: in the cache, the system's, or downloaded to the cache.
+def fetch(name: str, progress: Progress = no_progress) -> Path:
+    """The folder of a known data set in the cache or the system; downloads it if necessary.
 
     Raises:
-        DataError: an unknown name, or a download that failed.
+        DataError: the name is unknown, or the download fails.
     """
     entry = _known(name)
     folder = cache_folder() / "datasets" / name
     root = folder / entry.unpacked if entry.unpacked else folder
-    if _complete(root):
+    if _is_complete(root):
         return root
-    if entry.system and _complete(entry.system):
+    if entry.system and _is_complete(entry.system):
         return entry.system
     for url, sha256 in entry.files.items():
         target = folder / url.rsplit("/", 1)[1]
@@ -168,14 +176,14 @@ def fetch(name: str, progress: Progress = silent) -> Path:
 
 
 def unpack(where: str, progress: Progress) -> None:
-    """Extracts the archive that `where` may be, so that `open_dataset` need not.
+    """Extracts `where` if it is an archive, so that `open_dataset` finds it in the cache.
 
     Raises:
-        DataError: naming the archive and what is wrong with it.
+        DataError: the archive cannot be extracted. The message names it and the reason.
     """
     path = Path(where).expanduser()
     if path.is_file() and path.suffix.lower() not in manifest.ENDINGS and is_archive(path):
-        extracted(path, cache_folder() / "archives", progress)
+        extract_archive(path, cache_folder() / "archives", progress)
 
 
 def _known(name: str) -> KnownDataset:
@@ -201,9 +209,9 @@ def _read_file(path: Path) -> Dataset:
     if path.suffix.lower() in manifest.ENDINGS:
         return read_manifest(path, path.stem)
     if not is_archive(path):
-        raise DataError(f"{path} is a file of another kind; {_ACCEPTED}")
+        raise DataError(f"{path} is not a data set in a supported format; {_ACCEPTED}")
     ending = next((e for e in archive.ENDINGS if path.name.lower().endswith(e)), path.suffix)
-    root = _data_root(extracted(path, cache_folder() / "archives"))
+    root = _data_root(extract_archive(path, cache_folder() / "archives"))
     try:
         return _read(root, path.name[: len(path.name) - len(ending)])
     except DataError as error:
@@ -211,20 +219,20 @@ def _read_file(path: Path) -> Dataset:
 
 
 def _data_root(folder: Path) -> Path:
-    """`folder`, or where it only wraps another one, as archives often do, the inner one."""
-    inner = list(folder.iterdir())
-    folders = [path for path in inner if path.is_dir()]
+    """`folder`, or the folder inside it if it only wraps that one, as in many archives."""
+    entries = list(folder.iterdir())
+    folders = [path for path in entries if path.is_dir()]
     if len(folders) != 1 or has_idx(folder) or has_cifar(folder):
         return folder
     only = folders[0]
     wraps = has_idx(only) or has_cifar(only) or any(path.is_dir() for path in only.iterdir())
-    images = any(path.suffix.lower() in SUFFIXES for path in inner)
+    images = any(path.suffix.lower() in SUFFIXES for path in entries)
     if images or only.name.lower() in SPLIT_FOLDERS or not wraps:
         return folder
     return _data_root(only)
 
 
-def _complete(root: Path) -> bool:
+def _is_complete(root: Path) -> bool:
     if has_idx(root):
         return all((root / f"t10k-{part}.gz").exists() or (root / f"t10k-{part}").exists()
                    for part in ("images-idx3-ubyte", "labels-idx1-ubyte"))  # fmt: skip
@@ -248,5 +256,5 @@ def _digits() -> Dataset:
         splits=np.full(count, "", dtype="<U5"),
         source=ArraySource(pixels),
         channels=1,
-        mirrored=False,
+        flippable=False,
     )

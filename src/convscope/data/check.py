@@ -1,4 +1,4 @@
-"""What is in a data set before anything is trained on it, and what will spoil the result."""
+"""Checks of a data set before training: classes, splits, unreadable files, duplicates."""
 
 import unicodedata
 from collections import Counter
@@ -10,7 +10,7 @@ import numpy as np
 from convscope.base.errors import DataError
 from convscope.data.dataset import SPLITS, Dataset
 from convscope.data.duplicates import NearDuplicates, exact_duplicates, near_duplicates
-from convscope.data.looks import Looks, Progress, look_at
+from convscope.data.image_facts import ImageFacts, Progress, collect_image_facts
 from convscope.data.split import assign_splits
 
 TINY, ROUGH_CROP, UNEVEN = 16, 0.25, 10
@@ -19,33 +19,33 @@ NO_SPLIT = "none"
 
 @dataclass(frozen=True)
 class Check:
-    """What was found in a data set.
+    """The result of checking a data set.
 
     Attributes:
-        dataset: what was looked at.
-        splits: "train", "val", "test" for every image, (n,); "none" where none could be given.
-        drawn: splits that the data do not bring: `convscope train` would hold them out so (seed 0).
-        problems: why training would be refused.
-        looks: what one look at each image found.
+        dataset: the data set.
+        splits: (n,) of "train", "val", "test"; "none" if no splits could be assigned.
+        drawn: splits that the data lack. They are drawn as `convscope train` does with seed 0.
+        problems: the reasons why training would fail.
+        facts: size, format and fingerprint of each image.
         duplicates: groups of images with equal content, by index.
-        near: pairs of images in different splits that look the same.
+        near: pairs of nearly equal images in different splits.
     """
 
     dataset: Dataset
     splits: np.ndarray
     drawn: tuple[str, ...]
     problems: tuple[str, ...]
-    looks: Looks
+    facts: ImageFacts
     duplicates: tuple[tuple[int, ...], ...]
     near: NearDuplicates
 
     @property
     def bad(self) -> dict[int, str]:
-        """Why an image cannot be read, by its index."""
-        return self.looks.bad
+        """The unreadable images: the reason, by image index."""
+        return self.facts.bad
 
     def counts(self) -> np.ndarray:
-        """Images of each class in train, val, test and none, (classes, 4), unreadable ones too."""
+        """Images per class in train, val, test and none, unreadable ones too: (classes, 4)."""
         counts = np.zeros((len(self.dataset.class_names), 4), dtype=np.int64)
         for column, split in enumerate((*SPLITS, NO_SPLIT)):
             labels = self.dataset.labels[self.splits == split]
@@ -53,21 +53,21 @@ class Check:
         return counts
 
     def across(self) -> list[tuple[int, ...]]:
-        """The groups of equal images that reach over more than one split."""
+        """The groups of equal images that occur in more than one split."""
         return [g for g in self.duplicates if len(set(self.splits[list(g)].tolist())) > 1]
 
     def conflicts(self) -> list[tuple[int, ...]]:
-        """The groups of equal images that stand under more than one class."""
+        """The groups of equal images that occur in more than one class."""
         return [g for g in self.duplicates if len(set(self.dataset.labels[list(g)].tolist())) > 1]
 
     def cropped(self) -> np.ndarray:
-        """The share of each image's pixels outside its central square, 0..1, (n,)."""
-        sides = self.looks.sizes
+        """The share of each image's pixels outside its central square, (n,), 0..1."""
+        sides = self.facts.sizes
         longer = np.maximum(sides.max(axis=1), 1)
-        return np.where(self.looks.readable, 1 - sides.min(axis=1) / longer, 0.0)
+        return np.where(self.facts.readable, 1 - sides.min(axis=1) / longer, 0.0)
 
     def file(self, index: int) -> dict[str, str]:
-        """Path, split and class of an image."""
+        """Path, split and class of image `index`."""
         return {
             "path": self.dataset.paths[index],
             "split": str(self.splits[index]),
@@ -75,11 +75,11 @@ class Check:
         }
 
     def remarks(self) -> list[str]:
-        """What may surprise, a sentence each."""
+        """Problems and warnings, one sentence each."""
         return [*self.problems, *_about_names(self), *_about_counts(self), *_about_images(self)]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything that was found, as plain values."""
+        """The result as JSON-ready values."""
         counts, names = self.counts(), self.dataset.class_names
         bad = Counter(int(self.dataset.labels[index]) for index in self.bad)
         return {
@@ -98,7 +98,7 @@ class Check:
             ],
             "ignored_files": self.dataset.ignored,
             "sizes": _sizes(self),
-            "modes": dict(Counter(self.looks.kinds[self.looks.readable].tolist()).most_common()),
+            "modes": dict(Counter(self.facts.kinds[self.facts.readable].tolist()).most_common()),
             "cropped": _cropped(self),
             "duplicates": [_group(self, group) for group in self.duplicates],
             "near_duplicates": [
@@ -111,9 +111,13 @@ class Check:
 
 
 def check(dataset: Dataset, progress: Progress = lambda done, total: None) -> Check:
-    """Looks at every image of `dataset` once; `progress` is told (done, all) now and then.
+    """Checks `dataset`, reading each image once.
 
-    Splits are the data's own; those that they do not bring are drawn as training would (seed 0).
+    Splits are those of the data. Missing ones are drawn as training does with seed 0.
+
+    Args:
+        dataset: the data set.
+        progress: called from time to time with the number of images checked and their total.
     """
     problems: list[str] = []
     given = set(dataset.splits.tolist()) - {""}
@@ -125,30 +129,30 @@ def check(dataset: Dataset, progress: Progress = lambda done, total: None) -> Ch
     if len(dataset.class_names) == 1:
         only = "".join(dataset.class_names)
         problems.append(
-            f"only one class, {only}: nothing to tell apart; "
-            "is this folder the one above the class folders?"
+            f"only one class, {only}, but a classifier needs two or more; "
+            "is this the folder above the class folders?"
         )
     drawn = tuple(split for split in SPLITS if split not in given and (splits == split).any())
-    looks = look_at(dataset, progress)
-    readable = looks.readable
+    facts = collect_image_facts(dataset, progress)
+    readable = facts.readable
     return Check(
         dataset=dataset,
         splits=splits,
         drawn=drawn,
         problems=tuple(problems),
-        looks=looks,
-        duplicates=tuple(exact_duplicates(looks.digests, readable)),
-        near=near_duplicates(looks.digests, looks.hashes, looks.thumbnails, splits, readable),
+        facts=facts,
+        duplicates=tuple(exact_duplicates(facts.digests, readable)),
+        near=near_duplicates(facts.digests, facts.hashes, facts.thumbnails, splits, readable),
     )
 
 
 def imbalance(found: Check) -> dict[str, Any] | None:
-    """The largest and the smallest class of the readable training images; None without any.
+    """The largest and the smallest class of the readable training images; None if there are none.
 
-    `ratio` is None where the smallest class is empty; `share` is how often "always the largest
-    class" would be right.
+    `ratio` is None if the smallest class is empty. `share` is the accuracy of always predicting the
+    largest class.
     """
-    labels = found.dataset.labels[(found.splits == "train") & found.looks.readable]
+    labels = found.dataset.labels[(found.splits == "train") & found.facts.readable]
     train = np.bincount(labels, minlength=len(found.dataset.class_names))
     if not train.sum():
         return None
@@ -163,7 +167,7 @@ def imbalance(found: Check) -> dict[str, Any] | None:
 
 
 def _sizes(found: Check) -> dict[str, Any] | None:
-    sizes = found.looks.sizes[found.looks.readable]
+    sizes = found.facts.sizes[found.facts.readable]
     if not len(sizes):
         return None
     common = Counter(map(tuple, sizes.tolist())).most_common(5)
@@ -181,12 +185,12 @@ def _sizes(found: Check) -> dict[str, Any] | None:
 
 
 def _cropped(found: Check) -> dict[str, Any] | None:
-    if not found.looks.readable.any():
+    if not found.facts.readable.any():
         return None
     shares = found.cropped()
     worst = int(shares.argmax())
     return {
-        "mean": round(float(shares[found.looks.readable].mean()), 4),
+        "mean": round(float(shares[found.facts.readable].mean()), 4),
         "worst": round(float(shares[worst]), 4),
         "worst_file": found.dataset.paths[worst],
     }
@@ -208,15 +212,15 @@ def _about_names(found: Check) -> list[str]:
     ):
         order = ", ".join(f"{i} is {name}" for i, name in enumerate(names[:4]))
         remarks.append(
-            f"class names that are numbers stand in the order of text, so index {order}; "
-            "labels go by name everywhere"
+            f"class names that are numbers are sorted as text, so index {order}; "
+            "classes are matched by name everywhere"
         )
     alike: dict[str, list[str]] = {}
     for name in names:
         plain = unicodedata.normalize("NFKC", name).casefold().strip()
         alike.setdefault(plain, []).append(name)
     return remarks + [
-        f"{' and '.join(map(repr, same))} are classes of their own; if they are meant to be one, "
+        f"{' and '.join(map(repr, same))} are separate classes; if they are meant to be one, "
         "put their images into one folder"
         for same in alike.values()
         if len(same) > 1
@@ -230,34 +234,36 @@ def _about_counts(found: Check) -> list[str]:
         most, least = ratio["largest"], ratio["smallest"]
         remarks.append(
             f"uneven: {most['images']:,} training images of {most['class']}, {least['images']:,} "
-            f"of {least['class']}; `--class-weights` weighs rare classes up"
+            f"of {least['class']}; `--class-weights` gives rare classes more weight"
         )
     single = [names[i] for i in np.flatnonzero(found.counts().sum(axis=1) == 1)]
     if single:
-        shown = ", ".join(single[:5]) + (", ..." if len(single) > 5 else "")
-        remarks.append(f"classes with one image, which cannot be both learned and tested: {shown}")
+        first = ", ".join(single[:5]) + (", ..." if len(single) > 5 else "")
+        remarks.append(
+            f"classes with one image, which cannot be used for both training and test: {first}"
+        )
     if found.dataset.ignored:
         remarks.append(f"{found.dataset.ignored:,} files with other endings were left out")
     return remarks
 
 
 def _about_images(found: Check) -> list[str]:
-    remarks, readable = [], found.looks.readable
-    modes = {kind.split()[1] for kind in found.looks.kinds[readable].tolist()}
+    remarks, readable = [], found.facts.readable
+    modes = {kind.split()[1] for kind in found.facts.kinds[readable].tolist()}
     if len(modes) > 1:
         remarks.append(
             f"mixed modes ({', '.join(sorted(modes))}): all become "
-            f"{'grey' if found.dataset.channels == 1 else 'RGB'}; does the mode go with the class?"
+            f"{'grey' if found.dataset.channels == 1 else 'RGB'}; do classes differ in mode?"
         )
-    tiny = int((found.looks.sizes[readable].min(axis=1, initial=TINY) < TINY).sum())
+    tiny = int((found.facts.sizes[readable].min(axis=1, initial=TINY) < TINY).sum())
     if tiny:
         remarks.append(f"{tiny:,} images have a side of less than {TINY} pixels")
     cropped = _cropped(found)
     if cropped and cropped["mean"] >= ROUGH_CROP:
         remarks.append(
             f"a square crop loses {cropped['mean']:.0%} of the pixels on average; "
-            "`--set data.fit=pad` keeps whole images"
+            "`--set data.fit=pad` keeps them all"
         )
     if conflicts := found.conflicts():
-        remarks.append(f"equal images stand under different classes: {len(conflicts):,} groups")
+        remarks.append(f"equal images occur in different classes: {len(conflicts):,} groups")
     return remarks

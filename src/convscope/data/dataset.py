@@ -1,4 +1,4 @@
-"""What a data set is: named classes, labelled images, and how to read one."""
+"""The Dataset: named classes, labelled images, and a source that reads pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,20 +14,20 @@ from convscope.images.files import decode_image, read_content, to_channels
 SPLITS = ("train", "val", "test")
 
 
-@runtime_checkable  # so that the test run can check annotations
+@runtime_checkable  # so that the tests can check type annotations
 class Source(Protocol):
-    """Where pixels come from."""
+    """Reads the content of images and decodes it."""
 
     def content(self, index: int) -> bytes:
-        """The bytes that identify image `index`: what the split's SHA-256 is taken of."""
+        """The bytes of image `index`. Their SHA-256 identifies the image in `split.csv`."""
         ...
 
     def decode(self, content: bytes, index: int, channels: int) -> Pixels:
-        """The image that `content` holds."""
+        """Decodes `content` to pixels (height, width, channels), 0..255."""
         ...
 
-    def only(self, indices: np.ndarray) -> "Source":
-        """The images `indices` alone, counted anew."""
+    def subset(self, indices: np.ndarray) -> "Source":
+        """A source of the images `indices` (k,), numbered from 0."""
         ...
 
 
@@ -36,17 +36,17 @@ class Dataset:
     """Images with labels.
 
     Attributes:
-        name: what the user called it.
-        class_names: sorted by code point for folders, the publisher's order for known sets.
+        name: for messages and titles.
+        class_names: sorted by code point for folders, in the publisher's order for known data sets.
         paths: relative to the data's root; `file#index` for arrays.
-        labels: (n,) int64, index into `class_names`.
-        splits: (n,) of "train", "val", "test", as the data's own folders or files say; "" where
-            they say nothing.
+        labels: (n,) int64, indices into `class_names`.
+        splits: (n,) of "train", "val", "test", from the data's folders or files; "" if these do
+            not assign one.
         source: reads pixels.
-        channels: 1 where every image is grey by format, else 3.
-        mirrored: whether a mirrored image still shows its class: not so for digits, as far as we
-            know of them (`mnist`, `digits`); a folder is taken to hold things that can be mirrored.
-        ignored: files that are no images and were left out.
+        channels: 1 if the format allows only grey images, otherwise 3.
+        flippable: whether an image flipped left to right keeps its class. False for the digits of
+            `mnist` and `digits`; assumed to be true for folders.
+        ignored: the number of files that are not images and were left out.
     """
 
     name: str
@@ -56,35 +56,35 @@ class Dataset:
     splits: np.ndarray
     source: Source
     channels: int
-    mirrored: bool = True
+    flippable: bool = True
     ignored: int = 0
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def image(self, index: int, channels: int) -> Pixels:
-        """Image `index` as decoded from its source.
+        """The pixels of image `index`, (height, width, channels), 0..255.
 
         Raises:
-            UnreadableImageError: naming the file.
+            UnreadableImageError: the file cannot be read. It names file and reason.
         """
         return self.source.decode(self.source.content(index), index, channels)
 
-    def only(self, indices: np.ndarray) -> "Dataset":
-        """The images `indices` (k,) alone, in that order; all classes stay."""
+    def subset(self, indices: np.ndarray) -> "Dataset":
+        """The data set of the images `indices` (k,), in that order, with all classes."""
         return replace(
             self,
             paths=tuple(self.paths[i] for i in indices.tolist()),
             labels=self.labels[indices],
             splits=self.splits[indices],
-            source=self.source.only(indices),
+            source=self.source.subset(indices),
         )
 
     def aligned_to(self, class_names: Sequence[str]) -> "Dataset":
-        """The same images with labels counted in `class_names`: classes are matched by name.
+        """The same images with labels that index `class_names`. Classes are matched by name.
 
         Raises:
-            DataError: listing the classes that `class_names` does not have.
+            DataError: the data set has classes that are not in `class_names`. It lists them.
         """
         unknown = sorted(set(self.class_names) - set(class_names))
         if unknown:
@@ -92,16 +92,19 @@ class Dataset:
                 f"{self.name} has classes that the model does not know: {', '.join(unknown)}; "
                 f"the model knows {', '.join(class_names)}"
             )
-        place = np.array([list(class_names).index(name) for name in self.class_names])
-        return replace(self, class_names=tuple(class_names), labels=place[self.labels])
+        new_label = np.array([list(class_names).index(name) for name in self.class_names])
+        return replace(self, class_names=tuple(class_names), labels=new_label[self.labels])
 
 
 @dataclass(frozen=True)
 class FileSource:
-    """Image files under one folder.
+    """Image files in one folder.
 
-    `misnamed` are those of the paths that stand for a name that cannot be written down as it is:
-    they count as unreadable.
+    Attributes:
+        root: the folder.
+        paths: relative to `root`.
+        misnamed: the paths with escaped characters, because the file's name has control characters
+            or is not UTF-8. Such files count as unreadable.
     """
 
     root: Path
@@ -120,14 +123,14 @@ class FileSource:
         """The file's pixels."""
         return decode_image(content, channels, name=str(self.root / self.paths[index]))
 
-    def only(self, indices: np.ndarray) -> "FileSource":
-        """The files `indices` alone."""
+    def subset(self, indices: np.ndarray) -> "FileSource":
+        """A source of the files `indices`."""
         return replace(self, paths=tuple(self.paths[i] for i in indices.tolist()))
 
 
 @dataclass(frozen=True)
 class ArraySource:
-    """Images of one size in one array (n, height, width, channels), uint8."""
+    """Images of equal size in an array (n, height, width, channels), uint8."""
 
     images: np.ndarray
 
@@ -136,10 +139,10 @@ class ArraySource:
         return self.images[index].tobytes()
 
     def decode(self, content: bytes, index: int, channels: int) -> Pixels:
-        """The image itself; `content` is not looked at."""
+        """The image from the array; `content` is not used."""
         del content
         return to_channels(self.images[index], channels)
 
-    def only(self, indices: np.ndarray) -> "ArraySource":
-        """The images `indices` alone."""
+    def subset(self, indices: np.ndarray) -> "ArraySource":
+        """A source of the images `indices`."""
         return ArraySource(self.images[indices])

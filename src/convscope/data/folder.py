@@ -1,4 +1,4 @@
-"""Class folders, with or without split folders above them."""
+"""Read a data set from class folders, with or without split folders above them."""
 
 import os
 import re
@@ -25,56 +25,57 @@ SPLIT_FOLDERS = {
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
-# Cyrillic and Greek letters that print as Latin ones.
-_LIKE_LETTERS = str.maketrans(
+# Homoglyphs: Cyrillic and Greek letters that are printed like Latin ones.
+_HOMOGLYPHS = str.maketrans(
     "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0458\u0455\u04bb\u03bf\u03b1\u03bd\u03c1\u03b9\u0442\u043a\u043c",
     "aceopxyijshoavpitkm",
 )
 
 
 def read_folder(root: Path, name: str) -> Dataset:
-    """The data set in `root`: `CLASS/image` or `SPLIT/CLASS/image`; classes may have subfolders.
+    """Reads `root` as `CLASS/image` or `SPLIT/CLASS/image`; classes may have subfolders.
 
-    A folder counts as a split if its name says so (`SPLIT_FOLDERS`), it holds folders and no
-    images, and there is a training split among them. Classes are matched by name, in Unicode's
-    composed form (NFC), since systems differ in how they store an accent. Hidden files and folders
-    are passed over; files with other endings are counted as ignored.
+    A folder is a split if its name is in `SPLIT_FOLDERS`, it contains folders and no images, and
+    one of the splits is a training split. Classes are matched by name in Unicode's composed form
+    (NFC), because systems differ in how they store accents. Hidden files and folders are skipped;
+    files with other endings are counted as ignored.
 
     Raises:
-        DataError: no class folders, a class without training images, two folders of one name, a
-            split with unknown classes, or splits among which the training split is missing.
+        DataError: no class folders, a class without training images, two folders for one class or
+            split, a split with unknown classes, or splits without a training split.
     """
     folders = _folders(root)
-    found: dict[str, Path] = {}
+    split_folders: dict[str, Path] = {}
     for folder in filter(_is_split, folders):
-        twin = found.setdefault(SPLIT_FOLDERS[folder.name.lower()], folder)
-        if twin != folder:
-            raise DataError(f"{twin} and {folder} mean the same split; keep one of them")
-    if "train" not in found:
-        _refuse_lost_train(root, folders, found)
-        _refuse_mixed_splits(folders)
-        entries, classes, ignored = _classes(root, "")
+        first = split_folders.setdefault(SPLIT_FOLDERS[folder.name.lower()], folder)
+        if first != folder:
+            raise DataError(f"{first} and {folder} are the same split; keep one of them")
+    if "train" not in split_folders:
+        _check_train_is_present(root, folders, split_folders)
+        _check_splits_without_images(folders)
+        entries, classes, ignored = _read_classes(root, "")
     else:
-        others = [f.name for f in folders if f not in found.values()]
+        others = [f.name for f in folders if f not in split_folders.values()]
         if others:
+            splits = ", ".join(f.name for f in split_folders.values())
             raise DataError(
-                f"{root} mixes split folders ({', '.join(f.name for f in found.values())}) with "
-                f"other folders ({', '.join(others)}); keep class folders inside the splits"
+                f"{root} mixes split folders ({splits}) with other folders "
+                f"({', '.join(others)}); put the class folders into the splits"
             )
-        entries, classes, ignored = _splits(found)
+        entries, classes, ignored = _read_splits(split_folders)
     if not classes:
         raise DataError(
-            f"{root} has no class folders; put the images of each class into a folder of its own, "
+            f"{root} has no class folders; put the images of each class into a separate folder, "
             f"such as {root}/cat/1.jpg"
         )
-    place = {class_name: i for i, class_name in enumerate(classes)}
+    label = {class_name: i for i, class_name in enumerate(classes)}
     names = [file.relative_to(root).as_posix() for file, _, _ in entries]
-    paths = tuple(map(_shown, names))
+    paths = tuple(map(_printable, names))
     return Dataset(
         name=name,
         class_names=tuple(classes),
         paths=paths,
-        labels=np.array([place[class_name] for _, class_name, _ in entries], dtype=np.int64),
+        labels=np.array([label[class_name] for _, class_name, _ in entries], dtype=np.int64),
         splits=np.array([split for _, _, split in entries], dtype="<U5"),
         source=FileSource(root, paths, frozenset(paths) - frozenset(names)),
         channels=3,
@@ -83,14 +84,14 @@ def read_folder(root: Path, name: str) -> Dataset:
 
 
 def has_classes(root: Path) -> bool:
-    """Whether a folder has folders in it, or no images of its own: then they must be classes."""
+    """Whether `root` must be read as class folders: it contains folders, or no images."""
     return bool(_folders(root)) or not any(f.suffix.lower() in SUFFIXES for f in _files(root))
 
 
 def read_unlabelled(root: Path, name: str) -> Dataset:
-    """The images that lie in `root`, sorted by name; no classes, every label -1."""
+    """The images in `root` and its subfolders, without classes: every label is -1."""
     names = [f.relative_to(root).as_posix() for f in _files(root) if f.suffix.lower() in SUFFIXES]
-    paths = tuple(map(_shown, names))
+    paths = tuple(map(_printable, names))
     return Dataset(
         name=name,
         class_names=(),
@@ -105,37 +106,38 @@ def read_unlabelled(root: Path, name: str) -> Dataset:
 Labelled = tuple[Path, str, str]
 
 
-def _splits(found: dict[str, Path]) -> tuple[list[Labelled], list[str], int]:
-    entries, known, ignored = _classes(found["train"], "train")
-    for split, folder in found.items():
+def _read_splits(split_folders: dict[str, Path]) -> tuple[list[Labelled], list[str], int]:
+    entries, known, ignored = _read_classes(split_folders["train"], "train")
+    for split, folder in split_folders.items():
         if split == "train":
             continue
-        more, classes, skipped = _classes(folder, split)
+        more, classes, skipped = _read_classes(folder, split)
         unknown = sorted(set(classes) - set(known))
         if unknown:
             raise DataError(
-                f"{folder} has classes that {found['train']} has not: {', '.join(unknown)}; "
+                f"{folder} has classes that {split_folders['train']} lacks: {', '.join(unknown)}; "
                 "rename or remove them (classes are matched by folder name)"
-                + _meant(unknown, known)
+                + _suggestions(unknown, known)
             )
         entries += more
         ignored += skipped
     return entries, known, ignored
 
 
-def _meant(unknown: Sequence[str], known: Sequence[str]) -> str:
-    """What the unknown names may have been meant to be, a line each; "" where nothing is like."""
+def _suggestions(unknown: Sequence[str], known: Sequence[str]) -> str:
+    """A line "did you mean" for each unknown name that is similar to a known one."""
     lines = []
     for name in unknown:
-        like = [other for other in known if plain_name(other) == plain_name(name)]
-        like = like or get_close_matches(name, known, n=1, cutoff=0.75)
-        if like:
-            lines.append(f"{name!r}: did you mean {like[0]!r}?" + _code_points(name, like[0]))
+        similar = [other for other in known if normalised_name(other) == normalised_name(name)]
+        similar = similar or get_close_matches(name, known, n=1, cutoff=0.75)
+        if similar:
+            match = similar[0]
+            lines.append(f"{name!r}: did you mean {match!r}?" + _code_points(name, match))
     return "\n" + listing(lines) if lines else ""
 
 
 def _code_points(name: str, other: str) -> str:
-    """Where two names look the same on paper: the letters that differ, by number."""
+    """The code points in which two names differ that are printed alike; "" for other names."""
     if len(name) != len(other):
         return ""
     pairs = [(a, b) for a, b in zip(name, other, strict=True) if a != b]
@@ -144,28 +146,29 @@ def _code_points(name: str, other: str) -> str:
     return " (" + ", ".join(f"U+{ord(a):04X} is not U+{ord(b):04X}" for a, b in pairs) + ")"
 
 
-def plain_name(name: str) -> str:
-    """A name without what people overlook: case, blanks, accents, separators, like letters.
+def normalised_name(name: str) -> str:
+    """A name without case, blanks, accents and separators, and with Latin letters for homoglyphs.
 
-    >>> plain_name("Hot-dog ") == plain_name("hot_dog")
+    >>> normalised_name("Hot-dog ") == normalised_name("hot_dog")
     True
     """
-    plain = unicodedata.normalize("NFKD", name).casefold().translate(_LIKE_LETTERS)
+    plain = unicodedata.normalize("NFKD", name).casefold().translate(_HOMOGLYPHS)
     return "".join(c for c in plain if c.isalnum())
 
 
-def _classes(root: Path, split: str) -> tuple[list[Labelled], list[str], int]:
+def _read_classes(root: Path, split: str) -> tuple[list[Labelled], list[str], int]:
+    """The labelled files below `root`, the class names, and the number of ignored files."""
     entries: list[Labelled] = []
     empty: list[str] = []
     classes: dict[str, Path] = {}
     ignored = 0
     for folder in _folders(root):
         name = unicodedata.normalize("NFC", folder.name)
-        twin = classes.setdefault(name, folder)
-        if twin != folder:
+        first = classes.setdefault(name, folder)
+        if first != folder:
             raise DataError(
-                f"{root} has two folders named {name}: {twin.name!a} and {folder.name!a} are "
-                "written the same; put their images into one of them"
+                f"{root} has two folders named {name}: {first.name!a} and {folder.name!a} are "
+                "the same name in Unicode; put their images into one of them"
             )
         if _UNPRINTABLE.search(str(folder)):
             reason = "control characters or bytes that are not UTF-8 in the name"
@@ -184,48 +187,51 @@ def _classes(root: Path, split: str) -> tuple[list[Labelled], list[str], int]:
     return entries, list(classes), ignored
 
 
-def _refuse_lost_train(root: Path, folders: Sequence[Path], found: dict[str, Path]) -> None:
-    """Splits without a training split must not become classes named "val" and "test".
+def _check_train_is_present(
+    root: Path, folders: Sequence[Path], split_folders: dict[str, Path]
+) -> None:
+    """Rejects splits without a training split: they would become classes named "val" and "test".
 
     Raises:
-        DataError: all folders are splits, or one is and its classes or a `train` stand beside it.
+        DataError: all folders are splits; or there is a split, and beside it a `train` folder that
+            is not a split or folders with the split's class names.
     """
-    if not found:
+    if not split_folders:
         return
-    others = [folder for folder in folders if folder not in found.values()]
-    names = ", ".join(folder.name for folder in found.values())
+    others = [folder for folder in folders if folder not in split_folders.values()]
+    names = ", ".join(folder.name for folder in split_folders.values())
     broken = [f for f in others if SPLIT_FOLDERS.get(f.name.lower()) == "train"]
     if broken:
         raise DataError(
-            f"{root} has the splits {names}, and {broken[0]} holds images beside its class "
+            f"{root} has the splits {names}, but {broken[0]} has images beside its class "
             "folders, or no class folders; put each image into the folder of its class"
         )
     if not others:
         raise DataError(
-            f"{root} has the splits {names} but no train folder; add it, or give one split by "
-            f"itself, such as {next(iter(found.values()))}"
+            f"{root} has the splits {names} but no train folder; add it, or give only one split, "
+            f"such as {next(iter(split_folders.values()))}"
         )
-    inside = {plain_name(f.name) for split in found.values() for f in _folders(split)}
-    if inside & {plain_name(folder.name) for folder in others}:
+    inside = {normalised_name(f.name) for split in split_folders.values() for f in _folders(split)}
+    if inside & {normalised_name(folder.name) for folder in others}:
         raise DataError(
             f"{root} has the splits {names} beside class folders "
             f"({', '.join(f.name for f in others)}); move these into {root / 'train'}"
         )
 
 
-def _refuse_mixed_splits(folders: Sequence[Path]) -> None:
-    """Stray images beside the class folders must not make classes of the splits.
+def _check_splits_without_images(folders: Sequence[Path]) -> None:
+    """Rejects split folders with stray images: they would become classes.
 
     Raises:
-        DataError: all folders have the names of splits, and one holds folders and images.
+        DataError: all folders have names of splits, and one contains both folders and images.
     """
     if not all(folder.name.lower() in SPLIT_FOLDERS for folder in folders):
-        return  # a class of trains, beside one of buses
+        return  # "train" may be a class, for example beside "bus"
     for folder in folders:
         if folder.name.lower() in SPLIT_FOLDERS and _folders(folder) and not _is_split(folder):
             raise DataError(
-                f"{folder} has the name of a split and holds folders and images; put each image "
-                f"into the folder of its class, or rename {folder} where it is a class"
+                f"{folder} has the name of a split and contains folders and images; put each image "
+                f"into the folder of its class, or rename {folder} if it is a class"
             )
 
 
@@ -238,26 +244,27 @@ def _is_split(folder: Path) -> bool:
 
 
 def _folders(root: Path) -> list[Path]:
-    found = [p for p in root.iterdir() if p.is_dir() and not _hidden(p.name)]
-    for path in found:
+    folders = [p for p in root.iterdir() if p.is_dir() and not _hidden(p.name)]
+    for path in folders:
         if path.is_symlink() and root.resolve().is_relative_to(path.resolve()):
             raise DataError(f"{path} is a link that leads back to {root}; remove it")
-    return sorted(found, key=lambda p: (unicodedata.normalize("NFC", p.name), p.name))
+    return sorted(folders, key=lambda p: (unicodedata.normalize("NFC", p.name), p.name))
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for where, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not _hidden(name))
         for name in sorted(files):
             if not _hidden(name):
-                path = Path(where, name)
-                if path.is_file() or not path.exists():  # a pipe may never end; a broken link shows
+                path = Path(parent, name)
+                # Pipes are left out: reading one may never end. Broken links are reported later.
+                if path.is_file() or not path.exists():
                     yield path
 
 
-def _shown(path: str) -> str:
-    """A path that can be printed and stored: odd characters by their codes."""
-    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], path)
+def _printable(path: str) -> str:
+    """A path that can be printed and stored: unprintable characters are escaped."""
+    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], path)
 
 
 def _hidden(name: str) -> bool:

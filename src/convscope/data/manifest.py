@@ -1,4 +1,4 @@
-"""A CSV file that lists images: path, label and, where it says so, split."""
+"""Read a data set from a CSV manifest with the columns path, label and, optionally, split."""
 
 import csv
 import io
@@ -30,26 +30,29 @@ class _Row:
 
 
 def read_manifest(file: Path, name: str) -> Dataset:
-    """The data set that a table with the columns `path`, `label` and perhaps `split` lists.
+    """Reads the data set that a table with the columns `path`, `label`, `split` (optional) lists.
 
-    The first line names the columns, in any order; others are ignored. Commas, semicolons or tabs
-    part them. Relative paths start at the table's folder. Labels are names, also where digits;
-    classes are sorted by code point. Splits are named as split folders are, or left empty; rows
-    that a run's own `split.csv` calls skipped are counted as ignored.
+    The first line names the columns, in any order; other columns are ignored. The columns are
+    separated by commas, semicolons or tabs. Paths are relative to the table's folder. Labels are
+    class names, even if they are digits; classes are sorted by code point. Splits have the names of
+    split folders (`convscope.data.folder`) or are empty. Rows with the split "skipped", as a run's
+    `split.csv` may have, are counted as ignored.
 
     Raises:
-        DataError: listing every line that cannot be used, and why.
+        DataError: rows cannot be used. The message lists them with the reasons.
     """
-    header, rows = _table(file)
-    rows = list(_rows(file, header, rows))
+    header, cells = _read_table(file)
+    rows = list(_parse_rows(file, header, cells))
     skipped = [row for row in rows if row.split.lower() == SKIPPED]
     kept = [row for row in rows if row.split.lower() != SKIPPED]
     if not kept:
         raise DataError(f"{file} lists no images below its header")
-    wrong = _wrong(kept, file.parent)
-    if wrong:
-        count = f"{len(wrong):,} of {len(rows):,} rows" if len(rows) > 1 else "its only row"
-        raise DataError(f"{file}: {count} cannot be used:\n{listing(wrong)}\nmend or remove them")
+    errors = _row_errors(kept, file.parent)
+    if errors:
+        count = f"{len(errors):,} of {len(rows):,} rows" if len(rows) > 1 else "its only row"
+        raise DataError(
+            f"{file}: {count} cannot be used:\n{listing(errors)}\ncorrect or remove them"
+        )
     classes = sorted({row.label for row in kept})
     splits = [SPLIT_FOLDERS.get(row.split.lower(), "") for row in kept]
     untrained = set(classes) - {
@@ -57,16 +60,16 @@ def read_manifest(file: Path, name: str) -> Dataset:
     }
     if untrained:
         raise DataError(
-            f"{file} has classes without an image to train on: {', '.join(sorted(untrained))}; "
+            f"{file} has classes without training images: {', '.join(sorted(untrained))}; "
             "give some of their rows the split train, or remove them"
         )
-    place = {label: index for index, label in enumerate(classes)}
+    index_of = {label: index for index, label in enumerate(classes)}
     paths = tuple(row.path for row in kept)
     return Dataset(
         name=name,
         class_names=tuple(classes),
         paths=paths,
-        labels=np.array([place[row.label] for row in kept], dtype=np.int64),
+        labels=np.array([index_of[row.label] for row in kept], dtype=np.int64),
         splits=np.array(splits, dtype="<U5"),
         source=FileSource(file.parent, paths),
         channels=3,
@@ -74,8 +77,8 @@ def read_manifest(file: Path, name: str) -> Dataset:
     )
 
 
-def _table(file: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    """The column names, and the rows with the line each begins on."""
+def _read_table(file: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """The column names, and the cells of each row with the number of its first line."""
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -84,7 +87,7 @@ def _table(file: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise DataError(f"{file}, line {line}: not UTF-8; save the table as UTF-8") from error
     first = text.split("\n", 1)[0]
-    # The header decides: a delimiter that is in it. csv.Sniffer guesses, and from labels too.
+    # The header determines the delimiter. csv.Sniffer guesses, and is misled by labels.
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
@@ -98,20 +101,23 @@ def _table(file: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
                     yield line, cells
                 line = reader.line_num + 1
         except csv.Error as error:
-            raise DataError(f"{file}, line {line}: {error}; mend the quotation marks") from error
+            raise DataError(f"{file}, line {line}: {error}; correct the quotation marks") from error
 
     rows = numbered()
     _, header = next(rows, (1, []))
     return [cell.strip().lower() for cell in header], rows
 
 
-def _rows(file: Path, header: list[str], cells: Iterator[tuple[int, list[str]]]) -> Iterator[_Row]:
+def _parse_rows(
+    file: Path, header: list[str], cells: Iterator[tuple[int, list[str]]]
+) -> Iterator[_Row]:
     missing = [column for column in ("path", "label") if column not in header]
     if missing:
-        there = f"it has {', '.join(header)}" if header else "it is empty"
+        columns = f"it has {', '.join(header)}" if header else "it is empty"
         raise DataError(
-            f"{file} has no column {' and no column '.join(missing)}: {there}; the first line must "
-            "name the columns path, label and perhaps split, parted by commas, semicolons or tabs"
+            f"{file} has no column {' and no column '.join(missing)}: {columns}; the first line "
+            "must name the columns path, label and, optionally, split, separated by commas, "
+            "semicolons or tabs"
         )
     for column in ("path", "label", "split"):
         if header.count(column) > 1:
@@ -127,27 +133,28 @@ def _rows(file: Path, header: list[str], cells: Iterator[tuple[int, list[str]]])
         yield _Row(line, row[path], name, "" if split is None else row[split].strip())
     if uneven:
         raise DataError(
-            f"{file}: {len(uneven):,} rows do not fit the header:\n{listing(uneven)}\n"
-            "put fields that hold the delimiter in quotation marks"
+            f"{file}: {len(uneven):,} rows do not match the header:\n{listing(uneven)}\n"
+            "put fields that contain the delimiter in quotation marks"
         )
 
 
-def _wrong(rows: list[_Row], root: Path) -> list[str]:
-    """What is wrong with each row that cannot be used."""
+def _row_errors(rows: list[_Row], root: Path) -> list[str]:
+    """One message for each row that cannot be used."""
     first: dict[str, int] = {}
-    wrong: list[str] = []
+    errors: list[str] = []
     for row in rows:
-        reason = _reason(row, root)
+        reason = _row_error(row, root)
         if reason is None:
             earlier = first.setdefault(os.path.normpath(root / row.path), row.line)
             if earlier != row.line:
                 reason = f"{row.path} is on line {earlier} already"
         if reason is not None:
-            wrong.append(f"line {row.line}: {reason}")
-    return wrong
+            errors.append(f"line {row.line}: {reason}")
+    return errors
 
 
-def _reason(row: _Row, root: Path) -> str | None:
+def _row_error(row: _Row, root: Path) -> str | None:
+    """Why a row cannot be used; None if it can."""
     if not row.path.strip():
         return "no path"
     if not row.label:
@@ -158,13 +165,13 @@ def _reason(row: _Row, root: Path) -> str | None:
         return f"unknown split {row.split!r} (train, val, test or empty)"
     file = root / row.path
     try:
-        there, whole = file.exists(), file.is_file()
+        exists, is_file = file.exists(), file.is_file()
     except OSError as error:  # no permission, or a name longer than the system allows
         return f"{row.path}: {error.strerror or error}"
-    if not there:
-        return f"{row.path} is not there"
-    if not whole:
-        return f"{row.path} is no file"
+    if not exists:
+        return f"{row.path} does not exist"
+    if not is_file:
+        return f"{row.path} is not a file"
     if file.suffix.lower() not in SUFFIXES:
-        return f"{row.path} is no image by its ending ({', '.join(SUFFIXES)})"
+        return f"{row.path} does not have the ending of an image ({', '.join(SUFFIXES)})"
     return None

@@ -1,4 +1,4 @@
-"""Who is trained on, who is held out: stratified, seeded, saved with a SHA-256 per image."""
+"""Stratified, seeded train/val/test splits, stored as `split.csv` with a SHA-256 per image."""
 
 import csv
 import io
@@ -12,19 +12,25 @@ from convscope.data.dataset import SPLITS, Dataset
 
 MAX_VALIDATION = 5_000
 COLUMNS = ("path", "label", "split", "sha256")
-SKIPPED = "skipped"  # in a split table: cannot be read, and was left out
+SKIPPED = "skipped"  # the split of an unreadable image that was left out
 
 
 def assign_splits(dataset: Dataset, seed: int, val: float | None, test: float | None) -> np.ndarray:
-    """One of "train", "val", "test" for every image, (n,).
+    """Assigns each image to "train", "val" or "test", (n,).
 
-    Splits that the data brings are kept. A missing validation split is held out of the training
-    images: the share `val`, or by default a tenth, at most 5,000. A missing test split is held out
-    (default 15 %) only where the data brings no split at all; a train/val folder without a test
-    split has none.
+    Splits of the data set are kept. A missing validation split is held out of the training images:
+    the share `val`, or by default a tenth, at most 5,000 images. A missing test split is held out
+    (by default 15 %) if the data set has no split at all or `test` is given; a data set with
+    train and val but without test gets none.
+
+    Args:
+        dataset: the data set, n images.
+        seed: the same seed gives the same splits.
+        val: share of the training images, 0..1; None takes the default.
+        test: share of all images, 0..1; None takes the default.
 
     Raises:
-        DataError: a class has no image left to train on, or none are left for validation.
+        DataError: a class has no training images left, or there are none for validation.
     """
     splits = dataset.splits.copy()
     given = set(splits.tolist()) - {""}
@@ -32,38 +38,49 @@ def assign_splits(dataset: Dataset, seed: int, val: float | None, test: float | 
     generator = np.random.default_rng([seed, 0x5911])
     if "test" not in given and (not given or test is not None):
         count = round((0.15 if test is None else test) * len(splits))
-        splits[held_out(dataset.labels, splits == "train", count, generator)] = "test"
+        splits[stratified_sample(dataset.labels, splits == "train", count, generator)] = "test"
     if "val" not in given:
         pool = int((splits == "train").sum())
         count = min(pool // 10, MAX_VALIDATION) if val is None else round(val * pool)
-        splits[held_out(dataset.labels, splits == "train", max(1, count), generator)] = "val"
+        splits[stratified_sample(dataset.labels, splits == "train", max(1, count), generator)] = (
+            "val"
+        )
     check_splits(dataset, splits)
     return splits
 
 
 def check_splits(dataset: Dataset, splits: np.ndarray) -> None:
-    """Whether there is something to train on and to validate with.
+    """Checks that every class has training images, and that there are validation images.
 
     Raises:
-        DataError: a class has no image left to train on, or none are left for validation.
+        DataError: a class has no training images left, or there are none for validation.
     """
     counts = np.bincount(dataset.labels[splits == "train"], minlength=len(dataset.class_names))
     empty = [dataset.class_names[i] for i in np.flatnonzero(counts == 0)]
     if empty:
-        raise DataError(f"{dataset.name}: no training image left for {', '.join(empty)}")
+        raise DataError(
+            f"{dataset.name}: no training image left for {', '.join(empty)}; add images of these "
+            "classes, or hold out fewer"
+        )
     if not (splits == "val").any():
         raise DataError(
-            f"{dataset.name}: too few images to hold any out for validation; add images, "
-            "or a val folder of your own"
+            f"{dataset.name}: too few images to hold any out for validation; add images "
+            "or a val folder"
         )
 
 
-def held_out(
+def stratified_sample(
     labels: np.ndarray, pool: np.ndarray, count: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Indices of `count` images out of `pool` (a mask), each class in proportion, sorted.
+    """A stratified random sample: about `count` sorted indices, each class in proportion.
 
-    Every class keeps at least one image in the pool.
+    At least one image of each class stays in the pool.
+
+    Args:
+        labels: (n,) class indices.
+        pool: (n,) mask of the images to sample from.
+        count: the number of images to sample.
+        generator: the source of random numbers.
     """
     candidates = np.flatnonzero(pool)
     if not len(candidates):
@@ -81,21 +98,30 @@ def held_out(
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def thinned(labels: np.ndarray, train: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """The share `fraction` of the training indices `train`, each class in proportion."""
+def stratified_subset(
+    labels: np.ndarray, train: np.ndarray, fraction: float, seed: int
+) -> np.ndarray:
+    """A stratified random subset of the training images: sorted indices, every class present.
+
+    Args:
+        labels: (n,) class indices.
+        train: (m,) indices of the training images.
+        fraction: share of them to keep, 0..1.
+        seed: the same seed gives the same subset.
+    """
     if fraction >= 1:
         return train
     pool = np.zeros(len(labels), bool)
     pool[train] = True
     count = max(1, round(fraction * len(train)))
-    kept = held_out(labels, pool, count, np.random.default_rng([seed, 0xF4AC]))
+    kept = stratified_sample(labels, pool, count, np.random.default_rng([seed, 0xF4AC]))
     missing = sorted(set(labels[train].tolist()) - set(labels[kept].tolist()))
     first = [int(train[labels[train] == label][0]) for label in missing]
     return np.sort(np.concatenate([kept, np.array(first, np.int64)]))
 
 
 def split_table(dataset: Dataset, splits: np.ndarray, hashes: Sequence[str]) -> str:
-    """The run's `split.csv`: path, class name, split and SHA-256 of every image."""
+    """The content of `split.csv`: path, class name, split and SHA-256 of each image."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -104,51 +130,54 @@ def split_table(dataset: Dataset, splits: np.ndarray, hashes: Sequence[str]) -> 
     return text.getvalue()
 
 
-class Recorded(NamedTuple):
-    """What a split table says of an image."""
+class SplitRecord(NamedTuple):
+    """Class name, split and SHA-256 of an image in `split.csv`."""
 
     label: str
     split: str
     sha256: str
 
 
-def read_split_table(content: bytes, where: str) -> dict[str, Recorded]:
-    """What a run's `split.csv` says of each path.
+def read_split_table(content: bytes, where: str) -> dict[str, SplitRecord]:
+    """Parses the content of a run's `split.csv`; returns a record per path.
 
     Raises:
-        DataError: `where` is not such a table.
+        DataError: the content is not such a table. The message names `where`.
     """
     rows = list(csv.reader(io.StringIO(content.decode(errors="replace"))))
     if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
-        raise DataError(f"{where} is no table of {', '.join(COLUMNS)}")
+        raise DataError(f"{where} is not a table with the columns {', '.join(COLUMNS)}")
     unknown = {row[2] for row in rows[1:]} - {*SPLITS, SKIPPED}
     if unknown:
-        raise DataError(f"{where} has unknown splits: {', '.join(sorted(unknown))}")
-    return {path: Recorded(*record) for path, *record in rows[1:]}
+        raise DataError(
+            f"{where} has unknown splits: {', '.join(sorted(unknown))}; "
+            f"allowed are {', '.join((*SPLITS, SKIPPED))}"
+        )
+    return {path: SplitRecord(*record) for path, *record in rows[1:]}
 
 
-def differences(recorded: str, found: str) -> list[str]:
-    """What has become of the images of one split table in another, one line a kind of change.
+def differences(recorded: str, current: str) -> list[str]:
+    """The differences of two split tables, as `split_table` writes them: a line per kind of change.
 
-    Both as `split_table` writes them. Empty where they say the same of every image.
+    Empty if both have the same images with the same classes, splits and content.
     """
-    before, now = (_rows(text) for text in (recorded, found))
+    before, now = (_rows_by_path(text) for text in (recorded, current))
     both = [path for path in before if path in now]
     lines = [
-        _change("gone", [path for path in before if path not in now]),
+        _change("missing", [path for path in before if path not in now]),
         _change("new", [path for path in now if path not in before]),
         _change("changed in content", [path for path in both if before[path][2] != now[path][2]]),
     ]
-    if any(lines[:2]):  # other images, other draws: what else differs follows from them
+    if any(lines[:2]):  # with other images the splits are drawn differently: do not list them all
         return [line for line in lines if line]
-    for place, column in enumerate(COLUMNS[1:3]):
+    for position, column in enumerate(COLUMNS[1:3]):
         lines.append(
             _change(
-                f"of another {column}",
+                f"with another {column}",
                 [
-                    f"{path}: {before[path][place]} is now {now[path][place]}"
+                    f"{path}: {before[path][position]} is now {now[path][position]}"
                     for path in both
-                    if before[path][place] != now[path][place]
+                    if before[path][position] != now[path][position]
                 ],
             )
         )
@@ -160,5 +189,5 @@ def _change(what: str, images: list[str]) -> str:
     return f"{len(images):,} {what} ({', '.join(images[:3])}{more})" if images else ""
 
 
-def _rows(table: str) -> dict[str, list[str]]:
+def _rows_by_path(table: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in csv.reader(io.StringIO(table)) if len(row) == len(COLUMNS)}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convscope.base.ahead import map_ahead
 from convscope.base.errors import DataError
+from convscope.base.prefetch import prefetch_map
 from convscope.data.dataset import Dataset
 from convscope.metrics.classification import softmax
 from convscope.nets.classifier import BATCH_SIZE, Classifier
@@ -96,7 +96,7 @@ def predictions_of(
     if len(indices) == 0:
         raise DataError(f"{dataset.name}: there are no images to evaluate")
     channels = classifier.preprocess.channels
-    images = map_ahead(
+    images = prefetch_map(
         lambda index: dataset.image(index, channels), indices.tolist(), ahead=batch_size
     )
     rows: list[np.ndarray] = []

@@ -1,1 +1,1 @@
-"""Layer 1: image files to pixels, pixels to the network's input, and pictures back out."""
+"""Layer 1: decode image files, preprocess pixels for a network, filter images."""

@@ -1,4 +1,4 @@
-"""Image files to pixels, safely and always in the same way.
+"""Decode image files to 8-bit pixels, safely and with fixed conversion rules.
 
 | in the file                     | becomes                                                   |
 |---------------------------------|-----------------------------------------------------------|
@@ -7,12 +7,12 @@
 | palette                         | its colours                                               |
 | alpha, a transparent colour     | composited over white                                     |
 | CMYK, YCbCr, LAB, HSV           | RGB (Pillow's conversion; no ICC profile is applied)      |
-| floating point                  | refused: its range is not known                           |
+| floating point                  | an error: its range is not known                          |
 | animation, several pages        | the first frame                                           |
 | EXIF orientation                | applied                                                   |
 
-Grey becomes three equal channels where the network wants colour; colour becomes
-ITU-R 601 luma (0.299 R + 0.587 G + 0.114 B) where it wants grey.
+Grey becomes three equal channels if the network expects colour. Colour becomes ITU-R 601 luma
+(0.299 R + 0.587 G + 0.114 B) if it expects grey.
 """
 
 import contextlib
@@ -34,15 +34,14 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif")
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 8 * MAX_PIXELS + 1_000_000  # four channels of 16 bits, uncompressed
-MAX_SCANS = 100  # an encoder writes ten or twenty; each costs a pass over the whole image
-
+MAX_SCANS = 100  # encoders write ten to twenty; each scan is a pass over all pixels
 
 _ORIENTATION = 0x0112
 _WHITE = (255, 255, 255, 255)
-_TILE = (322, 323)  # a TIFF tile's width and height: it is unpacked whole, however small the image
-_BAND = 1 << 22  # pixels converted at a time, which keeps 64 million of them under a gigabyte
+_TILE = (322, 323)  # TIFF tags: tile width and height; a tile is decoded whole
+_BAND = 1 << 22  # pixels converted at a time, so that 64 million take less than a gigabyte
 _JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
-# What Pillow's decoders raise on damaged files, beside OSError.
+# What Pillow's decoders raise on damaged files.
 _DAMAGED = (
     ArithmeticError,
     EOFError,
@@ -62,18 +61,18 @@ def read_image(path: Path, channels: int, *, max_pixels: int = MAX_PIXELS) -> Pi
     """The pixels of the image file at `path`, (height, width, channels), 0..255.
 
     Raises:
-        UnreadableImageError: naming the file and the reason.
+        UnreadableImageError: the file is not a readable image. It names file and reason.
     """
-    if path.is_char_device() or path.is_block_device():  # some never end
+    if path.is_char_device() or path.is_block_device():  # reading some of them never ends
         raise UnreadableImageError(str(path), "a device, not a file")
     return decode_image(read_content(path), channels, name=str(path), max_pixels=max_pixels)
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of an image file, of one over `MAX_BYTES` no more than shows that it is.
+    """The bytes of an image file, at most `MAX_BYTES` + 1 of them.
 
     Raises:
-        UnreadableImageError: naming the file and the reason.
+        UnreadableImageError: the file cannot be read. It names file and reason.
     """
     try:
         with open(path, "rb") as file:
@@ -85,10 +84,16 @@ def read_content(path: Path) -> bytes:
 def decode_image(
     content: bytes, channels: int, *, name: str, max_pixels: int = MAX_PIXELS
 ) -> Pixels:
-    """The pixels of an image file's bytes; `name` is used in the error.
+    """Decodes the bytes of an image file to pixels (height, width, channels), 0..255.
+
+    Args:
+        content: the bytes of the file.
+        channels: 1 or 3.
+        name: the file's name for the error message.
+        max_pixels: the largest height times width.
 
     Raises:
-        UnreadableImageError: not an image of an allowed format, damaged, or over `max_pixels`.
+        UnreadableImageError: not an image of a supported format, damaged, or over `max_pixels`.
     """
     if not content:
         raise UnreadableImageError(name, "the file is empty")
@@ -111,13 +116,13 @@ def decode_image(
             return _pixels(image, content, channels)
     except UnreadableImageError:
         raise
-    except Image.DecompressionBombError as error:  # Pillow's own limit, before ours is looked at
+    except Image.DecompressionBombError as error:  # Pillow checks its own limit before ours
         numbers = re.findall(r"\d+", str(error))
         pixels = f"{int(numbers[0]):,} pixels are" if numbers else "it is"
         reason = f"{pixels} over the limit of {max_pixels:,}"
         raise UnreadableImageError(name, reason) from error
     except Image.UnidentifiedImageError:
-        reason = "not an image in a format we read (JPEG, PNG, WebP, BMP, TIFF, GIF)"
+        reason = "not an image in a supported format (JPEG, PNG, WebP, BMP, TIFF, GIF)"
         raise UnreadableImageError(name, reason) from None
     except _DAMAGED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -125,11 +130,22 @@ def decode_image(
 
 
 def to_channels(pixels: Pixels, channels: int) -> Pixels:
-    """Grey as three equal channels, or colour as luma; unchanged where it fits already."""
+    """Converts grey to three equal channels, or colour to luma.
+
+    Args:
+        pixels: (height, width, 1 or 3).
+        channels: of the result. Pixels that have as many already are returned unchanged.
+
+    Raises:
+        ConvscopeError: `channels` is neither 1 nor 3.
+    """
     if pixels.shape[2] == channels:
         return pixels
     if channels not in (1, 3):
-        raise ConvscopeError(f"image files give 1 or 3 channels, the network wants {channels}")
+        raise ConvscopeError(
+            f"the network expects {channels} channels, but image files give 1 or 3; "
+            "use a network for grey or RGB images"
+        )
     if channels == 3:
         return np.repeat(pixels, 3, axis=2)
     return np.asarray(Image.fromarray(pixels, "RGB").convert("L"))[:, :, None]
@@ -139,17 +155,17 @@ def _pixels(image: Image.Image, content: bytes, channels: int) -> Pixels:
     orientation = image.getexif().get(_ORIENTATION, 1)
     plain = image.mode in ("RGB", "L") and orientation not in range(2, 9)
     if image.format == "JPEG" and plain:
-        # libjpeg-turbo without Pillow's copies: twice as fast, the same bits.
+        # libjpeg-turbo without Pillow's copies: twice as fast, with identical pixels.
         space = "RGB" if image.mode == "RGB" else "GRAY"
-        with contextlib.suppress(ValueError):  # stricter than Pillow, which then decides
+        with contextlib.suppress(ValueError):  # it is stricter than Pillow, which decides
             return to_channels(simplejpeg.decode_jpeg(content, space, strict=True), channels)
-    image = ImageOps.exif_transpose(_plain_mode(image))
+    image = ImageOps.exif_transpose(_to_grey_or_rgb(image))
     array = np.asarray(image)
     return to_channels(array if array.ndim == 3 else array[:, :, None], channels)
 
 
-def _plain_mode(image: Image.Image) -> Image.Image:
-    """`image` as 8-bit grey (L) or RGB, by the table at the top."""
+def _to_grey_or_rgb(image: Image.Image) -> Image.Image:
+    """Converts `image` to 8-bit grey (L) or RGB by the rules of the module's docstring."""
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
     if image.mode == "1" and "transparency" not in image.info:
@@ -174,33 +190,33 @@ def _plain_mode(image: Image.Image) -> Image.Image:
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
-    """Boxes of full width that cover the image from top to bottom."""
+    """Full-width boxes (left, top, right, bottom) that cover the image from top to bottom."""
     rows = max(1, _BAND // image.width)
     for top in range(0, image.height, rows):
         yield 0, top, image.width, min(top + rows, image.height)
 
 
 def _check_jpeg(content: bytes, name: str) -> None:
-    """Refuses what costs a decoder time out of proportion to the file's size.
+    """Rejects files that take a decoder far longer than their size suggests.
 
     Raises:
-        UnreadableImageError: too many passes over the image, or the same metadata over and over.
+        UnreadableImageError: too many scans or too many blocks of metadata.
     """
-    if content.count(b"Exif\0\0") > MAX_SCANS:  # Pillow joins them, copying all before
+    if content.count(b"Exif\0\0") > MAX_SCANS:  # Pillow joins them, in quadratic time
         raise UnreadableImageError(name, f"damaged image (more than {MAX_SCANS} blocks of EXIF)")
     if content.count(b"\xff\xda") <= MAX_SCANS:
         return
-    # Only those before the image's end count: a phone may append a film, where any bytes may be.
-    place, scans = 2, 0
-    while match := _JPEG_MARKER.search(content, place):
-        place, kind = match.end(), content[match.end() - 1]
+    # Only scans before the end of the image count: phones append videos, which hold any bytes.
+    position, scans = 2, 0
+    while match := _JPEG_MARKER.search(content, position):
+        position, kind = match.end(), content[match.end() - 1]
         if kind == 0xD9:
             return
         scans += kind == 0xDA
         if scans > MAX_SCANS:
             raise UnreadableImageError(name, f"more than {MAX_SCANS} scans")
         if kind not in (0x01, 0xD8):
-            place += int.from_bytes(content[place : place + 2], "big")
+            position += int.from_bytes(content[position : position + 2], "big")
 
 
 def _keep_exif(converted: Image.Image, original: Image.Image) -> Image.Image:

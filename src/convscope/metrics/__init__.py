@@ -1,1 +1,1 @@
-"""Layer 1: pure functions of logits and targets, used by training and evaluation alike."""
+"""Layer 1: metrics as pure functions of logits and targets."""

@@ -1,4 +1,4 @@
-"""Networks by name."""
+"""The catalog of networks: build one by its name."""
 
 import importlib
 import inspect
@@ -24,10 +24,13 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Network:
-    """How to build a network: `build(num_classes=..., input_shape=..., **options)`.
+    """A network of the catalog.
 
-    `input_shape` is the network's own; `sides` the smallest and largest input that training chooses
-    by itself from the images' size.
+    Attributes:
+        build: called as `build(num_classes=..., input_shape=..., **options)`.
+        input_shape: default (channels, height, width).
+        summary: one line for `convscope models`.
+        sides: smallest and largest input side that training chooses from the images' size.
     """
 
     build: Callable[..., nn.Module]
@@ -73,18 +76,18 @@ NETWORKS: dict[str, Network] = {
 
 
 def find(name: str) -> Network:
-    """The entry for a name in the catalog, or for a user's own `package.module:function`.
+    """The entry of a name in the catalog, or of a user's function `package.module:function`.
 
     Raises:
-        ConvscopeError: for an unknown name, or a function that cannot be imported.
+        ConvscopeError: the name is unknown, or the function cannot be imported.
     """
     if name in NETWORKS:
         return NETWORKS[name]
     if ":" in name:
-        return Network(_imported(name), (3, 224, 224), "your own", (28, 224))
+        return Network(_import_function(name), (3, 224, 224), "your own", (28, 224))
     raise ConvscopeError(
-        f"unknown model {name!r}; there are {', '.join(NETWORKS)}, "
-        "or your own as package.module:function"
+        f"unknown model {name!r}; choose one of {', '.join(NETWORKS)}, "
+        "or give your own as package.module:function"
     )
 
 
@@ -96,10 +99,18 @@ def build_module(
     init: str | None = None,
     **options: Any,
 ) -> nn.Module:
-    """The network `name`; `init` draws its weights anew, unless it is the user's own network.
+    """Builds the network `name`.
+
+    Args:
+        name: in the catalog, or `package.module:function`.
+        num_classes: None builds the network without its head.
+        input_shape: (channels, height, width).
+        init: initialises the weights by this name. None keeps those of the constructor, as do
+            users' own networks.
+        **options: arguments of the network's constructor.
 
     Raises:
-        ConvscopeError: for an unknown name or initialisation, or options that do not fit.
+        ConvscopeError: an unknown name, initialisation or option, or an option out of range.
     """
     entry = find(name)
     try:
@@ -118,7 +129,10 @@ def build_module(
             raise  # the user's own code: its traceback helps
         raise ConvscopeError(f"model {name!r} with {options}: {error}") from error
     if not isinstance(module, nn.Module):
-        raise ConvscopeError(f"{name} returned {type(module).__name__}, not a torch.nn.Module")
+        raise ConvscopeError(
+            f"model {name!r}: the function returned {type(module).__name__}; "
+            "it must return a torch.nn.Module"
+        )
     if init is not None and name in NETWORKS:
         initialise(module, init)
     return module
@@ -133,19 +147,21 @@ def build_model(
     seed: int | None = None,
     **options: Any,
 ) -> Classifier:
-    """An untrained network as a Classifier with neutral preprocessing and numbered classes.
+    """An untrained network as a Classifier, with mean and std 0.5 and classes named 0, 1, 2, ...
 
     Args:
-        name: see `convscope models`; or your own as `package.module:function`, which is called with
-            `num_classes`, `input_shape` and the options, and keeps the weights it draws.
-        num_classes: None builds a trunk, the network without its head.
-        input_shape: (channels, height, width); None takes the network's own.
+        name: a name that `convscope models` lists, or your own function as
+            `package.module:function`. The function is called with `num_classes`, `input_shape` and
+            the options; the weights that it initialises are kept.
+        num_classes: None builds the network without its head.
+        input_shape: (channels, height, width); None takes the network's default.
         init: see `convscope.nets.initialise`.
-        seed: None draws from torch's global generator; a number leaves that untouched.
-        **options: the network's own, such as `widths`, `head`, `dropout`, `pooling`.
+        seed: None uses torch's global random generator. With a number, that generator is left
+            unchanged.
+        **options: arguments of the network, such as `widths`, `head`, `dropout`, `pooling`.
 
     Raises:
-        ConvscopeError: for an unknown name, initialisation or option.
+        ConvscopeError: an unknown name, initialisation or option.
 
     >>> model = build_model("vgg11", num_classes=10, input_shape=(1, 32, 32), seed=0)
     >>> len(model.class_names)
@@ -170,19 +186,22 @@ def build_model(
 
 
 def num_parameters(module: nn.Module) -> int:
-    """The number of values that training changes."""
+    """The number of values in all parameters, frozen ones included."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _imported(name: str) -> Callable[..., nn.Module]:
+def _import_function(name: str) -> Callable[..., nn.Module]:
     module_name, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:  # as `python -m` does
-        sys.path.insert(0, here)
+    working_folder = str(Path.cwd())
+    if working_folder not in sys.path:  # as `python -m` does
+        sys.path.insert(0, working_folder)
     try:
         function: Any = getattr(importlib.import_module(module_name), attribute, None)
     except (ImportError, ValueError) as error:
-        raise ConvscopeError(f"model {name!r}: cannot import {module_name} ({error})") from error
+        raise ConvscopeError(
+            f"model {name!r}: cannot import {module_name} ({error}); "
+            "give package.module:function, importable from the current folder"
+        ) from error
     if callable(function):
         return cast("Callable[..., nn.Module]", function)
     raise ConvscopeError(f"model {name!r}: {module_name} has no function {attribute!r}")

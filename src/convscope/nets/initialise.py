@@ -1,4 +1,4 @@
-"""Random starting weights, by name."""
+"""Random initialisation of weights, by name."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ from convscope.base.errors import ConvscopeError
 
 
 def initialise(module: nn.Module, name: str) -> None:
-    """Draws the weights of every convolution and linear layer anew, in module order.
+    """Initialises all convolutions and linear layers at random, in module order; biases are zero.
 
     Raises:
-        ConvscopeError: for a name that is not in `INITIALISATIONS`.
+        ConvscopeError: `name` is not in `INITIALISATIONS`.
     """
     if name not in INITIALISATIONS:
         known = ", ".join(INITIALISATIONS)
-        raise ConvscopeError(f"unknown initialisation {name!r}; there are {known}")
+        raise ConvscopeError(f"unknown initialisation {name!r}; choose one of {known}")
     draw = INITIALISATIONS[name]
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -25,7 +25,7 @@ def initialise(module: nn.Module, name: str) -> None:
 
 
 def _he(layer: nn.Conv2d | nn.Linear) -> None:
-    """He normal, fan-out, for convolutions; N(0, 0.01) for linear layers: torchvision's VGG.
+    """He normal, fan-out, for convolutions; N(0, std 0.01) for linear layers, as in torchvision.
 
     Source: He et al. 2015, "Delving Deep into Rectifiers", section 2.2.
     """
@@ -36,7 +36,7 @@ def _he(layer: nn.Conv2d | nn.Linear) -> None:
 
 
 def _glorot(layer: nn.Conv2d | nn.Linear) -> None:
-    """Uniform with variance 2 / (fan-in + fan-out): what the VGG paper's footnote recommends.
+    """Uniform with variance 2 / (fan-in + fan-out), as a footnote of the VGG paper recommends.
 
     Source: Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward
     neural networks", equation 16.
@@ -45,12 +45,12 @@ def _glorot(layer: nn.Conv2d | nn.Linear) -> None:
 
 
 def _paper_text(layer: nn.Conv2d | nn.Linear) -> None:
-    """N(0, variance 0.01), as the VGG paper is worded; the logits of net A start near 1e8."""
+    """N(0, variance 0.01), as the VGG paper says. The first logits of net A are near 1e8."""
     nn.init.normal_(layer.weight, 0, 0.1)
 
 
 def _paper_caffe(layer: nn.Conv2d | nn.Linear) -> None:
-    """N(0, standard deviation 0.01), as the paper's Caffe models were trained."""
+    """N(0, standard deviation 0.01), as in the Caffe models of the VGG paper."""
     nn.init.normal_(layer.weight, 0, 0.01)
 
 

@@ -1,4 +1,4 @@
-"""The multilayer perceptron: what convolutional networks replaced, and the baseline beside them."""
+"""A multilayer perceptron: the baseline for convolutional networks."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,19 @@ from convscope.base.errors import ConvscopeError
 
 
 class MLP(nn.Module):
-    """One input per pixel value, hidden layers with ReLU, one output per class.
+    """An input for each pixel value, hidden layers with ReLU, an output for each class.
 
     `MLP((3, 224, 224), hidden=(128, 128, 128), num_classes=1000)` has 19,300,736 parameters before
     its output layer.
+
+    Args:
+        input_shape: (channels, height, width).
+        hidden: the widths of the hidden layers.
+        num_classes: None leaves out the output layer.
+        dropout: probability after each hidden layer; 0 leaves dropout out.
+
+    Raises:
+        ConvscopeError: neither hidden layers nor an output layer.
     """
 
     def __init__(
@@ -25,7 +34,9 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         if num_classes is None and not hidden:
-            raise ConvscopeError("an mlp without a head needs at least one hidden layer")
+            raise ConvscopeError(
+                "an mlp without a head needs at least one hidden layer; give hidden or num_classes"
+            )
         inputs = input_shape[0] * input_shape[1] * input_shape[2]
         layers: list[nn.Module] = []
         for width in hidden:

@@ -1,4 +1,4 @@
-"""The VGG family from one table: blocks of convolutions, a max pool after each, a dense head.
+"""The VGG family: blocks of convolutions, each with a pooling layer, and a dense head.
 
 Source: Simonyan & Zisserman 2014, "Very Deep Convolutional Networks for Large-Scale Image
 Recognition", table 1. Parameter names and shapes are torchvision's where it has the network.
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from convscope.base.errors import ConvscopeError
 from convscope.nets.blur import BlurPool
 
-# Kernel sizes of the convolutions, block by block.
+# Kernel sizes of the convolutions, one tuple per block.
 BLOCKS: dict[str, tuple[tuple[int, ...], ...]] = {
     "vgg11": ((3,), (3,), (3, 3), (3, 3), (3, 3)),
     "vgg11-lrn": ((3,), (3,), (3, 3), (3, 3), (3, 3)),
@@ -25,9 +25,22 @@ BLOCKS: dict[str, tuple[tuple[int, ...], ...]] = {
 
 
 class VGG(nn.Module):
-    """`features` (blocks), `avgpool` (to the size the head was built for), `classifier`.
+    """`features` (the blocks), `avgpool` (to the head's input size) and `classifier` (the head).
 
-    Without a head (`num_classes=None`) the network ends with `features`.
+    Args:
+        blocks: kernel sizes of the convolutions of each block.
+        num_classes: None builds the network without a head: it ends with `features`.
+        input_shape: (channels, height, width).
+        widths: output channels of each block's convolutions.
+        head: widths of the hidden dense layers.
+        dropout: probability after each hidden dense layer.
+        batch_norm: whether batch norm follows each convolution.
+        local_response_norm: whether LRN follows the first ReLU.
+        pooling: "max", "average" or "blur".
+
+    Raises:
+        ConvscopeError: the input is too small, `widths` does not match `blocks`, or `pooling` is
+            unknown.
     """
 
     def __init__(
@@ -51,13 +64,13 @@ class VGG(nn.Module):
         self.avgpool = self.classifier = nn.Identity()
         if num_classes is not None:
             rows, columns = (side >> len(blocks) for side in input_shape[1:])
-            # torchvision pools to 7 x 7 whatever comes in; at 224 that is the identity, and for
-            # other sizes we build the head to fit instead of repeating or averaging features.
+            # torchvision always pools to 7 x 7, which is the identity for inputs of 224. For other
+            # sizes the head is built to match, so that no features are repeated or averaged.
             self.avgpool = nn.AdaptiveAvgPool2d((rows, columns))
             self.classifier = _head(widths[-1] * rows * columns, head, num_classes, dropout)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, classes), or feature maps without a head."""
+        """Logits (batch, classes); without a head, feature maps (batch, channels, h, w)."""
         maps = self.avgpool(self.features(images))
         if isinstance(self.classifier, nn.Identity):
             return maps
@@ -74,12 +87,12 @@ def _check(
     if min(input_shape[1:]) < smallest:
         raise ConvscopeError(
             f"an input of {input_shape[1]} x {input_shape[2]} is too small: "
-            f"{len(blocks)} pools need at least {smallest} x {smallest}"
+            f"{len(blocks)} pooling layers need at least {smallest} x {smallest}"
         )
     if len(widths) != len(blocks):
         raise ConvscopeError(f"{len(blocks)} blocks need {len(blocks)} widths, got {list(widths)}")
     if pooling not in _POOLS:
-        raise ConvscopeError(f"unknown pooling {pooling!r}; there are {', '.join(_POOLS)}")
+        raise ConvscopeError(f"unknown pooling {pooling!r}; choose one of {', '.join(_POOLS)}")
 
 
 def _features(
@@ -98,7 +111,8 @@ def _features(
                 layers.append(nn.BatchNorm2d(width))
             layers.append(nn.ReLU(inplace=True))
             if local_response_norm and len(layers) < 4:
-                # Krizhevsky's n = 5, k = 2, alpha = 1e-4, beta = 0.75; torch divides alpha by n.
+                # Krizhevsky et al. 2012: n = 5, k = 2, alpha = 1e-4, beta = 0.75. torch divides
+                # alpha by n.
                 layers.append(nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2))
             channels = width
         layers.append(_POOLS[pooling](width))
@@ -113,7 +127,7 @@ def _head(inputs: int, hidden: Sequence[int], num_classes: int, dropout: float) 
     return nn.Sequential(*layers, nn.Linear(inputs, num_classes))
 
 
-# Each halves the sides of maps of so many channels.
+# Pooling layers that halve height and width, by the number of channels.
 _POOLS: dict[str, Callable[[int], nn.Module]] = {
     "max": lambda _: nn.MaxPool2d(2, 2),
     "average": lambda _: nn.AvgPool2d(2, 2),

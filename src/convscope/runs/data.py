@@ -9,7 +9,7 @@ from convscope.base.errors import DataError
 from convscope.base.storage import sha256_of
 from convscope.data.catalog import open_dataset, open_images
 from convscope.data.dataset import Dataset
-from convscope.data.split import SKIPPED, Recorded, read_split_table
+from convscope.data.split import SKIPPED, SplitRecord, read_split_table
 from convscope.evaluation.evaluate import indices_of
 from convscope.runs.folder import read_recipe, recorded_split
 
@@ -47,7 +47,7 @@ def run_dataset(run: Path, data: str | None = None, *, unlabelled: bool = False)
     splits = np.array(places, dtype="<U7")
     if not (splits != "").any():
         raise DataError(f"{run / 'split.csv'} lists none of the images of {dataset.name}")
-    return replace(dataset, splits=splits).only(np.flatnonzero(splits != SKIPPED))
+    return replace(dataset, splits=splits).subset(np.flatnonzero(splits != SKIPPED))
 
 
 def images_of(run: Path, data: str | None, split: str) -> tuple[Dataset, str]:
@@ -60,7 +60,7 @@ def images_of(run: Path, data: str | None, split: str) -> tuple[Dataset, str]:
     """
     dataset = run_dataset(run, data, unlabelled=True)
     indices, split = indices_of(dataset, split)
-    return dataset.only(indices), split
+    return dataset.subset(indices), split
 
 
 def overlap(run: Path, dataset: Dataset, indices: np.ndarray) -> Overlap:
@@ -81,7 +81,7 @@ def overlap(run: Path, dataset: Dataset, indices: np.ndarray) -> Overlap:
     return Overlap(seen, changed, relabelled)
 
 
-def _same_images(dataset: Dataset, recorded: dict[str, Recorded]) -> bool:
+def _same_images(dataset: Dataset, recorded: dict[str, SplitRecord]) -> bool:
     if not all(path in recorded for path in dataset.paths):
         return False
     return all(
@@ -90,5 +90,5 @@ def _same_images(dataset: Dataset, recorded: dict[str, Recorded]) -> bool:
     )
 
 
-def _recorded(run: Path) -> dict[str, Recorded]:
+def _recorded(run: Path) -> dict[str, SplitRecord]:
     return read_split_table(recorded_split(run).encode(), str(run / "split.csv"))

@@ -23,23 +23,23 @@ from convscope.training.events import Checkpoint
 from convscope.training.recipe import ModelSpec
 from convscope.training.state import Position, State
 from convscope.weights.fitting import (
-    Fit,
     Translation,
-    fit,
-    layers,
+    WeightsMatch,
+    check_match,
+    layer_names,
     load_into,
-    require,
+    match_weights,
     translate,
 )
-from convscope.weights.foreign import Foreign, refusal
-from convscope.weights.reading import open_weights
-from convscope.weights.views import (
-    USUAL,
+from convscope.weights.preprocessing import (
+    DEFAULT_PREPROCESSING,
+    bgr_to_rgb,
     class_names_in,
+    pixel_scaling,
     preprocess_of,
-    read_rgb_instead,
-    view_named,
 )
+from convscope.weights.reading import open_weights
+from convscope.weights.weights_file import WeightsFile, refusal
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Imported:
         source: the file.
         sha256: of the file.
         format: of the file, for people.
-        preprocessing: a name of `weights.views.VIEWS`.
+        preprocessing: a name of `weights.preprocessing.PREPROCESSINGS`.
         assumed: whether that was not given but is what such files usually need.
         size_assumed: whether the input's size is the smallest that gives the maps that the file's
             first dense layer reads: larger ones may, too.
         named: whether class names were given; else they are numbers.
         flipped: whether the first convolution was turned from BGR to RGB.
-        fit: which tensors fit.
+        match: which tensors of file and network match.
         notes: what else was done.
     """
 
@@ -72,7 +72,7 @@ class Imported:
     size_assumed: bool
     named: bool
     flipped: bool
-    fit: Fit
+    match: WeightsMatch
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -91,9 +91,9 @@ class Imported:
             "preprocessing": self.preprocessing,
             "preprocessing_assumed": self.assumed,
             "first_convolution_turned_to_rgb": self.flipped,
-            "matched": list(self.fit.matched),
-            "missing": list(self.fit.missing),
-            "unexpected": list(self.fit.unexpected),
+            "matched": list(self.match.matched),
+            "missing": list(self.match.missing),
+            "unexpected": list(self.match.unexpected),
             "notes": list(self.notes),
         }
 
@@ -117,7 +117,7 @@ def import_weights(
         path: the file; its format is told by its content.
         model: a name of the catalog, or one's own as `package.module:function`.
         headless: build the trunk alone; the file's dense layers are left over.
-        preprocessing: a name of `weights.views.VIEWS`; None takes the one that files with such
+        preprocessing: a name of `weights.preprocessing.PREPROCESSINGS`; None takes the one that files with such
             names usually need.
         classes: a file of class names; None numbers them.
         size: rows and columns of the input; None takes what the file's first dense layer reads,
@@ -130,32 +130,32 @@ def import_weights(
     """
     spec = ModelSpec(name=model, options=options or {})
     if preprocessing is not None:
-        view_named(preprocessing)
+        pixel_scaling(preprocessing)
     if headless and classes is not None:
         raise ConvscopeError("--classes names what a head tells apart; --headless leaves it out")
-    with open_weights(path) as foreign:
-        translation, shape, num_classes = _described(foreign, spec, headless, size)
-        usual = "minus-one-to-one" if shape[0] == 1 else USUAL[translation.naming]
+    with open_weights(path) as weights_file:
+        translation, shape, num_classes = _described(weights_file, spec, headless, size)
+        usual = "minus-one-to-one" if shape[0] == 1 else DEFAULT_PREPROCESSING[translation.naming]
         chosen = preprocessing or usual
-        view = view_named(chosen)
-        preprocess = preprocess_of(view, shape)
+        scaling = pixel_scaling(chosen)
+        preprocess = preprocess_of(scaling, shape)
         names = _class_names(classes, num_classes)
         module = _built(spec, num_classes, shape, on_meta=True)
-        found = fit(translation, foreign.declared, module)
+        match = match_weights(translation, weights_file.declared, module)
         about = f"{model}{' without its head' if headless else ''}"
-        require(found, translation, foreign, about, headless=headless)
+        check_match(match, translation, weights_file, about, headless=headless)
         module = _with_memory(module, spec, num_classes, shape)
-        load_into(module, translation, found, foreign)
-        if view.bgr:
-            read_rgb_instead(module)
-        notes = (*foreign.notes, *translation.notes)
-        form = foreign.format
+        load_into(module, translation, match, weights_file)
+        if scaling.bgr:
+            bgr_to_rgb(module)
+        notes = (*weights_file.notes, *translation.notes)
+        form = weights_file.format
     return Imported(
         classifier=Classifier(model, channels_last(module).eval(), preprocess, names),
         model=spec, source=path, sha256=_sha256(path), format=form, preprocessing=chosen,
         assumed=preprocessing is None,
         size_assumed=size is None and shape[1:] != find(spec.name).input_shape[1:],
-        named=classes is not None, flipped=view.bgr, fit=found, notes=notes,
+        named=classes is not None, flipped=scaling.bgr, match=match, notes=notes,
     )  # fmt: skip
 
 
@@ -173,25 +173,25 @@ def _class_names(path: Path | None, num_classes: int | None) -> tuple[str, ...] 
 
 
 def _described(
-    foreign: Foreign, spec: ModelSpec, headless: bool, size: int | None
+    weights_file: WeightsFile, spec: ModelSpec, headless: bool, size: int | None
 ) -> tuple[Translation, Shape, int | None]:
     """The file in the network's names; input shape and number of classes, as the file has them."""
     own = find(spec.name).input_shape
     module = _built(spec, 1000, own, on_meta=True)
-    translation = translate(foreign, module)
-    convolutions = layers(module, nn.Conv2d)
-    first = translation.takes.get(f"{convolutions[0]}.weight") if convolutions else None
+    translation = translate(weights_file, module)
+    convolutions = layer_names(module, nn.Conv2d)
+    first = translation.sources.get(f"{convolutions[0]}.weight") if convolutions else None
     channels = first.shape[1] if first is not None and len(first.shape) == 4 else own[0]
     if channels not in (1, 3):
         raise refusal(
-            foreign.path,
+            weights_file.path,
             f"its first convolution reads {channels} channels",
             "give weights of a network for grey or RGB images",
         )
     if headless:
         shape = (channels, size or own[1], size or own[2])
         trunk = _built(spec, None, shape, on_meta=True)
-        return translate(foreign, trunk), shape, None
+        return translate(weights_file, trunk), shape, None
     side = translation.maps_side(module)
     pools = sum(isinstance(part, nn.MaxPool2d | nn.AvgPool2d) for part in module.modules())
     known = side is not None and spec.name in NETWORKS and side << pools <= 4096

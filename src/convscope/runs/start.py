@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from convscope.base.download import Progress, sha256_of_file, silent
+from convscope.base.download import Progress, no_progress, sha256_of_file
 from convscope.base.errors import ConvscopeError, WeightsError
 from convscope.base.storage import read_json
 from convscope.nets.classifier import Classifier
@@ -18,7 +18,7 @@ OFFICIAL = "imagenet"
 
 
 def starting_from(
-    recipe: Recipe, source: str, model: str | None, progress: Progress = silent
+    recipe: Recipe, source: str, model: str | None, progress: Progress = no_progress
 ) -> tuple[Recipe, Classifier]:
     """`recipe` with the weights, network, mean and std of `source`, and the classifier itself.
 
@@ -79,7 +79,7 @@ class _Found:
     weights: WeightsSpec
 
 
-def _read(source: str, model: str, progress: Progress = silent) -> _Found:
+def _read(source: str, model: str, progress: Progress = no_progress) -> _Found:
     path = Path(source).expanduser()
     if path.is_dir():
         best = best_path(path)

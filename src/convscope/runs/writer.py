@@ -16,7 +16,7 @@ from convscope.base.storage import (
     append_line,
     lock,
     make_folder,
-    remove_leftovers,
+    remove_temporary_files,
     sha256_of,
     write_bytes,
     write_json,
@@ -105,7 +105,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         self._status("running")  # from here on it is a run, and can be resumed
 
     def _continue(self) -> None:
-        remove_leftovers(self._folder)
+        remove_temporary_files(self._folder)
         status = read_status(self._folder)
         self._split = status.get("split_sha256", "")
         if status["status"] == "finished":

@@ -15,7 +15,13 @@ from convscope.data.augment import colour_basis
 from convscope.data.catalog import open_dataset
 from convscope.data.dataset import SPLITS, Dataset
 from convscope.data.loader import Batches, Scan, fits_in_memory, scan
-from convscope.data.split import SKIPPED, assign_splits, check_splits, split_table, thinned
+from convscope.data.split import (
+    SKIPPED,
+    assign_splits,
+    check_splits,
+    split_table,
+    stratified_subset,
+)
 from convscope.images.preprocess import Preprocess
 from convscope.nets.catalog import NETWORKS, build_module, find
 from convscope.nets.classifier import Classifier
@@ -48,7 +54,9 @@ class Setup:
     def train_indices(self) -> np.ndarray:
         """The images trained on, after `fraction`."""
         train = np.flatnonzero(self.splits == "train")
-        return thinned(self.dataset.labels, train, self.recipe.data.fraction, self.recipe.seed)
+        return stratified_subset(
+            self.dataset.labels, train, self.recipe.data.fraction, self.recipe.seed
+        )
 
     def class_counts(self) -> np.ndarray:
         """Training images per class."""
@@ -161,7 +169,7 @@ def resolved(
         # MNIST family are centred, and shifting them costs accuracy in short runs.
         pad = size // 8 if resize == size and dataset.channels == 3 else 0
     precision = training_precision(device) if recipe.precision == "auto" else recipe.precision
-    flip = dataset.mirrored if recipe.augment.flip is None else recipe.augment.flip
+    flip = dataset.flippable if recipe.augment.flip is None else recipe.augment.flip
     place = Path(recipe.data.source).expanduser()
     source = str(place.resolve()) if place.exists() else recipe.data.source
     data = {"size": size, "resize": resize, "source": source}

@@ -1,1 +1,1 @@
-"""Layer 2: weights from elsewhere: read without running anything, and fitted to a network."""
+"""Layer 2: read weights files without executing their content, and map them to a network."""

@@ -1,4 +1,4 @@
-"""ZIP files of strangers: how members are found without unpacking anything."""
+"""Untrusted ZIP files: locate and check members without decompressing them."""
 
 import io
 import lzma
@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from convscope.weights.foreign import DAMAGED, MOST_TENSORS, UnacceptableError, file_size, printable
+from convscope.weights.weights_file import (
+    DAMAGED,
+    MAX_TENSORS,
+    UnacceptableError,
+    file_size,
+    printable,
+)
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _LARGEST_READ = 4 << 20
@@ -20,43 +26,43 @@ UNPACKING = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError)
 
 @dataclass(frozen=True)
 class Span:
-    """Bytes of a file that stand as they are: no compression."""
+    """A range of uncompressed bytes in a file."""
 
     start: int
     length: int
 
 
 class Window(io.RawIOBase):
-    """A span of a file as a file of its own, to be read alone."""
+    """A read-only file object for a span of another file."""
 
     def __init__(self, file: BinaryIO, span: Span) -> None:
-        self._file, self._span, self._place = file, span, 0
+        self._file, self._span, self._position = file, span, 0
 
-    def readable(self) -> bool:  # noqa: D102 (as of io)
+    def readable(self) -> bool:  # noqa: D102 (documented in io)
         return True
 
     def seekable(self) -> bool:  # noqa: D102
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:  # noqa: D102
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._span.length}[whence]
-        self._place = max(0, base + offset)
-        return self._place
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._span.length}[whence]
+        self._position = max(0, base + offset)
+        return self._position
 
     def tell(self) -> int:  # noqa: D102
-        return self._place
+        return self._position
 
     def readinto(self, buffer) -> int:  # noqa: ANN001, D102 (any buffer)
         view = memoryview(buffer).cast("B")
-        count = max(0, min(len(view), self._span.length - self._place))
-        self._file.seek(self._span.start + self._place)
+        count = max(0, min(len(view), self._span.length - self._position))
+        self._file.seek(self._span.start + self._position)
         count = self._file.readinto(view[:count])  # pyright: ignore[reportAttributeAccessIssue]
-        self._place += count
+        self._position += count
         return count
 
 
-class _Careful(io.BufferedReader):
-    """Refuses to read a list of members that is itself a bomb."""
+class _BoundedReader(io.BufferedReader):
+    """Limits the size of a read: zipfile reads the whole list of members, whatever size it has."""
 
     def read(self, size: int | None = -1) -> bytes:
         if size is not None and size > _LARGEST_READ:
@@ -64,25 +70,26 @@ class _Careful(io.BufferedReader):
         return super().read(size)
 
 
-def members(file: BinaryIO) -> tuple[zipfile.ZipFile, Mapping[str, zipfile.ZipInfo]]:
-    """The archive and its members by name; nothing is unpacked.
+def read_members(file: BinaryIO) -> tuple[zipfile.ZipFile, Mapping[str, zipfile.ZipInfo]]:
+    """Opens an archive; returns it with its members by name. Nothing is decompressed.
 
     Raises:
-        UnacceptableError: it is damaged, encrypted, holds a name twice, or far too many.
+        UnacceptableError: the archive is damaged or encrypted, or has a name twice or too many
+            members.
     """
     try:
         raw = Window(file, Span(0, file_size(file)))
-        archive = zipfile.ZipFile(_Careful(raw, 1 << 16))
+        archive = zipfile.ZipFile(_BoundedReader(raw, 1 << 16))
         infos = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, struct.error, NotImplementedError) as error:
         raise UnacceptableError(f"its ZIP archive cannot be read ({error})", DAMAGED) from None
-    if len(infos) > MOST_TENSORS:
+    if len(infos) > MAX_TENSORS:
         raise UnacceptableError(
-            f"its ZIP archive has {len(infos):,} members", "give a file with the weights alone"
+            f"its ZIP archive has {len(infos):,} members", "give a file with only the weights"
         )
     named = {info.filename: info for info in infos}
     if len(named) < len(infos):
-        raise UnacceptableError("its ZIP archive holds a name twice", DAMAGED)
+        raise UnacceptableError("its ZIP archive has two members of the same name", DAMAGED)
     for info in infos:
         if info.flag_bits & 1:
             raise UnacceptableError(
@@ -91,17 +98,16 @@ def members(file: BinaryIO) -> tuple[zipfile.ZipFile, Mapping[str, zipfile.ZipIn
     return archive, named
 
 
-def stored(file: BinaryIO, info: zipfile.ZipInfo, remedy: str) -> Span:
-    """Where the bytes of a member stand.
+def stored_span(file: BinaryIO, info: zipfile.ZipInfo, remedy: str) -> Span:
+    """The span of an uncompressed member in the file.
 
     Raises:
-        UnacceptableError: it is compressed, or reaches beyond the file.
+        UnacceptableError: the member is compressed, or reaches beyond the end of the file.
     """
     name = printable(info.filename)
     if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
         raise UnacceptableError(
-            f"{name} in it is compressed, from {info.compress_size:,} to {info.file_size:,} bytes "
-            "by its own account",
+            f"{name} in it is compressed: {info.file_size:,} bytes in {info.compress_size:,}",
             remedy,
         )
     file.seek(max(0, info.header_offset))
@@ -115,8 +121,8 @@ def stored(file: BinaryIO, info: zipfile.ZipInfo, remedy: str) -> Span:
     return Span(start, info.file_size)
 
 
-def beginning(archive: zipfile.ZipFile, info: zipfile.ZipInfo, length: int) -> bytes:
-    """The first `length` bytes of a member, or all of them where it is shorter.
+def read_beginning(archive: zipfile.ZipFile, info: zipfile.ZipInfo, length: int) -> bytes:
+    """The first `length` bytes of a member, or all of them if it is shorter.
 
     Raises:
         UnacceptableError: the member is damaged.
@@ -126,4 +132,4 @@ def beginning(archive: zipfile.ZipFile, info: zipfile.ZipInfo, length: int) -> b
             return member.read(length)
     except (*UNPACKING, ValueError, RuntimeError) as error:
         name = printable(info.filename)
-        raise UnacceptableError(f"{name} in it cannot be unpacked ({error})", DAMAGED) from None
+        raise UnacceptableError(f"{name} in it cannot be decompressed ({error})", DAMAGED) from None

@@ -1,12 +1,12 @@
-"""torchvision's official ImageNet weights: where they are, and by which hash they are believed.
+"""Download torchvision's official ImageNet weights of the VGG family.
 
-The publisher vouches for a file by the first eight digits of its SHA-256, which stand in its name.
-Of two files the whole SHA-256 is known here.
+The name of each file has the first eight digits of its SHA-256, by which it is verified. For two of
+the files the complete SHA-256 is known here.
 """
 
 from pathlib import Path
 
-from convscope.base.download import Progress, cache_folder, download, sha256_of_file, silent
+from convscope.base.download import Progress, cache_folder, download, no_progress, sha256_of_file
 from convscope.base.errors import DataError, WeightsError
 
 _ADDRESS = "https://download.pytorch.org/models/"
@@ -26,21 +26,20 @@ _KNOWN = {
 }
 
 
-def official(name: str, progress: Progress = silent) -> Path:
-    """The official ImageNet weights of a network: in the cache, or downloaded to it.
+def official(name: str, progress: Progress = no_progress) -> Path:
+    """The file of a network's official ImageNet weights in the cache; downloads it if necessary.
 
     Args:
-        name: of a network, as `vgg16-bn`.
-        progress: is told name, bytes had and bytes in all.
+        name: of the network, such as `vgg16-bn`.
+        progress: called with the file's name, the bytes received and the total number of bytes.
 
     Raises:
-        WeightsError: there are none for this network; they cannot be fetched (the message says
-            where to put the file by hand); or the file there is another one.
+        WeightsError: the network has no official weights; they cannot be downloaded (the message
+            says where to put the file by hand); or the file in the cache has another SHA-256.
     """
     if name not in FILES:
         raise WeightsError(
-            f"there are no official ImageNet weights of {name!r}; there are some of "
-            f"{', '.join(FILES)}"
+            f"there are no official ImageNet weights of {name!r}; choose one of {', '.join(FILES)}"
         )
     path = cache_folder() / "weights" / FILES[name]
     digest = _KNOWN.get(name) or path.stem.rsplit("-", 1)[1]
@@ -50,16 +49,16 @@ def official(name: str, progress: Progress = silent) -> Path:
             download(url, path, digest, progress)
         except DataError as error:
             raise WeightsError(
-                f"{error}; without a network, fetch {url} elsewhere and put it at {path}"
+                f"{error}; without internet access, download {url} elsewhere and save it as {path}"
             ) from None
         return path
     try:
-        found = sha256_of_file(path)
+        actual = sha256_of_file(path)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
-    if not found.startswith(digest):
+    if not actual.startswith(digest):
         raise WeightsError(
-            f"{path} has SHA-256 {found}, expected {digest}; delete it, or put the file from {url} "
-            "there"
+            f"{path} has SHA-256 {actual}, expected {digest}; delete it, or replace it with the "
+            f"file from {url}"
         )
     return path

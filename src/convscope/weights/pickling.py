@@ -1,8 +1,8 @@
-"""The language of pickle as far as tensors need it, read without running any of it.
+"""Interpret the subset of pickle that stores tensors, without importing or calling anything.
 
-A pickle is a program: its opcodes call whatever they name. Here they are followed on a stack of
-plain values; a call of one of the few functions that torch writes tensors with becomes a
-description of the tensor, and everything else ends the reading. No name is ever looked up.
+A pickle is a program: its opcodes import and call any function by name. Here the opcodes work on a
+stack of plain values. A call of one of the few functions that torch uses to store tensors becomes a
+description of the tensor; any other call is an error. No name is ever imported.
 """
 
 import io
@@ -13,16 +13,18 @@ from typing import Any
 
 import torch
 
-from convscope.weights.foreign import DAMAGED, UnacceptableError, checked_shape, printable
+from convscope.weights.weights_file import DAMAGED, UnacceptableError, checked_shape, printable
 
-LONGEST = 1 << 20  # VGG-16's is 3 kB; a million one-byte opcodes take two seconds
+MAX_PICKLE_BYTES = (
+    1 << 20
+)  # bytes: VGG-16's pickle has 3 kB; a million one-byte opcodes take two seconds
 
-REMEDY = "nothing of it was run; save the weights alone: torch.save(module.state_dict(), FILE)"
+REMEDY = "none of it was executed; save only the weights: torch.save(module.state_dict(), FILE)"
 
 
 @dataclass(frozen=True)
 class Storage:
-    """A run of numbers in the file, by its key there."""
+    """A contiguous array of numbers in the file, identified by its key."""
 
     key: str
     dtype: torch.dtype
@@ -30,8 +32,8 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class Strided:
-    """A tensor: a view of a storage, in elements."""
+class StridedTensor:
+    """A tensor as a view of a storage. Offset and strides count elements."""
 
     storage: Storage
     offset: int
@@ -41,12 +43,14 @@ class Strided:
 
 @dataclass(frozen=True)
 class _Name:
+    """A function or class that the pickle refers to by name."""
+
     module: str
     name: str
 
 
 class _Other:
-    """A harmless value that is no tensor; what it is does not matter here."""
+    """Any harmless value that is not a tensor, a container or a number. It is ignored."""
 
 
 _OTHER = _Other()
@@ -60,7 +64,7 @@ _TORCH = {
 _DTYPES = {
     "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
 }  # fmt: skip
-# Allowed by torch's own weights_only reader too, and of no use for weights.
+# torch.load(weights_only=True) allows these too. Weights do not need their values.
 _HARMLESS = {
     ("collections", "Counter"), ("torch", "Size"), ("torch", "device"), ("_codecs", "encode"),
     ("torch.serialization", "_get_layout"), ("__builtin__", "set"), ("builtins", "set"),
@@ -81,12 +85,14 @@ _DAMAGED = UnacceptableError("its pickle cannot be read", DAMAGED)
 
 
 def interpret(stream: io.BytesIO) -> Any:
-    """What the pickle at the place of `stream` describes; the place is after it then.
+    """Interprets the pickle at the current position of `stream` and moves the position behind it.
 
-    Dictionaries, lists, tuples, text and numbers are themselves; tensors are `Strided`.
+    Returns:
+        The content: dicts, lists, tuples, strings and numbers as such, tensors as `StridedTensor`.
 
     Raises:
-        UnacceptableError: it asks for more than weights need, naming it, or is damaged.
+        UnacceptableError: the pickle is damaged, or uses a name or an opcode that weights do not
+            need. The message says which.
     """
     machine = _Machine()
     try:
@@ -100,6 +106,8 @@ def interpret(stream: io.BytesIO) -> Any:
 
 
 class _Machine:
+    """The stack machine of pickle, reduced to values that cannot do harm."""
+
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
@@ -117,7 +125,7 @@ class _Machine:
         return items[::-1]
 
     def step(self, name: str, argument: Any) -> None:
-        """One opcode."""
+        """Executes an opcode that pushes, copies or collects values."""
         if name in _PUSHED:
             self.stack.append(_PUSHED[name]())
         elif name in _ARGUMENTS:
@@ -133,17 +141,17 @@ class _Machine:
             self.stack.append(tuple(items[::-1]))
         elif name in ("TUPLE", "LIST", "DICT"):
             items = self.pop_to_mark()
-            made: Any = {"TUPLE": tuple, "LIST": list, "DICT": dict}[name](
+            container: Any = {"TUPLE": tuple, "LIST": list, "DICT": dict}[name](
                 () if name == "DICT" else items
             )
-            self.stack.append(made)
+            self.stack.append(container)
             if name == "DICT":
                 self.fill(items)
         elif name not in ("PROTO", "FRAME"):
             self.compound(name, argument)
 
     def compound(self, name: str, argument: Any) -> None:
-        """An opcode that changes or makes objects."""
+        """Executes an opcode that changes a container or creates an object."""
         if name in ("APPEND", "APPENDS"):
             items = [self.pop()] if name == "APPEND" else self.pop_to_mark()
             if isinstance(self.stack[-1], list):
@@ -160,29 +168,29 @@ class _Machine:
                 module, _, attribute = argument.partition(" ")
             else:
                 attribute, module = self.pop(), self.pop()
-            self.stack.append(_named(module, attribute))
+            self.stack.append(_allowed_name(module, attribute))
         elif name in ("REDUCE", "NEWOBJ"):
             arguments, function = self.pop(), self.pop()
-            self.stack.append(_called(function, arguments))
+            self.stack.append(_call(function, arguments))
         elif name == "BUILD":
-            self.pop()  # attributes, as of an OrderedDict: no weights
+            self.pop()  # attributes of an object, for example an OrderedDict: not weights
         elif name == "BINPERSID":
             self.stack.append(_storage(self.pop()))
         elif name == "INST":
-            _named(*argument.split(" ", 1))
+            _allowed_name(*argument.split(" ", 1))
             raise _unknown(name)
         else:
             raise _unknown(name)
 
     def fill(self, items: list[Any]) -> None:
-        """Puts keys and values, one after the other, into the dictionary on the stack."""
+        """Puts alternating keys and values into the dictionary on top of the stack."""
         target = self.stack[-1]
         if isinstance(target, _Other):
             return
         if not isinstance(target, dict) or len(items) % 2:
             raise _DAMAGED
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # The hash of a nest of tuples can take for ever.
+            # Nested tuples as keys could take exponential time to hash.
             if not isinstance(key, str | int | float | None):
                 raise UnacceptableError("a key in its pickle is neither text nor a number", REMEDY)
             target[key] = value
@@ -192,7 +200,8 @@ def _unknown(opcode: str) -> UnacceptableError:
     return UnacceptableError(f"its pickle uses {opcode}, which tensors do not need", REMEDY)
 
 
-def _named(module: Any, name: Any) -> Any:
+def _allowed_name(module: Any, name: Any) -> Any:
+    """The name, if it is in the list of names that are allowed."""
     if not isinstance(module, str) or not isinstance(name, str):
         raise _DAMAGED
     if module == "torch" and name in _DTYPES:
@@ -204,11 +213,12 @@ def _named(module: Any, name: Any) -> Any:
         or (module, name) in _HARMLESS
     )
     if not known:
-        raise UnacceptableError(f"its pickle asks for {printable(f'{module}.{name}')}", REMEDY)
+        raise UnacceptableError(f"its pickle refers to {printable(f'{module}.{name}')}", REMEDY)
     return _Name(module, name)
 
 
-def _called(function: Any, arguments: Any) -> Any:
+def _call(function: Any, arguments: Any) -> Any:
+    """What a call in the pickle stands for; nothing is called."""
     if not isinstance(function, _Name) or not isinstance(arguments, tuple):
         raise _DAMAGED
     if function.name == "OrderedDict":
@@ -216,7 +226,7 @@ def _called(function: Any, arguments: Any) -> Any:
             raise UnacceptableError("its pickle fills a dictionary in an unknown way", REMEDY)
         return {}
     if function.name == "_rebuild_parameter":
-        return arguments[0] if isinstance(arguments[0], Strided) else _OTHER
+        return arguments[0] if isinstance(arguments[0], StridedTensor) else _OTHER
     if function.name in _BUILDERS:
         return _strided(*arguments[:4])
     if (function.module, function.name) in _HARMLESS:
@@ -224,18 +234,20 @@ def _called(function: Any, arguments: Any) -> Any:
     raise _DAMAGED
 
 
-def _storage(found: Any) -> Any:
-    if not isinstance(found, tuple) or len(found) < 5 or found[0] != "storage":
-        raise UnacceptableError("its pickle refers to something that is no storage", REMEDY)
-    _, kind, key, _, length, *view = found
+def _storage(identifier: Any) -> Any:
+    """The storage that a persistent id stands for: ("storage", type, key, device, length)."""
+    if not isinstance(identifier, tuple) or len(identifier) < 5 or identifier[0] != "storage":
+        raise UnacceptableError("its pickle refers to an object outside that is no storage", REMEDY)
+    _, kind, key, _, length, *view = identifier
     if not isinstance(kind, _Name) or kind.name not in _TORCH or view not in ([], [None]):
-        raise UnacceptableError("its pickle describes a storage that is not read here", REMEDY)
+        raise UnacceptableError("its pickle has a storage of an unsupported kind", REMEDY)
     if not isinstance(key, str) or type(length) is not int or not 0 <= length < 1 << 48:
         raise _DAMAGED
     return Storage(key, _TORCH[kind.name], length)
 
 
-def _strided(storage: Any, offset: Any, shape: Any, strides: Any) -> Strided:
+def _strided(storage: Any, offset: Any, shape: Any, strides: Any) -> StridedTensor:
+    """Checks that a view stays inside its storage."""
     if not isinstance(storage, Storage) or type(offset) is not int or offset < 0:
         raise _DAMAGED
     sides, steps = checked_shape(shape, "a tensor"), checked_shape(strides, "a tensor")
@@ -247,5 +259,5 @@ def _strided(storage: Any, offset: Any, shape: Any, strides: Any) -> Strided:
     for side in sides:
         number *= side
     if not empty and (last >= storage.length or number > storage.length):
-        raise UnacceptableError("a tensor in it is larger than its numbers", DAMAGED)
-    return Strided(storage, offset, sides, steps)
+        raise UnacceptableError("a tensor in it is larger than its storage", DAMAGED)
+    return StridedTensor(storage, offset, sides, steps)

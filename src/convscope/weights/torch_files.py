@@ -1,4 +1,4 @@
-"""Files of `torch.save`: today's ZIP archives, and torchvision's older runs of pickles."""
+"""Read files of `torch.save`: ZIP archives since torch 1.6, and the older format before it."""
 
 import io
 import zipfile
@@ -8,94 +8,93 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from convscope.weights.archive import Span, beginning, stored
-from convscope.weights.foreign import (
+from convscope.weights.archive import Span, read_beginning, stored_span
+from convscope.weights.pickling import MAX_PICKLE_BYTES, REMEDY, Storage, StridedTensor, interpret
+from convscope.weights.weights_file import (
     DAMAGED,
-    MOST_TENSORS,
-    Declared,
+    MAX_TENSORS,
+    TensorInfo,
     UnacceptableError,
     file_size,
     read_span,
 )
-from convscope.weights.pickling import LONGEST, REMEDY, Storage, Strided, interpret
 
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "module", "weights")
 _PREFIXES = ("module.", "model.", "_orig_mod.")
-Contents = tuple[Mapping[str, Declared], Callable[[str], Tensor], tuple[str, ...]]
+Contents = tuple[Mapping[str, TensorInfo], Callable[[str], Tensor], tuple[str, ...]]
 
 
 def read_archive(
     file: BinaryIO, archive: zipfile.ZipFile, named: Mapping[str, zipfile.ZipInfo]
 ) -> Contents:
-    """The tensors of a file by `torch.save` since torch 1.6.
+    """The tensors of a file that `torch.save` wrote since torch 1.6.
 
     Raises:
-        UnacceptableError: it holds anything but tensors, or is damaged.
+        UnacceptableError: the file contains more than tensors, or is damaged.
     """
     main = next(name for name in named if name.endswith("/data.pkl"))
     folder = main.removesuffix("data.pkl")
     if f"{folder}constants.pkl" in named or any(n.startswith(f"{folder}code/") for n in named):
         raise UnacceptableError(
-            "it is a TorchScript program, which holds code",
-            "nothing of it was run; load it where it comes from and save its state_dict()",
+            "it is a TorchScript program, which contains code",
+            "none of it was executed; load it where it comes from and save its state_dict()",
         )
-    stored_plainly = "nothing was unpacked; save it again with torch.save"
-    if named[main].file_size > LONGEST:
+    save_again = "nothing was decompressed; save it again with torch.save"
+    if named[main].file_size > MAX_PICKLE_BYTES:
         raise UnacceptableError(f"its pickle has {named[main].file_size:,} bytes", REMEDY)
-    span = stored(file, named[main], stored_plainly)
+    span = stored_span(file, named[main], save_again)
     content = interpret(io.BytesIO(bytes(read_span(file, span.start, span.length))))
     order = named.get(f"{folder}byteorder")
-    if order is not None and beginning(archive, order, 16) != b"little":
+    if order is not None and read_beginning(archive, order, 16) != b"little":
         raise UnacceptableError("its numbers are big-endian", "save it again on this machine")
 
-    def place(storage: Storage) -> int:
+    def start_of(storage: Storage) -> int:
         info = named.get(f"{folder}data/{storage.key}")
         if info is None:
             raise UnacceptableError("it lacks the numbers of a tensor", DAMAGED)
-        span = stored(file, info, stored_plainly)
-        return _whole(storage, span)
+        return _checked_start(storage, stored_span(file, info, save_again))
 
-    return _contents(file, content, place)
+    return _contents(file, content, start_of)
 
 
 def read_legacy(file: BinaryIO) -> Contents:
-    """The tensors of a file by `torch.save` before torch 1.6: five pickles, then the numbers.
+    """The tensors of a file that `torch.save` wrote before torch 1.6: five pickles, then numbers.
 
     Raises:
-        UnacceptableError: it holds anything but tensors, or is damaged.
+        UnacceptableError: the file contains more than tensors, or is damaged.
     """
     file.seek(0)
-    stream = io.BytesIO(file.read(LONGEST))
-    interpret(stream)  # a magic number, by which the file was recognised
-    interpret(stream)  # the version: one
+    stream = io.BytesIO(file.read(MAX_PICKLE_BYTES))
+    interpret(stream)  # the magic number, by which the format was detected
+    interpret(stream)  # the protocol version
     system = interpret(stream)
     if isinstance(system, dict) and system.get("little_endian") is False:
         raise UnacceptableError("its numbers are big-endian", "save it again on this machine")
     content, keys = interpret(stream), interpret(stream)
     tensors, _ = _tensors(content)
-    sizes = {t.storage.key: t.storage for t in _every(content)}
-    if not isinstance(keys, list) or not all(isinstance(k, str) and k in sizes for k in keys):
-        raise UnacceptableError("its list of numbers is not that of its tensors", DAMAGED)
-    places, start = {}, stream.tell()
+    storages = {t.storage.key: t.storage for t in _all_tensors(content)}
+    if not isinstance(keys, list) or not all(isinstance(k, str) and k in storages for k in keys):
+        raise UnacceptableError("its list of storages does not match its tensors", DAMAGED)
+    starts, start = {}, stream.tell()
     for key in keys:
-        storage = sizes[key]
+        storage = storages[key]
         length = int.from_bytes(read_span(file, start, 8), "little")
         if length != storage.length:
-            raise UnacceptableError("a tensor in it has another size than it says", DAMAGED)
+            raise UnacceptableError("a tensor in it has another size than declared", DAMAGED)
         span = Span(start + 8, length * storage.dtype.itemsize)
         if span.start + span.length > file_size(file):
             raise UnacceptableError("it ends in the middle of a tensor", DAMAGED)
-        places[key] = _whole(storage, span)
+        starts[key] = _checked_start(storage, span)
         start = span.start + span.length
-    if any(t.storage.key not in places for t in tensors.values()):
+    if any(t.storage.key not in starts for t in tensors.values()):
         raise UnacceptableError("it lacks the numbers of a tensor", DAMAGED)
-    return _contents(file, content, lambda storage: places[storage.key])
+    return _contents(file, content, lambda storage: starts[storage.key])
 
 
-def _contents(file: BinaryIO, content: Any, place: Callable[[Storage], int]) -> Contents:
+def _contents(file: BinaryIO, content: Any, start_of: Callable[[Storage], int]) -> Contents:
     tensors, notes = _tensors(content)
-    starts = {name: place(tensor.storage) for name, tensor in tensors.items()}
+    starts = {name: start_of(tensor.storage) for name, tensor in tensors.items()}
 
     def read(name: str) -> Tensor:
         tensor = tensors[name]
@@ -108,58 +107,63 @@ def _contents(file: BinaryIO, content: Any, place: Callable[[Storage], int]) -> 
         numbers = read_span(file, start, length * dtype.itemsize)
         return torch.frombuffer(numbers, dtype=dtype).as_strided(tensor.shape, tensor.strides)
 
-    declared = {name: Declared(t.shape, t.storage.dtype) for name, t in tensors.items()}
+    declared = {name: TensorInfo(t.shape, t.storage.dtype) for name, t in tensors.items()}
     return declared, read, notes
 
 
-def _whole(storage: Storage, span: Span) -> int:
+def _checked_start(storage: Storage, span: Span) -> int:
+    """The first byte of a storage, after a check that all of its numbers are in the file."""
     if span.length < storage.length * storage.dtype.itemsize:
-        raise UnacceptableError("a tensor in it is larger than its numbers", DAMAGED)
+        raise UnacceptableError("a tensor in it is larger than its storage", DAMAGED)
     return span.start
 
 
-def _tensors(content: Any) -> tuple[dict[str, Strided], tuple[str, ...]]:
-    """The tensors by name, without what wraps them; and what was unwrapped."""
+def _tensors(content: Any) -> tuple[dict[str, StridedTensor], tuple[str, ...]]:
+    """The tensors by name, without wrapping dicts and common prefixes; and notes about both."""
     notes: list[str] = []
     while isinstance(content, dict) and not _named_tensors(content) and len(notes) < 3:
         wrapper = next((w for w in _WRAPPERS if isinstance(content.get(w), dict)), None)
         if wrapper is None:
             break
-        notes.append(f"the tensors are those under {wrapper!r} in the file")
+        notes.append(f"the tensors were read from {wrapper!r} in the file")
         content = content[wrapper]
-    if isinstance(content, Strided):
-        raise UnacceptableError("it holds one tensor without a name", REMEDY)
+    if isinstance(content, StridedTensor):
+        raise UnacceptableError("it contains one tensor without a name", REMEDY)
     tensors = _named_tensors(content) if isinstance(content, dict) else {}
     if not tensors:
-        raise UnacceptableError("it holds no named tensors", REMEDY)
-    if len(tensors) > MOST_TENSORS:
-        raise UnacceptableError(f"it holds {len(tensors):,} tensors", REMEDY)
+        raise UnacceptableError("it contains no named tensors", REMEDY)
+    if len(tensors) > MAX_TENSORS:
+        raise UnacceptableError(f"it contains {len(tensors):,} tensors", REMEDY)
     while prefix := next((p for p in _PREFIXES if all(n.startswith(p) for n in tensors)), None):
-        notes.append(f"the names are those in the file without {prefix!r}")
+        notes.append(f"the prefix {prefix!r} was removed from the names")
         tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors, tuple(notes)
 
 
-def _named_tensors(content: dict[Any, Any]) -> dict[str, Strided]:
-    return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Strided)}
+def _named_tensors(content: dict[Any, Any]) -> dict[str, StridedTensor]:
+    return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, StridedTensor)}
 
 
-def _every(content: Any) -> list[Strided]:
-    """Every tensor anywhere in what a pickle describes, each part looked at once."""
+def _all_tensors(content: Any) -> list[StridedTensor]:
+    """All tensors in the nested containers of a pickle. Each container is visited once."""
     seen: set[int] = set()
-    waiting, found = [content], []
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, Strided):
-            found.append(part)
+    pending, tensors = [content], []
+    while pending:
+        part = pending.pop()
+        if isinstance(part, StridedTensor):
+            tensors.append(part)
         elif isinstance(part, dict | list | tuple) and id(part) not in seen:
             seen.add(id(part))
-            waiting.extend(part.values() if isinstance(part, dict) else part)
-    return found
+            pending.extend(part.values() if isinstance(part, dict) else part)
+    return tensors
 
 
-def what_a_pickle_wants(head: bytes) -> UnacceptableError | None:
-    """Why a file that begins with `head` is refused, where it is a pickle and no torch file."""
+def refusal_of_pickle(head: bytes) -> UnacceptableError | None:
+    """The error for a plain pickle, which is no torch file; None if `head` is not a pickle.
+
+    Args:
+        head: the first bytes of the file, at most `MAX_PICKLE_BYTES`.
+    """
     try:
         interpret(io.BytesIO(head))
     except UnacceptableError as error:

@@ -69,7 +69,7 @@ def part(target):
     return target.with_name("file.bin.part")
 
 
-def silent(name, done, total):
+def no_progress(name, done, total):
     pass
 
 
@@ -99,7 +99,7 @@ def test_a_part_is_taken_up_and_only_what_is_missing_is_sent(server, target, par
 
 def test_a_part_that_is_already_whole(server, target, part):
     part.write_bytes(CONTENT)
-    download(server.url, target, SHA256, silent)
+    download(server.url, target, SHA256, no_progress)
     assert target.read_bytes() == CONTENT
     assert server.sent == 0
 
@@ -107,48 +107,48 @@ def test_a_part_that_is_already_whole(server, target, part):
 def test_a_server_that_cannot_resume_sends_all_again(server, target, part):
     server.resumes = False
     part.write_bytes(b"x" * 1000)
-    download(server.url, target, SHA256, silent)
+    download(server.url, target, SHA256, no_progress)
     assert target.read_bytes() == CONTENT
 
 
 def test_a_server_that_does_not_tell_the_length(server, target):
     server.tells_length = False
-    download(server.url, target, SHA256, silent)
+    download(server.url, target, SHA256, no_progress)
     assert target.read_bytes() == CONTENT
 
 
 def test_a_wrong_sum_removes_the_part(server, target, part):
     wrong = "0" * 64
     with pytest.raises(DataError, match=f"{server.url} has SHA-256 {SHA256}, expected {wrong}"):
-        download(server.url, target, wrong, silent)
+        download(server.url, target, wrong, no_progress)
     assert list(target.parent.iterdir()) == []
 
 
 def test_a_damaged_part_is_not_believed(server, target, part):
     part.write_bytes(b"x" * 1000)
     with pytest.raises(DataError, match="expected"):
-        download(server.url, target, SHA256, silent)
+        download(server.url, target, SHA256, no_progress)
     assert list(target.parent.iterdir()) == []
-    download(server.url, target, SHA256, silent)
+    download(server.url, target, SHA256, no_progress)
     assert target.read_bytes() == CONTENT
 
 
 def test_a_part_that_is_too_long_is_not_believed(server, target, part):
     part.write_bytes(CONTENT + b"more")
     with pytest.raises(DataError, match="expected"):
-        download(server.url, target, SHA256, silent)
+        download(server.url, target, SHA256, no_progress)
     assert not part.exists()
 
 
 def test_a_connection_that_breaks_keeps_the_part_and_says_so(server, target, part):
     server.breaks_after = 400_000
     message = rf"cannot download {server.url}: the connection ended after 400,000 of 700,000 bytes"
-    with pytest.raises(DataError, match=rf"{message}; run it again to go on"):
-        download(server.url, target, SHA256, silent)
+    with pytest.raises(DataError, match=rf"{message}; run the command again"):
+        download(server.url, target, SHA256, no_progress)
     assert part.read_bytes() == CONTENT[:400_000]
     assert not target.exists()
     server.breaks_after = None
-    download(server.url, target, SHA256, silent)
+    download(server.url, target, SHA256, no_progress)
     assert target.read_bytes() == CONTENT
     assert server.ranges == [None, "bytes=400000-"]
     assert server.sent == len(CONTENT)
@@ -157,7 +157,7 @@ def test_a_connection_that_breaks_keeps_the_part_and_says_so(server, target, par
 def test_a_missing_file(server, target):
     url = server.url.replace("file.bin", "other.bin")
     with pytest.raises(DataError, match=rf"cannot download {url}: .*Not Found"):
-        download(url, target, SHA256, silent)
+        download(url, target, SHA256, no_progress)
     assert list(target.parent.iterdir()) == []
 
 
@@ -166,7 +166,7 @@ def test_a_port_where_nobody_listens(target):
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/file.bin"
         with pytest.raises(DataError, match=rf"cannot download {url}: .*refused"):
-            download(url, target, SHA256, silent)
+            download(url, target, SHA256, no_progress)
 
 
 def test_a_server_that_never_answers(target):
@@ -175,13 +175,13 @@ def test_a_server_that_never_answers(target):
         mute.listen()
         url = f"http://127.0.0.1:{mute.getsockname()[1]}/file.bin"
         with pytest.raises(DataError, match=rf"cannot download {url}: .*timed out"):
-            download(url, target, SHA256, silent, timeout=0.1)
+            download(url, target, SHA256, no_progress, timeout=0.1)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "taken").write_text("")
-    with pytest.raises(ConvscopeError, match="cannot make the folder"):
-        download("http://127.0.0.1:1/x", tmp_path / "taken" / "x", SHA256, silent)
+    with pytest.raises(ConvscopeError, match="cannot create the folder"):
+        download("http://127.0.0.1:1/x", tmp_path / "taken" / "x", SHA256, no_progress)
 
 
 def test_the_cache_folder(monkeypatch, tmp_path):

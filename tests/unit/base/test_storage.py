@@ -85,7 +85,7 @@ def test_a_folder_that_is_a_file(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(ConvscopeError, match=r"cannot write .*taken/file"):
         storage.write_bytes(tmp_path / "taken" / "file", b"x")
-    with pytest.raises(ConvscopeError, match=r"cannot make the folder .*taken"):
+    with pytest.raises(ConvscopeError, match=r"cannot create the folder .*taken"):
         storage.make_folder(tmp_path / "taken")
 
 
@@ -193,7 +193,7 @@ def test_leftovers_of_killed_processes_are_removed(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     for name in (".run.json.12.tmp", "checkpoints/.last.safetensors.9.tmp", "kept.tmp"):
         (tmp_path / name).write_text("")
-    storage.remove_leftovers(tmp_path)
+    storage.remove_temporary_files(tmp_path)
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["kept.tmp"]
 
 
@@ -208,7 +208,7 @@ def test_bytes_that_a_disk_swallows_are_missed(tmp_path, monkeypatch):
             return len(content)
 
     monkeypatch.setattr(storage, "open", Swallows, raising=False)
-    with pytest.raises(ConvscopeError, match=f"cannot write {path}: .*not all bytes arrived"):
+    with pytest.raises(ConvscopeError, match=f"cannot write {path}: .*not all bytes were written"):
         storage.write_bytes(path, b"new content")
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["file"]
@@ -219,6 +219,6 @@ def test_what_is_no_json_names_the_file_and_the_remedy(tmp_path, content):
     path = tmp_path / "some.json"
     path.write_bytes(content)
     with pytest.raises(
-        ConvscopeError, match=f"{path} is damaged, it is no JSON .*; put back a copy"
+        ConvscopeError, match=f"{path} is damaged: it is not valid JSON .*; restore it from a copy"
     ):
         storage.read_json(path)

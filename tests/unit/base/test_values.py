@@ -46,14 +46,14 @@ def test_no_settings_change_nothing():
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("nam", "--set nam: no such setting; there are inner, name, pair, parts"),
-        ("inner.rat", "--set inner.rat: no such setting; there are options, rate"),
-        ("innen.rate", "--set innen.rate: no such setting; there are inner, name, pair, parts"),
-        ("name.first", "--set name.first: there is nothing below 'first'"),
-        ("pair.2", "--set pair.2: there is nothing below '2'"),
-        ("pair.-1", "--set pair.-1: there is nothing below '-1'"),
-        ("pair.²", "--set pair.²: there is nothing below '²'"),
-        ("", "--set : no such setting; there are inner, name, pair, parts"),
+        ("nam", "--set nam: no such setting; choose one of inner, name, pair, parts"),
+        ("inner.rat", "--set inner.rat: no such setting; choose one of options, rate"),
+        ("innen.rate", "--set innen.rate: no such setting; choose one of inner, name, pair, parts"),
+        ("name.first", "--set name.first: the setting above 'first' has no parts"),
+        ("pair.2", "--set pair.2: the setting above '2' has no parts"),
+        ("pair.-1", "--set pair.-1: the setting above '-1' has no parts"),
+        ("pair.²", "--set pair.²: the setting above '²' has no parts"),
+        ("", "--set : no such setting; choose one of inner, name, pair, parts"),
     ],
 )
 def test_settings_that_do_not_exist(key, message):
@@ -86,7 +86,7 @@ def test_parse_names_every_wrong_key_and_the_file():
 
 @pytest.mark.parametrize("data", [None, 3, [], "text"])
 def test_parse_of_what_is_no_object(data):
-    with pytest.raises(ConvscopeError, match=r"recipe\.json: a table of settings"):
+    with pytest.raises(ConvscopeError, match=r"recipe\.json: not a JSON object of settings"):
         Outer.parse(data, "recipe.json")
 
 

@@ -96,7 +96,7 @@ def test_class_names_come_from_a_file(convscope, weights, images, tmp_path):
 def test_nothing_is_written_where_something_does_not_fit(convscope, weights, tmp_path):
     done = convscope("import", weights, "--model", "vgg16", "--out", tmp_path / "run")
     assert done.returncode == 2
-    assert "does not fit vgg16" in done.stderr
+    assert "does not match vgg16" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -112,8 +112,8 @@ def test_a_folder_that_holds_something_is_left_alone(convscope, weights, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("missing.pth", "--model", "vgg16"), "missing.pth does not exist; give a file of weights"),
-        ((".", "--model", "vgg16"), "is no file"),
+        (("missing.pth", "--model", "vgg16"), "missing.pth does not exist; give a weights file"),
+        ((".", "--model", "vgg16"), "is not a file"),
         (("imagenet", "--model", "mlp"), "no official ImageNet weights of 'mlp'"),
         (("WEIGHTS", "--model", "vgg99"), "unknown model 'vgg99'"),
         (("WEIGHTS", "--model", "vgg-small", "--preprocess", "x"), "unknown preprocessing 'x'"),

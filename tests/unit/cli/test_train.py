@@ -100,11 +100,11 @@ def wrong_inputs(tmp_path):
         ([one], "only one class"),
         ([text], "page.jpg: not an image"),
         ([], "which data?"),
-        ([good, "--model", "vgg99"], "unknown model 'vgg99'; there are vgg11"),
+        ([good, "--model", "vgg99"], "unknown model 'vgg99'; choose one of vgg11"),
         ([good, "--recipe", "best"], "unknown recipe 'best'"),
         ([good, "--time", "soon"], "such as 90s, 3m or 1h"),
         ([good, "--time", "1m", "--epochs", "3"], "not both"),
-        ([good, "--set", "optim.lr=1"], "no such setting; there are"),
+        ([good, "--set", "optim.lr=1"], "no such setting; choose one of"),
         ([good, "--set", "nonsense"], "write it as name=value"),
         ([good, "--fraction", "7"], "data.fraction"),
         ([good, "--epochs", "0"], "greater than or equal to 1"),
@@ -119,7 +119,7 @@ def wrong_inputs(tmp_path):
         ([""], "which data?"),
         ([good, "--epochs", "1", "--set", "epochs=3"], "given by an option too"),
         ([good, "--set", "epochs=null"], "settings: a recipe needs either epochs or a time"),
-        ([good, "--set", "optim=3"], "optim: a group of settings"),
+        ([good, "--set", "optim=3"], "optim is a group of settings"),
         ([good, "--set", "optim.learning_rate=1e400"], "should be a finite number"),
         ([good, "--set", "data.size=100000"], "data.size: Input should be less than"),
         ([good, "--set", "model.options.num_classes=3"], "options.num_classes is not free"),
@@ -141,7 +141,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, convscope):
     (tmp_path / "blocked").write_text("a file in the way")
     done = convscope("train", "digits", "--epochs", 1, "--out", tmp_path / "blocked" / "run")
     assert done.returncode == 2
-    assert f"cannot make the folder {tmp_path / 'blocked' / 'run'}" in done.stderr
+    assert f"cannot create the folder {tmp_path / 'blocked' / 'run'}" in done.stderr
 
 
 def test_the_help_needs_no_torch():

@@ -73,7 +73,7 @@ def test_changed_data_are_refused_with_the_difference(stopped, convscope, tmp_pa
         Image.new("RGB", (32, 32), "red").save(original / "cat" / "1.png")
         shutil.copy(original / "dog" / "3.png", original / "dog" / "x.png")
         refused(
-            convscope, run, "1 gone (cat/0.png)", "1 new (dog/x.png)",
+            convscope, run, "1 missing (cat/0.png)", "1 new (dog/x.png)",
             "1 changed in content (cat/1.png)",
             f"({run / 'split.csv'} has the images as they were)",
         )  # fmt: skip
@@ -86,7 +86,7 @@ def test_changed_classes_are_refused_with_the_difference(stopped, convscope):
     data, run = stopped
     (data / "cat").rename(data / "zebra")
     try:
-        refused(convscope, run, "16 gone (cat/0.png, ", "16 new (zebra/0.png, ")
+        refused(convscope, run, "16 missing (cat/0.png, ", "16 new (zebra/0.png, ")
     finally:
         (data / "zebra").rename(data / "cat")
 

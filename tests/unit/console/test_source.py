@@ -27,7 +27,7 @@ def test_a_name_is_an_untrained_network_of_seed_0(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("vgg99", "unknown model 'vgg99'; there are vgg11"),
+        ("vgg99", "unknown model 'vgg99'; choose one of vgg11"),
         ("runs/gone", "runs/gone does not exist"),
         (".", "is no run folder"),
         ("no.such.module:build", "cannot import"),

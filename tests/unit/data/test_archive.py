@@ -16,7 +16,7 @@ import pytest
 
 from convscope.base.errors import DataError
 from convscope.data import archive
-from convscope.data.archive import extracted, is_archive
+from convscope.data.archive import extract_archive, is_archive
 
 FILES = {"pets/cat/1.png": b"cat", "pets/dog/1.png": b"dog" * 1000}
 
@@ -45,7 +45,7 @@ def tree(root):
 
 def refusal(path, cache):
     with pytest.raises(DataError) as caught:
-        extracted(path, cache)
+        extract_archive(path, cache)
     message = str(caught.value)
     assert str(path) in message
     assert [entry.name for entry in cache.iterdir()] == [".lock"]
@@ -69,7 +69,7 @@ def test_a_tar_gives_its_files(tmp_path, cache, mode, form):
             member.size = len(content)
             file.addfile(member, io.BytesIO(content))
     assert is_archive(path)
-    assert tree(extracted(path, cache)) == {**FILES, f"pets/dog/{'x' * 90}.png": b"long"}
+    assert tree(extract_archive(path, cache)) == {**FILES, f"pets/dog/{'x' * 90}.png": b"long"}
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_a_tar_gives_its_files(tmp_path, cache, mode, form):
 def test_a_zip_gives_its_files(tmp_path, cache, method):
     path = zip_of(tmp_path / "pets.zip", FILES, method)
     assert is_archive(path)
-    assert tree(extracted(path, cache)) == FILES
+    assert tree(extract_archive(path, cache)) == FILES
 
 
 def test_empty_folders_are_kept_and_hidden_files_are_not(tmp_path, cache):
     hidden = {"__MACOSX/cat/._1.png": b"", "cat/.DS_Store": b"", ".git/x": b"", "Thumbs.db": b""}
     path = zip_of(tmp_path / "a.zip", {"cat/1.png": b"1", "dog/": b"", **hidden})
-    root = extracted(path, cache)
+    root = extract_archive(path, cache)
     assert sorted(p.relative_to(root).as_posix() for p in root.rglob("*")) == [
         "cat", "cat/1.png", "dog",
     ]  # fmt: skip
@@ -92,20 +92,20 @@ def test_empty_folders_are_kept_and_hidden_files_are_not(tmp_path, cache):
 
 def test_it_is_extracted_once_and_anew_when_it_changed(tmp_path, cache, monkeypatch):
     path = zip_of(tmp_path / "a.zip", {"a/1.png": b"1"})
-    first = extracted(path, cache)
+    first = extract_archive(path, cache)
     monkeypatch.setattr(archive, "_extract", lambda *_: pytest.fail("extracted again"))
-    assert extracted(path, cache) == first
+    assert extract_archive(path, cache) == first
     monkeypatch.undo()
     zip_of(path, {"a/1.png": b"2"})
-    second = extracted(path, cache)
+    second = extract_archive(path, cache)
     assert (tree(first), tree(second)) == ({"a/1.png": b"1"}, {"a/1.png": b"2"})
 
 
 BAD_NAMES = {
     "/etc/passwd": "has an absolute path",
-    "../x.png": "leads out of the folder",
-    "cat/../../x.png": "leads out of the folder",
-    "..": "leads out of the folder",
+    "../x.png": "leads outside the archive's folder",
+    "cat/../../x.png": "leads outside the archive's folder",
+    "..": "leads outside the archive's folder",
     "C:/x.png": "has an absolute path",
     "c:x.png": "has an absolute path",
     "cat\\1.png": "has a backslash",
@@ -167,7 +167,7 @@ def test_two_members_of_one_name_are_refused(tmp_path, cache, twin):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         file.writestr("cat/1.png", b"1")
         file.writestr(twin, b"2")
-    assert f"{twin!r} is there twice" in refusal(tmp_path / "a.zip", cache)
+    assert f"{twin!r} occurs twice" in refusal(tmp_path / "a.zip", cache)
 
 
 @pytest.mark.parametrize("names", [("cat", "cat/1.png"), ("cat/1.png", "cat"), ("a", "a/b/1.png")])
@@ -195,7 +195,7 @@ def test_cut_off_archives_are_refused(tmp_path, cache, name, share):
     size = len(content.rstrip(b"\0")) if ending == "tar" else len(content)
     path.write_bytes(content[: int(size * share)])
     message = refusal(path, cache)
-    assert "damaged or cut off" in message or "no tar" in message
+    assert "damaged or truncated" in message or "not a tar" in message
 
 
 def test_a_tar_cut_off_between_members_is_refused(tmp_path, cache):
@@ -216,29 +216,29 @@ def test_a_changed_byte_is_noticed(tmp_path, cache, name):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     message = refusal(path, cache)
-    assert "damaged or cut off" in message or "no tar" in message
+    assert "damaged or truncated" in message or "not a tar" in message
 
 
 def test_a_zip_that_grows_too_much_is_refused(tmp_path, cache, monkeypatch):
-    monkeypatch.setattr(archive, "SPARE", 10_000)
+    monkeypatch.setattr(archive, "MIN_BYTES", 10_000)
     path = zip_of(tmp_path / "a.zip", {"cat/1.png": bytes(1_000_000)})
-    assert "would grow to more than" in refusal(path, cache)
+    assert "would extract to more than" in refusal(path, cache)
 
 
 @pytest.mark.parametrize("hidden", [False, True])
 def test_a_tar_that_grows_too_much_is_refused(tmp_path, cache, monkeypatch, hidden):
-    monkeypatch.setattr(archive, "SPARE", 10_000)
+    monkeypatch.setattr(archive, "MIN_BYTES", 10_000)
     name = ".hidden" if hidden else "cat/1.png"
     path = tar_of(tmp_path / "a.tar.gz", {name: bytes(1_000_000)}, "w:gz")
-    assert "would grow to more than" in refusal(path, cache)
+    assert "would extract to more than" in refusal(path, cache)
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
 def test_zeros_behind_the_end_of_a_tar_are_counted(tmp_path, cache, monkeypatch, compress):
-    monkeypatch.setattr(archive, "SPARE", 10_000)
+    monkeypatch.setattr(archive, "MIN_BYTES", 10_000)
     tar = tar_of(tmp_path / "a", {"cat/1.png": b"1"})
     tar.write_bytes(compress(tar.read_bytes() + bytes(5_000_000)))
-    assert "would grow to more than" in refusal(tar, cache)
+    assert "would extract to more than" in refusal(tar, cache)
 
 
 def test_a_header_that_claims_gigabytes_is_refused(tmp_path, cache):
@@ -246,7 +246,7 @@ def test_a_header_that_claims_gigabytes_is_refused(tmp_path, cache):
     member.type, member.size = tarfile.GNUTYPE_LONGNAME, 5_000_000_000
     path = tmp_path / "a.tar.gz"
     path.write_bytes(gzip.compress(member.tobuf() + bytes(100_000)))
-    assert "damaged" in refusal(path, cache) or "no tar" in refusal(path, cache)
+    assert "damaged" in refusal(path, cache) or "not a tar" in refusal(path, cache)
 
 
 def test_a_header_that_lies_of_its_size_is_noticed(tmp_path, cache):
@@ -261,7 +261,7 @@ def test_a_header_that_lies_of_its_size_is_noticed(tmp_path, cache):
 def test_too_many_members_are_refused(tmp_path, cache, monkeypatch):
     monkeypatch.setattr(archive, "MAX_MEMBERS", 3)
     path = tar_of(tmp_path / "a.tar", {f"cat/{i}.png": b"1" for i in range(4)})
-    assert "more than 3 files" in refusal(path, cache)
+    assert "more than 3 members" in refusal(path, cache)
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, cache, monkeypatch):
@@ -270,18 +270,18 @@ def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, cache, monk
 
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda path: Usage)
     path = zip_of(tmp_path / "a.zip", {"cat/1.png": bytes(101)})
-    assert "make room, or set CONVSCOPE_CACHE" in refusal(path, cache)
+    assert "free some space, or set CONVSCOPE_CACHE" in refusal(path, cache)
 
 
 @pytest.mark.parametrize("files", [{}, {".hidden": b"1"}])
 def test_an_archive_without_files_is_refused(tmp_path, cache, files):
-    assert "holds no files" in refusal(zip_of(tmp_path / "a.zip", files), cache)
+    assert "has no files in it" in refusal(zip_of(tmp_path / "a.zip", files), cache)
 
 
 def test_compressed_files_that_are_no_tar_are_refused(tmp_path, cache):
     path = tmp_path / "notes.gz"
     path.write_bytes(gzip.compress(b"notes" * 500))
-    assert "what it holds is no tar" in refusal(path, cache)
+    assert "its content is not a tar" in refusal(path, cache)
 
 
 def test_files_of_other_kinds_are_no_archives(tmp_path):
@@ -295,20 +295,20 @@ def test_what_a_dead_attempt_left_is_removed(tmp_path, cache):
     left = cache / ".0123456789abcdef.part" / "cat"
     left.mkdir(parents=True)
     (left / "1.png").write_bytes(b"half")
-    root = extracted(zip_of(tmp_path / "a.zip", FILES), cache)
+    root = extract_archive(zip_of(tmp_path / "a.zip", FILES), cache)
     assert sorted(p.name for p in cache.iterdir()) == [".lock", root.name]
 
 
 def _slow_extraction(path, cache, begun):
-    write = archive._write_all
+    write = archive._write_members
 
     def slowly(*arguments):
         begun.set()
         time.sleep(0.5)
         write(*arguments)
 
-    archive._write_all = slowly
-    extracted(path, cache)
+    archive._write_members = slowly
+    extract_archive(path, cache)
 
 
 def _started(path, cache):
@@ -326,7 +326,7 @@ def test_a_killed_extraction_leaves_nothing_that_is_believed(tmp_path, cache):
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert any(p.name.endswith(".part") for p in cache.iterdir())
-    assert tree(extracted(path, cache)) == FILES
+    assert tree(extract_archive(path, cache)) == FILES
     assert not any(p.name.endswith(".part") for p in cache.iterdir())
 
 
@@ -334,7 +334,7 @@ def test_a_second_process_waits_for_the_first(tmp_path, cache, monkeypatch):
     path = zip_of(tmp_path / "a.zip", FILES)
     process = _started(path, cache)
     monkeypatch.setattr(archive, "_extract", lambda *_: pytest.fail("extracted twice"))
-    assert tree(extracted(path, cache)) == FILES
+    assert tree(extract_archive(path, cache)) == FILES
     process.join()
     assert process.exitcode == 0
 
@@ -345,12 +345,12 @@ def test_progress_is_told_up_to_the_end(tmp_path, cache, name):
     make = {"a.zip": zip_of, "a.tar": tar_of}.get(name) or (lambda p, f: tar_of(p, f, "w:gz"))
     told = []
     path = make(tmp_path / name, files)
-    extracted(path, cache, lambda *progress: told.append(progress))
+    extract_archive(path, cache, lambda *progress: told.append(progress))
     assert len(told) >= len(files)
     assert {(who, total) for who, _, total in told} == {(name, told[0][2])}
     done = [done for _, done, _ in told]
     assert done == sorted(done)
     assert 0.9 * told[0][2] < done[-1] <= told[0][2]
     told.clear()
-    extracted(path, cache, lambda *progress: told.append(progress))
+    extract_archive(path, cache, lambda *progress: told.append(progress))
     assert told == []

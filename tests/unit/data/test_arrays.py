@@ -30,13 +30,13 @@ def test_an_idx_file_gives_its_array(tmp_path, write_idx, shape, suffix):
         (lambda content: b"", "is not an IDX file"),
         (lambda content: b"hello, world", "is not an IDX file"),
         (lambda content: b"\0\0\x0d" + content[3:], "is not an IDX file of unsigned bytes"),
-        (lambda content: content[:10], "header is cut off"),
-        (lambda content: content[:3] + b"\0" + content[4:], "header is cut off or of another kind"),
-        (lambda content: content[:3] + b"\xc8" + content[4:], "header is cut off or of another"),
-        (lambda content: content[:-1], "promises 24 values, it holds 23"),
-        (lambda content: content + b"x", "promises 24 values, it holds 25"),
-        (lambda content: content[:4] + b"\xff" * 12, "damaged: its header promises"),
-        (lambda content: content[:4] + bytes(12), "promises 0 values, it holds 0"),
+        (lambda content: content[:10], "header is truncated"),
+        (lambda content: content[:3] + b"\0" + content[4:], "header is truncated or invalid"),
+        (lambda content: content[:3] + b"\xc8" + content[4:], "header is truncated or"),
+        (lambda content: content[:-1], "declares 24 values, it has 23"),
+        (lambda content: content + b"x", "declares 24 values, it has 25"),
+        (lambda content: content[:4] + b"\xff" * 12, "damaged: its header declares"),
+        (lambda content: content[:4] + bytes(12), "declares 0 values, it has 0"),
     ],
 )
 def test_damaged_idx_files(tmp_path, write_idx, change, message):
@@ -68,8 +68,8 @@ def test_an_idx_folder(tmp_path, idx_folder, suffix):
     assert not has_idx(tmp_path)
     arrays = idx_folder(tmp_path, suffix)
     assert has_idx(tmp_path)
-    dataset = read_idx_folder(tmp_path, "mine", mirrored=False)
-    assert (dataset.name, dataset.channels, dataset.mirrored) == ("mine", 1, False)
+    dataset = read_idx_folder(tmp_path, "mine", flippable=False)
+    assert (dataset.name, dataset.channels, dataset.flippable) == ("mine", 1, False)
     assert dataset.class_names == ("0", "1", "2")
     assert dataset.splits.tolist() == ["train"] * 12 + ["test"] * 5
     assert dataset.labels.tolist() == [i % 3 for i in range(12)] + [i % 3 for i in range(5)]
@@ -97,9 +97,9 @@ def test_an_idx_folder_lacks_a_file(tmp_path, idx_folder, part):
 @pytest.mark.parametrize(
     ("part", "shape", "message"),
     [
-        ("train-labels-idx1", (11,), r"do not fit: \(12, 4, 3\), \(11,\)"),
-        ("train-images-idx3", (12, 12), r"do not fit: \(12, 12\), \(12,\)"),
-        ("t10k-images-idx3", (5, 9, 9), r"images of \(9, 9\), the other split of \(4, 3\)"),
+        ("train-labels-idx1", (11,), r"do not match: shapes \(12, 4, 3\) and \(11,\)"),
+        ("train-images-idx3", (12, 12), r"do not match: shapes \(12, 12\) and \(12,\)"),
+        ("t10k-images-idx3", (5, 9, 9), r"images of shape \(9, 9\), the other split has \(4, 3\)"),
     ],
 )
 def test_idx_files_that_do_not_fit(tmp_path, idx_folder, write_idx, part, shape, message):
@@ -146,17 +146,17 @@ def test_cifar(tmp_path, hundred):
     np.testing.assert_array_equal(dataset.labels, labels)
     assert dataset.splits.tolist() == ["train"] * (len(labels) - 3) + ["test"] * 3
     assert dataset.paths[-1] == f"{files[-1]}#2"
-    assert (dataset.channels, dataset.mirrored) == (3, True)
+    assert (dataset.channels, dataset.flippable) == (3, True)
     for index, image in enumerate(images):
         np.testing.assert_array_equal(dataset.image(index, 3), image)
 
 
 @pytest.mark.parametrize("hundred", [False, True])
 @pytest.mark.parametrize("content", [b"", b"x" * 3072, b"x" * 6147])
-def test_cifar_files_of_a_broken_length(tmp_path, hundred, content):
+def test_cifar_files_of_a_wrong_length(tmp_path, hundred, content):
     files, _, _ = write_cifar(tmp_path, hundred=hundred)
     (tmp_path / files[-1]).write_bytes(content)
-    message = f"{files[-1]} is damaged: {len(content):,} bytes are no whole images"
+    message = f"{files[-1]} is damaged: its {len(content):,} bytes are not a multiple of"
     with pytest.raises(DataError, match=re.escape(message)):
         read_cifar_folder(tmp_path, "cifar")
 

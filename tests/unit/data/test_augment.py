@@ -6,7 +6,13 @@ import torch
 from scipy import stats
 
 from convscope.base.errors import ConvscopeError
-from convscope.data.augment import Augment, change_values, colour_basis, cut, uniforms
+from convscope.data.augment import (
+    Augment,
+    colour_basis,
+    random_crop,
+    shift_and_erase,
+    uniform_numbers,
+)
 from convscope.images.preprocess import Preprocess
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -21,11 +27,14 @@ def canvas(height=8, width=8):
 
 
 def cuts(augment, image, count=400, preprocess=PREPROCESS):
-    return [cut(image, draw, augment, preprocess) for draw in uniforms(0, 0, np.arange(count))]
+    return [
+        random_crop(image, draw, augment, preprocess)
+        for draw in uniform_numbers(0, 0, np.arange(count))
+    ]
 
 
 def test_numbers_are_uniform_and_columns_independent():
-    numbers = uniforms(1, 2, np.arange(20_000))
+    numbers = uniform_numbers(1, 2, np.arange(20_000))
     for column in numbers.T:
         assert stats.kstest(column, "uniform").pvalue > 1e-4
     between = np.corrcoef(numbers.T) - np.eye(13)
@@ -37,7 +46,7 @@ def test_numbers_are_uniform_and_columns_independent():
 def test_numbers_of_neighbouring_seeds_and_epochs_differ():
     images = np.arange(100)
     keys = [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (0, 2)]
-    numbers = [number for key in keys for number in uniforms(*key, images).ravel()]
+    numbers = [number for key in keys for number in uniform_numbers(*key, images).ravel()]
     assert len(set(numbers)) == len(keys) * 100 * 13
 
 
@@ -122,10 +131,10 @@ def test_a_covariance_with_rounding_errors_gives_no_nan():
 
 
 def test_colour_shifts_have_the_covariance_of_the_data():
-    draws = uniforms(0, 0, np.arange(20_000))
+    draws = uniform_numbers(0, 0, np.arange(20_000))
     images = torch.zeros(20_000, 3, 1, 1)
     basis = colour_basis(COVARIANCE)
-    change_values(images, draws, Augment(colour=0.1), PREPROCESS, basis)
+    shift_and_erase(images, draws, Augment(colour=0.1), PREPROCESS, basis)
     shifts = images[:, :, 0, 0].double().numpy() * STD  # in units of pixels / 255
     amounts = shifts @ np.linalg.inv(basis).T / 0.1
     np.testing.assert_allclose(np.cov(amounts.T), np.eye(3), atol=0.04)
@@ -137,8 +146,8 @@ def test_colour_shifts_have_the_covariance_of_the_data():
 def test_colour_shifts_all_pixels_of_an_image_alike():
     images = torch.rand(4, 3, 8, 8)
     before = images.clone()
-    draws = uniforms(0, 0, np.arange(4))
-    assert change_values(images, draws, Augment(colour=0.5), PREPROCESS, np.eye(3)) is images
+    draws = uniform_numbers(0, 0, np.arange(4))
+    assert shift_and_erase(images, draws, Augment(colour=0.5), PREPROCESS, np.eye(3)) is images
     shift = images - before
     assert shift.abs().amin() > 0
     torch.testing.assert_close(shift, shift[:, :, :1, :1].expand_as(shift), rtol=0, atol=1e-5)
@@ -147,16 +156,16 @@ def test_colour_shifts_all_pixels_of_an_image_alike():
 def test_grey_images_have_no_colour_shift():
     grey = Preprocess(size=(8, 8), channels=1, resize=8, mean=(0.5,), std=(0.2,))
     images = torch.ones(4, 1, 8, 8)
-    draws = uniforms(0, 0, np.arange(4))
-    change_values(images, draws, Augment(colour=0.5), grey, np.eye(1))
+    draws = uniform_numbers(0, 0, np.arange(4))
+    shift_and_erase(images, draws, Augment(colour=0.5), grey, np.eye(1))
     assert (images == 1).all()
 
 
 def test_erasing_makes_a_rectangle_of_the_mean_in_its_share_of_images():
     preprocess = Preprocess(size=(40, 30), channels=3, resize=40, mean=MEAN, std=STD)
     images = torch.ones(2000, 3, 40, 30)
-    change_values(
-        images, uniforms(0, 0, np.arange(2000)), Augment(erase=0.25), preprocess, np.eye(3)
+    shift_and_erase(
+        images, uniform_numbers(0, 0, np.arange(2000)), Augment(erase=0.25), preprocess, np.eye(3)
     )
     erased = (images == 0).numpy()
     assert (erased == erased[:, :1]).all()  # the same in all channels
@@ -175,6 +184,6 @@ def test_erasing_makes_a_rectangle_of_the_mean_in_its_share_of_images():
 @pytest.mark.parametrize("erase", [0.0, 1.0])
 def test_erasing_none_and_all(erase):
     images = torch.ones(50, 3, 8, 8)
-    draws = uniforms(0, 0, np.arange(50))
-    change_values(images, draws, Augment(erase=erase), PREPROCESS, np.eye(3))
+    draws = uniform_numbers(0, 0, np.arange(50))
+    shift_and_erase(images, draws, Augment(erase=erase), PREPROCESS, np.eye(3))
     assert (images == 0).any(dim=3).any(dim=2).any(dim=1).sum() == 50 * erase

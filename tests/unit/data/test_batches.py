@@ -26,7 +26,7 @@ def data(image_files):
 def batches(data, *, cached=True, batch_size=4, workers=0, indices=None):
     indices = np.arange(1, len(data)) if indices is None else indices
     every = {i: PREPROCESS.canvas(data.image(i, 3)) for i in indices.tolist()}
-    canvases = Canvases.of(every if cached else {}, len(data))
+    canvases = Canvases.from_images(every if cached else {}, len(data))
     return Batches(data, PREPROCESS, indices, canvases, batch_size, CPU, workers)
 
 
@@ -146,7 +146,7 @@ def test_an_image_is_changed_differently_in_every_epoch(data):
 def test_without_augmentation_a_canvas_of_the_inputs_size_stays_as_it_is(dataset):
     data = dataset([0, 1] * 4, size=(7, 6))
     preprocess = PREPROCESS.model_copy(update={"resize": 6})
-    some = Batches(data, preprocess, np.arange(8), Canvases.of({}, 8), 8, CPU)
+    some = Batches(data, preprocess, np.arange(8), Canvases.from_images({}, 8), 8, CPU)
     (batch,) = epoch(some, augment=Augment())
     expected = preprocess.normalise(data.source.images[batch.ids])
     assert torch.equal(batch.images, expected)
@@ -163,11 +163,11 @@ def test_whole_canvases_are_gathered_as_they_are_cut_one_by_one(data):
     flips = Augment(flip=True, pad=0)
     indices = np.arange(len(data))
     whole = {i: PREPROCESS.centre(PREPROCESS.canvas(data.image(i, 3))) for i in indices.tolist()}
-    together = Batches(data, PREPROCESS, indices, Canvases.of(whole, len(data)), 4, CPU)
+    gather = Batches(data, PREPROCESS, indices, Canvases.from_images(whole, len(data)), 4, CPU)
     images = tuple(whole.values())
     one_by_one = Batches(data, PREPROCESS, indices, Canvases(indices, images), 4, CPU)
-    assert one_by_one.canvases.together(indices) is None
-    assert_same(epoch(together, augment=flips), epoch(one_by_one, augment=flips))
-    assert_same(list(together.in_order()), list(one_by_one.in_order()))
+    assert one_by_one.canvases.gather(indices) is None
+    assert_same(epoch(gather, augment=flips), epoch(one_by_one, augment=flips))
+    assert_same(list(gather.in_order()), list(one_by_one.in_order()))
     for index, image in whole.items():
-        np.testing.assert_array_equal(together.canvases.get(index), image)
+        np.testing.assert_array_equal(gather.canvases.get(index), image)

@@ -119,14 +119,14 @@ def test_what_fashion_mnist_is(fashion, write_idx, tmp_path):
     assert dataset.name == "fashion-mnist"
     assert dataset.class_names[:2] == ("T-shirt/top", "Trouser")
     assert len(dataset.class_names) == 10
-    assert dataset.mirrored
+    assert dataset.flippable
 
 
 def test_mnist_is_not_mirrored(write_idx, downloads):
     mark(cached("mnist"), write_idx, 44)
     dataset = open_dataset("mnist")
     assert first_pixel(dataset) == 44
-    assert not dataset.mirrored
+    assert not dataset.flippable
     assert downloads == []
 
 
@@ -157,7 +157,7 @@ def test_digits_come_with_scikit_learn(downloads):
     assert dataset.class_names == tuple("0123456789")
     assert dataset.image(0, 1).shape == (8, 8, 1)
     assert dataset.source.images.max() == 255
-    assert not dataset.mirrored
+    assert not dataset.flippable
     assert set(dataset.splits.tolist()) == {""}
     assert downloads == []
 
@@ -199,7 +199,7 @@ def test_folders_of_known_layouts(idx_folder, tmp_path):
 def test_a_file_of_another_kind_is_refused_with_what_is_accepted(tmp_path, content):
     (tmp_path / "data.zip").write_bytes(content)
     with pytest.raises(
-        DataError, match=r"data\.zip is a file of another kind; give the folder"
+        DataError, match=r"data\.zip is not a data set in a supported format; give the folder"
     ) as e:
         open_dataset(str(tmp_path / "data.zip"))
     assert "give the folder" in str(e.value)

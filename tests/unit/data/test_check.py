@@ -11,7 +11,7 @@ from convscope.base.errors import UnreadableImageError
 from convscope.data.check import check, imbalance
 from convscope.data.dataset import FileSource
 from convscope.data.folder import read_folder
-from convscope.data.looks import cache_file, look_at
+from convscope.data.image_facts import cache_file, collect_image_facts
 
 
 def checked(root):
@@ -102,7 +102,7 @@ def test_equal_images_across_splits_and_under_two_classes(image_files):
     assert leak["same_class"] is False
     (other,) = [group for group in groups if not group["across_splits"]]
     assert other["same_class"] is True
-    assert any("under different classes" in remark for remark in checked(root).remarks())
+    assert any("in different classes" in remark for remark in checked(root).remarks())
 
 
 def test_the_share_lost_to_cropping_is_what_lies_outside_the_central_square(image_files):
@@ -132,8 +132,10 @@ def test_numbers_case_variants_and_single_images_are_remarked_on(image_files):
     files = ["2/1.png", "10/1.png", *(f"{c}/{i}.png" for c in ("A", "a") for i in range(9))]
     remarks = " | ".join(checked(image_files(*files)).remarks())
     assert "index 0 is 10, 1 is 2" in remarks
-    assert "'A' and 'a' are classes of their own" in remarks
-    assert "classes with one image, which cannot be both learned and tested: 10, 2" in remarks
+    assert "'A' and 'a' are separate classes" in remarks
+    assert (
+        "classes with one image, which cannot be used for both training and test: 10, 2" in remarks
+    )
 
 
 def test_modes_and_sizes_are_those_of_the_files(image_files):
@@ -151,7 +153,7 @@ def test_an_unchanged_folder_is_not_read_again(pets, reads):
     reads.clear()
     second = checked(pets)
     assert reads == []
-    assert second.looks.remembered == 24
+    assert second.facts.num_cached == 24
     assert second.as_json() == first.as_json()
 
 
@@ -194,7 +196,7 @@ def test_an_interruption_leaves_no_half_cache(pets, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        look_at(data, stopped)
+        collect_image_facts(data, stopped)
     assert not cache_file(data).exists()
     assert not list(cache_file(data).parent.parent.rglob("*.tmp"))
 
@@ -202,20 +204,20 @@ def test_an_interruption_leaves_no_half_cache(pets, monkeypatch):
 def test_a_cache_that_cannot_be_written_does_not_stop_the_check(pets, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CONVSCOPE_CACHE", str(tmp_path / "file"))
-    assert checked(pets).looks.readable.all()
+    assert checked(pets).facts.readable.all()
 
 
 def test_arrays_are_checked_and_not_remembered(dataset):
     data = dataset([0, 1] * 10)
     found = check(data)
     assert cache_file(data) is None
-    assert found.looks.sizes.tolist() == [[10, 12]] * 20
+    assert found.facts.sizes.tolist() == [[10, 12]] * 20
     assert found.as_json()["modes"] == {"array RGB": 20}
 
 
 def test_progress_ends_with_all(pets):
     told = []
-    look_at(read_folder(pets, "pets"), lambda done, total: told.append((done, total)))
+    collect_image_facts(read_folder(pets, "pets"), lambda done, total: told.append((done, total)))
     assert told[0] == (0, 24)
     assert told[-1] == (24, 24)
 

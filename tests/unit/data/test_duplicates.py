@@ -13,7 +13,7 @@ from convscope.data.duplicates import (
     fingerprint,
     near_duplicates,
 )
-from convscope.data.looks import look_at
+from convscope.data.image_facts import collect_image_facts
 
 
 def photo(seed, side=32):
@@ -154,9 +154,9 @@ def test_equal_images_are_grouped_and_unreadable_ones_are_not():
 
 def test_a_grey_data_set_is_compared_too(dataset):
     data = dataset([0, 1] * 6, channels=1, splits=["train"] * 6 + ["test"] * 6)
-    looks = look_at(data)
-    assert looks.thumbnails.shape == (12, 16, 16, 1)
+    facts = collect_image_facts(data)
+    assert facts.thumbnails.shape == (12, 16, 16, 1)
     near = near_duplicates(
-        looks.digests, looks.hashes, looks.thumbnails, data.splits, looks.readable
+        facts.digests, facts.hashes, facts.thumbnails, data.splits, facts.readable
     )
     assert near.pairs == ()

@@ -27,7 +27,7 @@ def test_class_folders(image_files):
     assert dataset.paths == ("cat/1.png", "cat/2.png", "cat/more/0.png", "dog/1.png")
     assert dataset.labels.tolist() == [0, 0, 0, 1]
     assert dataset.splits.tolist() == [""] * 4
-    assert (dataset.channels, dataset.mirrored, dataset.ignored) == (3, True, 0)
+    assert (dataset.channels, dataset.flippable, dataset.ignored) == (3, True, 0)
     assert dataset.image(0, 3).shape == (6, 8, 3)
 
 
@@ -78,7 +78,7 @@ def test_splits_without_a_training_split_are_refused(image_files):
     root = image_files("val/a/1.png", "test/a/1.png")
     message = refusal(root)
     assert f"{root} has the splits test, val but no train folder" in message
-    assert f"give one split by itself, such as {root / 'test'}" in message
+    assert f"give only one split, such as {root / 'test'}" in message
 
 
 def test_hidden_files_and_folders_are_passed_over(image_files):
@@ -143,7 +143,7 @@ def test_unknown_classes_in_a_split(image_files, split):
         "train/cat/1.png", "train/dog/1.png", f"{split}/cow/1.png", f"{split}/ant/1.png"
     )
     message = refusal(root)
-    assert f"{root / split} has classes that {root / 'train'} has not: ant, cow;" in message
+    assert f"{root / split} has classes that {root / 'train'} lacks: ant, cow;" in message
 
 
 def test_a_split_may_lack_classes(image_files):
@@ -164,7 +164,7 @@ def test_splits_mixed_with_classes(image_files):
 def test_two_folders_that_mean_one_split(image_files, one, other):
     root = image_files("training/a/1.png", f"{one}/a/1.png", f"{other}/a/1.png")
     message = refusal(root)
-    assert "mean the same split; keep one of them" in message
+    assert "are the same split; keep one of them" in message
     assert str(root / one) in message or str(root / other) in message
 
 
@@ -268,10 +268,10 @@ ODD_SPLITS = {
     ),
     "an image beside the classes of train": (
         TWO | {"train/loose.png": "cat", "val/cat/1.png": "cat"},
-        ["holds images beside its class folders"],
+        ["has images beside its class folders"],
     ),
     "validation in two folders": (
-        TWO | {"val/cat/1.png": "cat", "valid/dog/1.png": "dog"}, ["mean the same split"],
+        TWO | {"val/cat/1.png": "cat", "valid/dog/1.png": "dog"}, ["are the same split"],
     ),
     "capitals and sorting by a language": (
         {f"train/{c}/1.png": c for c in ("b", "A", "\u00e4", "Z")}
@@ -320,7 +320,7 @@ def test_a_stray_image_makes_no_class_of_a_split(image_files, stray):
     root = image_files(*(f"{s}/{c}/1.png" for s in ("train", "val") for c in ("cat", "dog")))
     for split in ("train", "val"):
         (root / split / stray).write_bytes(b"x")
-    with pytest.raises(DataError, match="has the name of a split and holds folders and images"):
+    with pytest.raises(DataError, match="has the name of a split and contains folders and images"):
         read_folder(root, "pets")
 
 
@@ -343,7 +343,7 @@ def test_a_file_that_cannot_be_named_is_a_bad_file(image_files, name):
     found = check(dataset)
     assert list(found.bad) == [index]
     assert "rename it" in found.bad[index]
-    kept = dataset.only(np.flatnonzero(np.arange(len(dataset)) != index))
+    kept = dataset.subset(np.flatnonzero(np.arange(len(dataset)) != index))
     assert all(kept.image(i, 3).size for i in range(len(kept)))
 
 

@@ -106,7 +106,7 @@ def test_all_unreadable_files_are_listed(image_files):
     names = {read_folder(root, "pets").paths[index]: error for index, error in found.bad.items()}
     assert {name: error.reason.split(" (")[0] for name, error in names.items()} == {
         "a/1.png": "the file is empty",
-        "a/2.png": "not an image in a format we read",
+        "a/2.png": "not an image in a supported format",
         "b/0.png": "damaged image",
         "b/3.png": "No such file or directory",
     }

@@ -98,12 +98,12 @@ def test_every_wrong_row_is_listed_with_its_line(opened, tmp_path):
         "  line 3: no path",
         "  line 4: no label for cat/2.png",
         "  line 5: control characters in 'cat/3.png' or 'ca\\nt'",
-        "  line 7: cat/9.png is not there",
+        "  line 7: cat/9.png does not exist",
         "  line 8: ./cat/1.png is on line 2 already",
         "  line 9: unknown split 'holdout' (train, val, test or empty)",
-        f"  line 10: notes.txt is no image by its ending ({', '.join(SUFFIXES)})",
-        "  line 11: cat is no file",
-        "mend or remove them",
+        f"  line 10: notes.txt does not have the ending of an image ({', '.join(SUFFIXES)})",
+        "  line 11: cat is not a file",
+        "correct or remove them",
     ]
 
 
@@ -131,13 +131,13 @@ def test_a_class_that_is_only_tested_is_refused(opened):
     message = refusal(
         opened, "path,label,split\ncat/1.png,cat,train\ncat/2.png,cat,val\ndog/1.png,dog,test\n"
     )
-    assert "classes without an image to train on: dog" in message
+    assert "classes without training images: dog" in message
 
 
 def test_links_to_nothing_and_endless_names_are_not_there(opened, tmp_path):
     (tmp_path / "data" / "gone.png").symlink_to("nowhere.png")
     message = refusal(opened, f"path,label\ngone.png,a\n{'x' * 5000}.png,b\ncat/1.png,a\n")
-    assert "line 2: gone.png is not there" in message
+    assert "line 2: gone.png does not exist" in message
     assert "line 3: " in message
 
 

@@ -12,10 +12,10 @@ from convscope.data.split import (
     MAX_VALIDATION,
     assign_splits,
     differences,
-    held_out,
     read_split_table,
     split_table,
-    thinned,
+    stratified_sample,
+    stratified_subset,
 )
 
 
@@ -108,18 +108,18 @@ def test_no_training_images_at_all(dataset):
 def test_held_out_in_proportion_with_the_largest_remainders():
     labels = np.repeat([0, 1, 2], [10, 10, 5])
     pool = np.ones(25, bool)
-    chosen = held_out(labels, pool, 6, np.random.default_rng(0))
+    chosen = stratified_sample(labels, pool, 6, np.random.default_rng(0))
     assert np.bincount(labels[chosen]).tolist() == [3, 2, 1]  # 2.4, 2.4 and 1.2
 
 
 def test_thinned_keeps_each_class_in_proportion():
     labels = np.repeat([0, 1, 2], [100, 50, 3])
     train = np.arange(0, 153)
-    kept = thinned(labels, train, 0.1, seed=0)
+    kept = stratified_subset(labels, train, 0.1, seed=0)
     assert np.bincount(labels[kept]).tolist() == [10, 5, 1]
-    np.testing.assert_array_equal(kept, thinned(labels, train, 0.1, seed=0))
-    assert kept.tolist() != thinned(labels, train, 0.1, seed=1).tolist()
-    assert thinned(labels, train, 1.0, seed=0) is train
+    np.testing.assert_array_equal(kept, stratified_subset(labels, train, 0.1, seed=0))
+    assert kept.tolist() != stratified_subset(labels, train, 0.1, seed=1).tolist()
+    assert stratified_subset(labels, train, 1.0, seed=0) is train
 
 
 def table_of(data, splits):
@@ -146,14 +146,16 @@ def test_a_table_gives_labels_splits_and_hashes_back(dataset):
 
 @pytest.mark.parametrize("text", ["", "path,split\n", "a,b,c,d\n1,2,3,4\n", "\n"])
 def test_what_is_no_table(text):
-    with pytest.raises(DataError, match=r"split\.csv is no table of path, label, split, sha256"):
+    with pytest.raises(
+        DataError, match=r"split\.csv is not a table with the columns path, label, split, sha256"
+    ):
         read_split_table(text.encode(), "split.csv")
 
 
 def test_a_table_that_is_cut_off_or_altered(dataset):
     data = dataset([0, 1])
     text = table_of(data, np.array(["train", "val"]))
-    with pytest.raises(DataError, match=r"split\.csv is no table"):
+    with pytest.raises(DataError, match=r"split\.csv is not a table"):
         read_split_table(text[:-70].encode(), "split.csv")
     with pytest.raises(DataError, match="unknown splits: vam"):
         read_split_table(text.replace("val", "vam").encode(), "split.csv")
@@ -173,10 +175,12 @@ def test_differences_between_tables_are_told_by_kind():
     now = now.replace(f"2.png,cat,train,{2:064}", f"2.png,cat,train,{7:064}")
     assert differences(before, now) == [
         "1 changed in content (2.png)",
-        "1 of another label (0.png: cat is now dog)",
-        "1 of another split (1.png: train is now val)",
+        "1 with another label (0.png: cat is now dog)",
+        "1 with another split (1.png: train is now val)",
     ]
     now = now.replace(f"3.png,cat,train,{3:064}\n", "x.png,cat,train,0\n")
-    told = ["1 gone (3.png)", "1 new (x.png)", "1 changed in content (2.png)"]
+    told = ["1 missing (3.png)", "1 new (x.png)", "1 changed in content (2.png)"]
     assert differences(before, now) == told  # splits are drawn anew then
-    assert differences(before, "path,label,split,sha256\n") == ["9 gone (0.png, 1.png, 2.png, ...)"]
+    assert differences(before, "path,label,split,sha256\n") == [
+        "9 missing (0.png, 1.png, 2.png, ...)"
+    ]

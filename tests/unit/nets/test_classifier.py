@@ -75,7 +75,7 @@ def test_any_module_can_be_a_classifier(model):
 
 def test_class_names_must_fit_the_module_and_differ(model):
     wrong = Classifier("own", model.module, model.preprocess, ("a", "b"))
-    with pytest.raises(ConvscopeError, match=r"\(1, 4\), but there are 2 class names"):
+    with pytest.raises(ConvscopeError, match=r"\(1, 4\); 2 class names need \(batch, 2\)"):
         wrong.logits(torch.zeros(1, 3, 32, 32))
-    with pytest.raises(ConvscopeError, match="must differ"):
+    with pytest.raises(ConvscopeError, match="must be unique"):
         Classifier("own", model.module, model.preprocess, ("a", "a"))

@@ -110,7 +110,7 @@ def test_a_seed_gives_the_same_weights_and_leaves_torchs_generator_alone():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("vgg61", {}, "unknown model 'vgg61'; there are vgg11"),
+        ("vgg61", {}, "unknown model 'vgg61'; choose one of vgg11"),
         ("vgg16", {"width": 3}, "unexpected keyword argument 'width'"),
         ("vgg16", {"widths": (1, 2)}, "5 blocks need 5 widths"),
         ("vgg16", {"input_shape": (3, 16, 16)}, "too small"),

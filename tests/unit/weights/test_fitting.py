@@ -52,7 +52,7 @@ def test_files_of_torch_give_the_same_module(saved, wrap, zipped):
     imported = import_weights(path, NAME)
     assert same(imported.classifier.module, theirs)
     assert imported.classifier.class_names == ("0", "1", "2", "3", "4")
-    assert imported.fit.missing == imported.fit.unexpected == ()
+    assert imported.match.missing == imported.match.unexpected == ()
 
 
 def test_views_half_precision_and_column_order_are_read_as_they_are(saved):
@@ -95,7 +95,7 @@ def test_everything_that_does_not_fit_is_listed(saved):
 def test_a_trunk_needs_headless_and_says_so(saved):
     tensors = {n: v for n, v in module().state_dict().items() if n.startswith("features.")}
     path = saved(tensors)
-    with pytest.raises(WeightsError, match="--headless imports the trunk alone"):
+    with pytest.raises(WeightsError, match="use --headless to import only the trunk"):
         import_weights(path, NAME)
     classifier = import_weights(path, NAME, headless=True).classifier
     assert classifier.class_names is None
@@ -105,7 +105,7 @@ def test_headless_leaves_the_dense_layers_over_and_nothing_else(saved):
     tensors = module().state_dict()
     dense = tuple(name for name in tensors if name.startswith("classifier."))
     imported = import_weights(saved(tensors), NAME, headless=True)
-    assert imported.fit.unexpected == dense
+    assert imported.match.unexpected == dense
     assert not [n for n in imported.classifier.module.state_dict() if n.startswith("classifier")]
     with pytest.raises(WeightsError, match="extra: not in the network"):
         import_weights(saved({**tensors, "extra": torch.zeros(1)}), NAME, headless=True)
@@ -115,7 +115,7 @@ def test_headless_leaves_the_dense_layers_over_and_nothing_else(saved):
 def test_values_that_are_no_numbers_are_refused(saved, value):
     tensors = module().state_dict()
     tensors["features.3.weight"][1, 2, 0, 0] = value
-    with pytest.raises(WeightsError, match=r"features\.3\.weight holds NaN or infinity"):
+    with pytest.raises(WeightsError, match=r"features\.3\.weight contains NaN or infinity"):
         import_weights(saved(tensors), NAME)
 
 
@@ -194,8 +194,8 @@ def test_the_names_of_the_official_keras_file(tmp_path):
     assert len(missing) == 4 * len(names) == len(str(caught.value).splitlines()) - 2
     found = import_weights(tmp_path / "k.h5", NAME, options={"batch_norm": False})
     assert found.preprocessing == "caffe-bgr"
-    assert not found.fit.missing
-    assert not found.fit.unexpected
+    assert not found.match.missing
+    assert not found.match.unexpected
 
 
 def test_layers_are_ordered_by_number():
@@ -271,7 +271,7 @@ def test_layers_of_odd_names_are_taken_in_the_files_own_order(tmp_path, top, par
     keras_file(tmp_path / "k.h5", theirs, ODD, dense, attributes, top)
     found = import_weights(tmp_path / "k.h5", NAME, preprocessing="unit", options=PLAIN)
     assert same(found.classifier.module, theirs)
-    assert any("that the file lists them in" in note for note in found.notes)
+    assert any("in the order of the file" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("names", [[b"stem", b"none"], 3.5, np.zeros(20_000, "u1"), b"\xff"])

@@ -53,11 +53,11 @@ def test_offline_it_says_where_to_put_which_file(known, monkeypatch):
     with pytest.raises(WeightsError, match="unreachable") as caught:
         official("vgg11")
     assert f"https://download.pytorch.org/models/{known.name}" in str(caught.value)
-    assert f"put it at {known}" in str(caught.value)
+    assert f"save it as {known}" in str(caught.value)
 
 
 def test_a_network_without_official_weights(known):
-    with pytest.raises(WeightsError, match="no official ImageNet weights of 'mlp'; there are some"):
+    with pytest.raises(WeightsError, match="no official ImageNet weights of 'mlp'; choose one"):
         official("mlp")
 
 

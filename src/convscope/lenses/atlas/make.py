@@ -9,9 +9,9 @@ from time import monotonic
 
 import numpy as np
 
-from convscope.base.ahead import map_ahead
 from convscope.base.errors import ConvscopeError
-from convscope.base.storage import lock, make_folder, remove_leftovers, sha256_of
+from convscope.base.prefetch import prefetch_map
+from convscope.base.storage import lock, make_folder, remove_temporary_files, sha256_of
 from convscope.base.tensors import Images
 from convscope.data.dataset import Dataset
 from convscope.graph.batching import LARGEST_BATCH, batch_in_memory
@@ -85,7 +85,7 @@ def make_atlas(
     )  # fmt: skip
     make_folder(folder)
     with lock(folder):
-        remove_leftovers(folder)
+        remove_temporary_files(folder)
         if (complete := _complete(folder, about, dataset)) is not None:
             return complete
         reader = _Reader(dataset, classifier.preprocess)
@@ -133,7 +133,7 @@ class _Reader:
 
         group: list[tuple[np.ndarray, bytes]] = []
         numbers = range(start, len(self.dataset))
-        for index, item in zip(numbers, map_ahead(read, numbers, size), strict=True):
+        for index, item in zip(numbers, prefetch_map(read, numbers, size), strict=True):
             group.append(item)
             if len(group) == size or index == numbers[-1]:
                 pixels, digests = zip(*group, strict=True)
@@ -176,7 +176,7 @@ def _stopped(
     stopped = read_pass(folder, about)
     if stopped is not None:
         contents = (dataset.source.content(index) for index in range(len(stopped[1])))
-        digests = map_ahead(
+        digests = prefetch_map(
             lambda content: hashlib.sha256(content).digest(), contents, LARGEST_BATCH
         )
         if all(now == then for now, then in zip(digests, stopped[1], strict=True)):

@@ -128,7 +128,7 @@ def _survey(
 
     from convscope.base.storage import write_json, write_text
     from convscope.contract.files import as_json
-    from convscope.data.split import held_out
+    from convscope.data.split import stratified_sample
     from convscope.evaluation.evaluate import indices_of
     from convscope.lenses.pathways.files import survey_csv
     from convscope.lenses.pathways.survey import SurveyResult, survey
@@ -146,7 +146,7 @@ def _survey(
     if count < len(indices):
         pool = np.isin(np.arange(len(dataset)), indices)
         generator = np.random.default_rng([params.seed, 0x9A7B])
-        indices = held_out(dataset.labels, pool, count, generator)
+        indices = stratified_sample(dataset.labels, pool, count, generator)
     found = []
     channels = inputs.subject.classifier.preprocess.channels
     assert LENS.compute is not None

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from convscope.base.ahead import map_ahead
 from convscope.base.errors import ConvscopeError, DataError
+from convscope.base.prefetch import prefetch_map
 from convscope.base.storage import read_lines
 from convscope.base.tensors import Pixels
 from convscope.data.dataset import Dataset
-from convscope.data.split import SKIPPED, held_out, read_split_table
+from convscope.data.split import SKIPPED, read_split_table, stratified_sample
 from convscope.evaluation.evaluate import indices_of
 from convscope.evaluation.predictions import predictions_of
 from convscope.explorer.problem import shown
@@ -192,7 +192,7 @@ def stratified(labels: np.ndarray, indices: np.ndarray, limit: int) -> np.ndarra
         return indices
     pool = np.zeros(len(labels), dtype=bool)
     pool[indices] = True
-    return held_out(labels, pool, limit, np.random.default_rng([_SEED, 0x5117]))
+    return stratified_sample(labels, pool, limit, np.random.default_rng([_SEED, 0x5117]))
 
 
 def _check_networks(
@@ -253,7 +253,7 @@ def _check_data(runs: Sequence[Path]) -> None:
 
 
 def _decoded(dataset: Dataset, indices: np.ndarray, channels: int, ahead: int) -> Any:
-    return map_ahead(lambda index: dataset.image(index, channels), indices.tolist(), ahead=ahead)
+    return prefetch_map(lambda index: dataset.image(index, channels), indices.tolist(), ahead=ahead)
 
 
 def _spread(chosen: np.ndarray) -> list[int]:

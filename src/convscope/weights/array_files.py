@@ -1,4 +1,4 @@
-"""Files of bare arrays: NumPy's `.npz` and safetensors."""
+"""Read files of plain arrays: NumPy's `.npz` and safetensors."""
 
 import io
 import json
@@ -15,18 +15,18 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
-from convscope.weights.archive import UNPACKING, beginning
-from convscope.weights.foreign import (
+from convscope.weights.archive import UNPACKING, read_beginning
+from convscope.weights.weights_file import (
     DAMAGED,
-    MOST_TENSORS,
-    Declared,
+    MAX_TENSORS,
+    TensorInfo,
     UnacceptableError,
     checked_shape,
     file_size,
     printable,
 )
 
-Contents = tuple[Mapping[str, Declared], Callable[[str], Tensor], tuple[str, ...]]
+Contents = tuple[Mapping[str, TensorInfo], Callable[[str], Tensor], tuple[str, ...]]
 _LONGEST_HEADER = 4 << 20
 _NPY_HEADER = 4096
 _ARRAYS = "save plain number arrays: numpy.savez(FILE, **arrays)"
@@ -42,18 +42,18 @@ _SAFE = {
 
 
 def read_npz(archive: zipfile.ZipFile, named: Mapping[str, zipfile.ZipInfo]) -> Contents:
-    """The arrays of an `.npz`; what is compressed is unpacked only as far as its shape says.
+    """The arrays of an `.npz`. Of a compressed one, no more than its shape says is decompressed.
 
     Raises:
-        UnacceptableError: it holds Python objects, or is damaged.
+        UnacceptableError: the file contains Python objects, or is damaged.
     """
     headers = {
-        name.removesuffix(".npy"): _header(name, beginning(archive, info, _NPY_HEADER), info)
+        name.removesuffix(".npy"): _header(name, read_beginning(archive, info, _NPY_HEADER), info)
         for name, info in named.items()
     }
 
     def read(name: str) -> Tensor:
-        shape, columns_first, dtype, start = headers[name]
+        shape, fortran_order, dtype, start = headers[name]
         values = np.empty(shape, dtype)
         view: Any = values.reshape(-1).view(np.uint8)
         try:
@@ -69,12 +69,12 @@ def read_npz(archive: zipfile.ZipFile, named: Mapping[str, zipfile.ZipInfo]) -> 
             ) from None
         if done < len(view):
             raise UnacceptableError(f"{printable(name)} ends too early", DAMAGED)
-        if columns_first:
+        if fortran_order:
             values = values.reshape(-1).reshape(shape[::-1]).transpose()
         return torch.from_numpy(values.astype(values.dtype.newbyteorder("="), copy=False))
 
     declared = {
-        name: Declared(shape, _DTYPES[dtype.kind + str(dtype.itemsize)])
+        name: TensorInfo(shape, _DTYPES[dtype.kind + str(dtype.itemsize)])
         for name, (shape, _, dtype, _) in headers.items()
     }
     return declared, read, ()
@@ -84,23 +84,24 @@ Header = tuple[tuple[int, ...], bool, np.dtype, int]
 
 
 def _header(name: str, content: bytes, info: zipfile.ZipInfo) -> Header:
-    """Shape, column order, type, and where the numbers begin."""
+    """Shape, whether it is in Fortran order, type, and the offset of the numbers."""
     what = f"{printable(name)} in it"
     stream = io.BytesIO(content)
     try:
         version = npy.read_magic(stream)
         reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, columns_first, dtype = reader(stream, max_header_size=_NPY_HEADER)
+        shape, fortran_order, dtype = reader(stream, max_header_size=_NPY_HEADER)
     except (ValueError, EOFError, SyntaxError, RecursionError, MemoryError, TypeError):
-        raise UnacceptableError(f"{what} is no NumPy array", _ARRAYS) from None
+        raise UnacceptableError(f"{what} is not a NumPy array", _ARRAYS) from None
     if dtype.hasobject:
-        raise UnacceptableError(f"{what} holds Python objects, which are pickles", _ARRAYS)
+        raise UnacceptableError(f"{what} contains Python objects, which are pickles", _ARRAYS)
     if dtype.kind + str(dtype.itemsize) not in _DTYPES:
-        raise UnacceptableError(f"{what} holds no plain numbers (type {dtype.kind!r})", _ARRAYS)
+        reason = f"{what} is not an array of numbers (type {dtype.kind!r})"
+        raise UnacceptableError(reason, _ARRAYS)
     sides = checked_shape(shape, name)
     if stream.tell() + prod(sides) * dtype.itemsize != info.file_size:
         raise UnacceptableError(f"{what} is not as large as its shape says", DAMAGED)
-    return sides, columns_first, dtype, stream.tell()
+    return sides, fortran_order, dtype, stream.tell()
 
 
 @contextmanager
@@ -108,7 +109,7 @@ def open_safetensors(path: Path, file: BinaryIO) -> Iterator[Contents]:
     """The tensors of a safetensors file.
 
     Raises:
-        UnacceptableError: its header is wrong.
+        UnacceptableError: the header is invalid, or a tensor has an unsupported type.
     """
     header = _safetensors_header(file)
     try:
@@ -118,53 +119,53 @@ def open_safetensors(path: Path, file: BinaryIO) -> Iterator[Contents]:
         raise UnacceptableError(f"safetensors refuses it ({reason})", DAMAGED) from None
     with opened:
         names = list(opened.keys())
-        if len(names) > MOST_TENSORS:
+        if len(names) > MAX_TENSORS:
             raise UnacceptableError(
-                f"it holds {len(names):,} tensors", "give a file of weights alone"
+                f"it has {len(names):,} tensors", "give a file with only the weights"
             )
         declared = {}
         for name in names:
             part = opened.get_slice(name)
             if part.get_dtype() not in _SAFE:
                 kind = f"numbers of type {part.get_dtype()}"
-                raise UnacceptableError(
-                    f"{printable(name)} in it holds {kind}", "save it as float32"
-                )
+                raise UnacceptableError(f"{printable(name)} in it has {kind}", "save it as float32")
             shape = checked_shape(part.get_shape(), name)
-            declared[name] = Declared(shape, _SAFE[part.get_dtype()])
+            declared[name] = TensorInfo(shape, _SAFE[part.get_dtype()])
         if set(header) - {"__metadata__"} != set(names):
-            raise UnacceptableError("its header names other tensors than it holds", DAMAGED)
+            raise UnacceptableError("its header does not list the tensors that it has", DAMAGED)
         yield declared, opened.get_tensor, ()
 
 
 def _safetensors_header(file: BinaryIO) -> dict[str, object]:
-    """The header's entries, each name once."""
+    """The entries of the header. safetensors itself accepts repeated names; this does not."""
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
     if length > file_size(file) - 8:
         raise UnacceptableError(
-            f"its header would have {length:,} bytes, more than the file", DAMAGED
+            f"its header claims {length:,} bytes, more than the file has", DAMAGED
         )
     if length > _LONGEST_HEADER:
         raise UnacceptableError(
             f"its header has {length:,} bytes", "give a file with the weights of one network"
         )
     try:
-        header = json.loads(file.read(length), object_pairs_hook=_once, parse_constant=_constant)
+        header = json.loads(
+            file.read(length), object_pairs_hook=_unique_keys, parse_constant=_no_constant
+        )
     except (ValueError, RecursionError) as error:
         reason = printable(str(error)) if isinstance(error, ValueError) else "nested too deep"
         raise UnacceptableError(f"its header cannot be read ({reason})", DAMAGED) from None
     if not isinstance(header, dict):
-        raise UnacceptableError("its header is no table", DAMAGED)
+        raise UnacceptableError("its header is not a JSON object", DAMAGED)
     return header
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
-    return found
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return entries
 
 
-def _constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not valid in JSON")

@@ -1,4 +1,4 @@
-"""Weights of somebody else's file as a value: what is declared is known before any data is read."""
+"""An open weights file: shapes and types of its tensors, and a function that reads one."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from convscope.base.errors import WeightsError
 
-MOST_TENSORS = 10_000
-_MOST_DIMENSIONS = 8
+MAX_TENSORS = 10_000
+_MAX_DIMENSIONS = 8
 
 
 @dataclass(frozen=True)
-class Declared:
-    """What a file says of a tensor before its values are read."""
+class TensorInfo:
+    """Shape and type of a tensor, as the file declares them."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -30,33 +30,33 @@ class Declared:
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """An open file of weights, valid as long as `open_weights` is.
+class WeightsFile:
+    """An open weights file, valid inside the context of `open_weights`.
 
     Attributes:
         path: the file.
-        format: such as "safetensors", for people.
-        declared: shape and type of every tensor, in the file's order.
-        read: gives the values of one of them; its memory is that tensor's own.
-        notes: what was done on the way, one sentence each.
-        in_order: whether `declared` stands in the order of the network's layers, as the file tells.
+        format: a name for messages, such as "safetensors".
+        declared: shape and type of each tensor, in the file's order.
+        read: reads the values of one tensor into new memory.
+        notes: remarks about the reading, one sentence each.
+        in_order: whether the file states that `declared` is in the order of the network's layers.
     """
 
     path: Path
     format: str
-    declared: Mapping[str, Declared]
+    declared: Mapping[str, TensorInfo]
     read: Callable[[str], Tensor]
     notes: tuple[str, ...] = ()
     in_order: bool = False
 
 
 def refusal(path: Path, reason: str, remedy: str) -> WeightsError:
-    """The error that names file, reason and remedy."""
+    """The error for a file that is not accepted: its path, the reason and a remedy."""
     return WeightsError(f"{path}: {reason}; {remedy}")
 
 
 class UnacceptableError(Exception):
-    """Something in a file that is not read. Whoever knows the file's name adds it."""
+    """The content of a file is not accepted. `open_weights` adds the file's name."""
 
     def __init__(self, reason: str, remedy: str) -> None:
         super().__init__(reason)
@@ -65,33 +65,33 @@ class UnacceptableError(Exception):
 
 
 def checked_shape(shape: object, name: str) -> tuple[int, ...]:
-    """`shape`, where it is a few whole numbers.
+    """Checks a shape from a file: at most 8 integers from 0 to 2^48 - 1.
 
     Raises:
         UnacceptableError: it is something else.
     """
     sides = tuple(shape) if isinstance(shape, tuple | list) else (-1,)
-    if len(sides) > _MOST_DIMENSIONS or not all(
+    if len(sides) > _MAX_DIMENSIONS or not all(
         type(side) is int and 0 <= side < 1 << 48 for side in sides
     ):
-        raise UnacceptableError(f"the shape of {printable(name)} is none", DAMAGED)
+        raise UnacceptableError(f"the shape of {printable(name)} is invalid", DAMAGED)
     return sides
 
 
 def printable(name: str) -> str:
-    """A name out of a file, short and without what a terminal would obey."""
+    """A name from a file, shortened, and with control characters escaped for terminals."""
     plain = name.encode("ascii", "backslashreplace").decode()
     plain = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in plain[:200])
     return f"{plain[:80]}..." if len(plain) > 80 else plain
 
 
 def read_span(file: BinaryIO, start: int, length: int) -> bytearray:
-    """`length` bytes of `file` from `start` on.
+    """Reads `length` bytes of `file`, beginning at `start`.
 
     Raises:
-        UnacceptableError: the file ends before.
+        UnacceptableError: the file is shorter.
     """
-    if start + length > file_size(file):  # asked first: the memory would be taken at once
+    if start + length > file_size(file):  # before `bytearray` allocates the memory
         raise UnacceptableError("it ends in the middle of a tensor", DAMAGED)
     content = bytearray(length)
     file.seek(start)

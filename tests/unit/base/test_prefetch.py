@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from convscope.base import ahead
-from convscope.base.ahead import map_ahead
+from convscope.base import prefetch
+from convscope.base.prefetch import prefetch_map
 
 
 def test_results_come_in_order_whoever_is_first():
@@ -19,7 +19,7 @@ def test_results_come_in_order_whoever_is_first():
             released.set()
         return item * item
 
-    assert list(map_ahead(work, range(20), ahead=5, threads=4)) == [i * i for i in range(20)]
+    assert list(prefetch_map(work, range(20), ahead=5, threads=4)) == [i * i for i in range(20)]
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 4])
@@ -31,7 +31,7 @@ def test_items_are_taken_as_the_caller_goes_on(ahead):
             taken.append(item)
             yield item
 
-    results = map_ahead(lambda item: item, items(), ahead=ahead, threads=2)
+    results = prefetch_map(lambda item: item, items(), ahead=ahead, threads=2)
     assert taken == []
     for done in range(1, 30):
         assert next(results) == done - 1
@@ -48,7 +48,7 @@ def test_items_are_worked_on_before_they_are_asked_for():
             third.set()
         return item
 
-    results = map_ahead(work, range(10), ahead=3, threads=1)
+    results = prefetch_map(work, range(10), ahead=3, threads=1)
     assert next(results) == 0
     assert third.wait(10)
     results.close()
@@ -60,7 +60,7 @@ def test_an_error_comes_out_in_its_place():
             raise ValueError("the third")
         return item
 
-    results = map_ahead(work, range(10), ahead=6, threads=2)
+    results = prefetch_map(work, range(10), ahead=6, threads=2)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="the third"):
         next(results)
@@ -83,9 +83,9 @@ def test_after_an_error_what_waits_is_not_begun(monkeypatch):
             raise ValueError("the first")
         assert ending.wait(10)
 
-    monkeypatch.setattr(ahead, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(prefetch, "ThreadPoolExecutor", Pool)
     with pytest.raises(ValueError, match="the first"):
-        next(map_ahead(work, range(100), ahead=50, threads=1))
+        next(prefetch_map(work, range(100), ahead=50, threads=1))
     assert set(begun) <= {0, 1}
 
 
@@ -95,16 +95,16 @@ def test_an_error_of_the_items_comes_out():
         raise KeyError("no more")
 
     with pytest.raises(KeyError, match="no more"):
-        list(map_ahead(lambda item: item, items(), ahead=0))
+        list(prefetch_map(lambda item: item, items(), ahead=0))
 
 
 def test_no_items():
-    assert list(map_ahead(lambda item: item, [], ahead=3)) == []
+    assert list(prefetch_map(lambda item: item, [], ahead=3)) == []
 
 
 def test_the_threads_end_with_the_caller():
     before = set(threading.enumerate())
-    results = map_ahead(lambda item: item, range(100), ahead=10, threads=3)
+    results = prefetch_map(lambda item: item, range(100), ahead=10, threads=3)
     next(results)
     begun = set(threading.enumerate()) - before
     assert begun
