@@ -33,7 +33,7 @@ def predict(
         list[str],
         typer.Argument(help="Image files, folders, globs; - reads paths from standard input."),
     ],
-    topk: Annotated[int, typer.Option(min=1, help="The number of classes for each image.")] = 5,
+    topk: Annotated[int, typer.Option(min=1, help="Classes in each answer.")] = 5,
     form: Annotated[Format, typer.Option("--format", help="How to write.")] = Format.table,
     logit: Annotated[
         bool, typer.Option("--logit/--prob", help="Logits, or probabilities.")

@@ -80,7 +80,7 @@ def training_card(run: Path) -> None:
 
 
 def evaluation_card(run: Path, evaluation: Evaluation, folder: Path) -> None:
-    """Prints metrics with intervals, the most frequent confusions, and commands to run next."""
+    """The figures with their intervals, the worst confusions, and what to do next."""
     console = Console(highlight=False, soft_wrap=True)
     low, high = evaluation.top1_interval
     console.print(
@@ -133,7 +133,7 @@ def _per_class(evaluation: Evaluation) -> Table:
 
 
 def _confusion(evaluation: Evaluation) -> Table:
-    """Rows are labels, columns are predictions, by class index."""
+    """Rows are labels, columns predictions, by the number of the class."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("label \\ predicted")
     for number in range(len(evaluation.per_class)):
