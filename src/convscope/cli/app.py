@@ -1,7 +1,7 @@
-"""The `convscope` command: its subcommands, and how errors leave it.
+"""The `convscope` command: its subcommands, error messages and exit codes.
 
-Exit codes: 0 done; 1 `reproduce` found a difference; 2 wrong input (a message, no traceback);
-3 done, but some images could not be read; 130 and 143 stopped by Ctrl-C and SIGTERM.
+Exit codes: 0 success; 1 `reproduce` got other results; 2 wrong input (one message, no traceback);
+3 success, but some images could not be read; 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
 
 import io
@@ -44,12 +44,12 @@ def _options(
 
 
 def main() -> None:
-    """Runs the command line and exits with its code."""
-    # Pillow warns of oddities in files; what cannot be read is an error with the file's name.
+    """Runs the command line. Exits with 2 and a message on wrong input."""
+    # Pillow warns about unusual files; a file that cannot be read is an error that names it.
     warnings.filterwarnings("ignore", module="PIL")
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # file names may hold anything
+        if isinstance(stream, io.TextIOWrapper):  # file names may hold any bytes
             stream.reconfigure(errors="backslashreplace")
     try:
         app(current(sys.argv[1:]))

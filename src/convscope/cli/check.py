@@ -1,4 +1,4 @@
-"""`convscope check`: what is in a data set, before anything is trained on it."""
+"""`convscope check`: a data set's counts, sizes, unreadable files and duplicates."""
 
 import json
 import sys
@@ -17,13 +17,16 @@ _CLASSES, _LISTED = 40, 10
 
 
 def check(
-    data: Annotated[str, typer.Argument(help="What you would give to `convscope train`.")],
+    data: Annotated[
+        str, typer.Argument(help="A folder of class folders, or a known data set's name.")
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="A folder; by default checks/NAME.", show_default=False)
+        Path | None,
+        typer.Option("--out", "-o", help="A folder; by default checks/NAME.", show_default=False),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Look at every image of DATA: counts, unreadable files, sizes, duplicates across splits."""
+    """Check every image of DATA: counts, unreadable files, sizes, duplicates across splits."""
     from convscope.base.storage import safe_name, write_bytes, write_json
     from convscope.cli.check_picture import check_sheet
     from convscope.console.output import checked_folder
@@ -53,7 +56,7 @@ def _checked(dataset: "Dataset") -> "Check":
 
     errors = Console(stderr=True, highlight=False)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("looking at images", total=len(dataset))
+        task = bar.add_task("checking images", total=len(dataset))
         return look(dataset, lambda done, total: bar.update(task, completed=done, total=total))
 
 
@@ -69,8 +72,8 @@ def _print(found: "Check", folder: Path) -> None:
     )
     if found.drawn:
         print(
-            f"the data bring no {' and no '.join(found.drawn)} split of their own: shown as "
-            "`convscope train` would draw it (seed 0)"
+            f"the data set has no {' and no '.join(found.drawn)} split: the table shows the "
+            "random split that `convscope train` makes (seed 0)"
         )
     parts = [i for i in range(4) if counts[:, i].any()]
     titles = ["#", "class", *((*SPLITS, NO_SPLIT)[i] for i in parts)]
@@ -102,7 +105,7 @@ def _facts(found: "Check") -> list[str]:
         )
         if most["images"] == least["images"]:
             span = f"balance     {most['images']:,} training images in every class"
-        usual = f"            always answering {most['class']} is right in {ratio['share']:.1%}"
+        usual = f"            always predicting {most['class']}: accuracy {ratio['share']:.1%}"
         lines += [span, usual]
     if sizes and cropped:
         height, width = (
@@ -113,7 +116,7 @@ def _facts(found: "Check") -> list[str]:
         lines += [
             f"sizes       height {height}, width {width}",
             "modes       " + ", ".join(f"{n:,} {mode}" for mode, n in result["modes"].items()),
-            f"cropping    a central square leaves out {cropped['mean']:.1%} of the pixels"
+            f"cropping    a central square cuts off {cropped['mean']:.1%} of the pixels"
             + (
                 f", at worst {cropped['worst']:.1%}: {cropped['worst_file']}"
                 if cropped["worst"]
@@ -122,15 +125,15 @@ def _facts(found: "Check") -> list[str]:
         ]
     across, held = len(found.across()), len({pair.held_out for pair in found.near.pairs})
     concerning = f", {_of(held, 'held-out image')} in them" if held else ""
-    look_alike = (
-        f"look-alike  {_of(len(found.near.pairs), 'pair')} across splits{concerning} "
+    near = (
+        f"similar     {_of(len(found.near.pairs), 'pair')} across splits{concerning} "
         f"(distance up to {found.near.limit:.2f})"
     )
     return [
         *lines,
         f"unreadable  {_of(len(found.bad), 'file')}",
         f"equal       {_of(len(found.duplicates), 'group')} of images, {across:,} across splits",
-        look_alike,
+        near,
     ]
 
 
@@ -148,7 +151,7 @@ def _print_files(found: "Check") -> None:
     for title, lines in (
         ("unreadable files:", bad),
         ("equal images in different splits:", equal),
-        ("look-alikes in different splits:", near),
+        ("near duplicates in different splits:", near),
     ):
         if lines:
             print(f"{title}\n{listing(lines, _LISTED)}")

@@ -1,4 +1,4 @@
-"""A check of a data set as one picture: classes, sizes, bad files, and look-alikes side by side."""
+"""A check of a data set as one picture: classes, sizes, unreadable files, near duplicates."""
 
 from collections import Counter
 
@@ -19,7 +19,7 @@ _BLUE, _LOST = (0, 114, 178), (213, 94, 0)
 
 
 def check_sheet(found: Check) -> bytes:
-    """The content of a PNG file: what `convscope check` found, at a glance.
+    """The result of `convscope check` as the content of a PNG file.
 
     Left a few training images of each class; right the sizes, the unreadable files and the pairs of
     equal (distance 0) and nearly equal images in different splits, nearest first.
@@ -37,12 +37,12 @@ def check_sheet(found: Check) -> bytes:
     about = (
         f"{len(found.dataset):,} images, {len(found.bad):,} unreadable · "
         f"{len(found.duplicates):,} groups of equal images, {len(found.across()):,} across "
-        f"splits · {len(found.near.pairs):,} look-alike pairs across splits · a square crop "
-        f"leaves out {lost:.1%} of the pixels"
+        f"splits · {len(found.near.pairs):,} near-duplicate pairs across splits · a square "
+        f"crop cuts off {lost:.1%} of the pixels"
     )
     notes = [about]
     if found.drawn:
-        notes.append(f"{', '.join(found.drawn)}: as `convscope train` would draw it (seed 0)")
+        notes.append(f"{', '.join(found.drawn)}: the random split of `convscope train` (seed 0)")
     picture, pen, (x, y) = page(
         (2 * _WIDTH + _GAP, max(left, right)), title=f"{found.dataset.name} · check", notes=notes,
         ends=None,
@@ -52,12 +52,12 @@ def check_sheet(found: Check) -> bytes:
     y = _draw_sizes(pen, found, (x, y))
     y = _draw_bad(pen, found, (x, y))
     ends.append(_draw_pairs(picture, pen, found, pairs, (x, y)))
-    # The page was made for the most that its parts may take: what none took is cut off.
+    # The page has room for the largest parts; crop what is empty.
     return png(picture.crop((0, 0, picture.width, min(picture.height, max(ends) + MARGIN))))
 
 
 def _pairs(found: Check) -> list[tuple[int, int, float]]:
-    """Equal images of different splits, then the nearest look-alikes: at most half of each."""
+    """Equal images of different splits, then the nearest near duplicates: at most half of each."""
     equal = []
     for group in found.across():
         first = group[0]
@@ -96,7 +96,7 @@ def _draw_classes(
         mask = found.facts.readable & (found.dataset.labels == index)
         train = mask & (found.splits == "train")
         chosen = np.flatnonzero(train if train.any() else mask)
-        # Evenly spread, so that a folder's first burst of like images does not stand for it.
+        # Evenly spaced: neighbouring files are often similar.
         chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, _SAMPLES).astype(int))] if len(
             chosen) else chosen  # fmt: skip
         for column, image in enumerate(chosen.tolist()):
@@ -167,7 +167,7 @@ def _draw_pairs(
     left, top = place[0], _heading(pen, "the same, or nearly, in two splits", place)
     small, width = font(TINY + 1), _WIDTH // 3
     if not pairs:
-        pen.text((left, top), "none found", INK, font(SMALL))
+        pen.text((left, top), "none", INK, font(SMALL))
     for number, (one, other, distance) in enumerate(pairs):
         x, y = left + number % 3 * width, top + number // 3 * (_PAIR_TILE + 62)
         for offset, index in ((0, one), (_PAIR_TILE + 6, other)):

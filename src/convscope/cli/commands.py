@@ -1,4 +1,4 @@
-"""The commands by name: listed without importing them, each imported when it is run."""
+"""The commands by name. A command is imported only when it runs."""
 
 from importlib import import_module
 from inspect import cleandoc
@@ -9,16 +9,19 @@ from typer.core import TyperGroup
 
 from convscope.lenses.catalog import LENSES, lens
 
-# Commands that are no lens: where they are, and their help.
+# Commands that are not lenses: module and function, and help.
 OWN = {
-    "check": ("check:check", "Look for what is wrong with a data set before training on it."),
+    "check": ("check:check", "Check a data set for problems before training on it."),
     "train": ("train:train", "Train a classifier on images and write a run folder."),
-    "evaluate": ("evaluate:evaluate", "Measure a run on held-out images."),
+    "evaluate": ("evaluate:evaluate", "Evaluate a run on held-out images."),
     "predict": ("predict:predict", "Classify images."),
     "explore": ("explore:explore", "Open a page in the browser to explore a network."),
-    "models": ("models:models", "List the networks with their parameters."),
+    "models": ("models:models", "List the networks with their numbers of parameters."),
     "import": ("import_weights:import_weights", "Import weights from another library as a run."),
-    "reproduce": ("reproduce:reproduce", "Train a run again and compare every bit."),
+    "reproduce": (
+        "reproduce:reproduce",
+        "Train a run again and check that its results are the same.",
+    ),
 }
 _FIRST = ("check", "train", "evaluate", "predict", "explore")
 NAMES = (*_FIRST, *LENSES, *(name for name in OWN if name not in _FIRST))
@@ -29,11 +32,11 @@ class Commands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        # For suggestions after a misspelling, which read the names alone.
+        # Click suggests names after a misspelling; it reads only the keys.
         self.commands = dict.fromkeys(NAMES)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names, in the order of the help."""
+        """The names in the order of `convscope --help`."""
         del ctx
         return list(NAMES)
 
@@ -60,7 +63,7 @@ class Commands(TyperGroup):
 
 
 def about(name: str) -> str:
-    """The help of a command in one line."""
+    """The help of a command, one line."""
     return LENSES[name] if name in LENSES else OWN[name][1]
 
 

@@ -1,7 +1,6 @@
-"""`convscope evaluate`: how good a run's classifier is on images it was not trained on."""
+"""`convscope evaluate`: a run's metrics on images that it was not trained on."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +24,8 @@ def evaluate(
 
     from convscope.base.device import default_device
     from convscope.base.storage import safe_name
-    from convscope.cli.cards import evaluation_card
-    from convscope.console.output import warn_trained_on
+    from convscope.cli.results import evaluation_card
+    from convscope.console.output import warn, warn_trained_on
     from convscope.evaluation.evaluate import evaluate as run_evaluation
     from convscope.evaluation.evaluate import indices_of
     from convscope.evaluation.files import write_evaluation
@@ -52,13 +51,11 @@ def evaluate(
     if evaluation.split != "train":
         warn_trained_on(same.trained_on, evaluation.n)
     if same.changed:
-        sys.stderr.write(
-            f"convscope: careful: {same.changed:,} images have changed since the run was trained\n"
-        )
+        warn(f"{same.changed:,} images have changed since the run was trained")
     if same.relabelled:
-        sys.stderr.write(
-            f"convscope: careful: {same.relabelled:,} of the {evaluation.n:,} images stood under "
-            "another class when the run was trained; what it learned of them is no longer so\n"
+        warn(
+            f"{same.relabelled:,} of the {evaluation.n:,} images had another class when the run "
+            "was trained; it learned their old class"
         )
     if as_json:
         print(json.dumps(evaluation.as_json(), allow_nan=False))

@@ -1,4 +1,4 @@
-"""`convscope explore`: a network in the browser, from a probability down to a dot product."""
+"""`convscope explore`: a network on a page in the browser."""
 
 import gc
 import os
@@ -13,7 +13,7 @@ import typer
 
 from convscope.base.errors import ConvscopeError
 from convscope.cli.predict import image_paths
-from convscope.console.output import Source, stem, warn_untrained
+from convscope.console.output import Source, stem, warn, warn_untrained
 from convscope.console.source import classifier_of, is_run
 
 if TYPE_CHECKING:
@@ -25,28 +25,30 @@ def explore(
     source: Source,
     images: Annotated[
         list[str] | None,
-        typer.Argument(help="Images to look at: files, folders, globs.", show_default=False),
+        typer.Argument(help="Images to choose from: files, folders, globs.", show_default=False),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Images to choose from, labelled or not; by default the run's own."),
+        typer.Option(help="Other images, labelled or not; by default the run's own."),
     ] = None,
     beside: Annotated[
         list[Path] | None,
-        typer.Option(help="Another run with the same classes, to see the same moved images.",
+        typer.Option(help="Another run with the same classes, to compare under shifts.",
                      show_default=False),
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="Begin with images of this split; by default test.", show_default=False),
+        typer.Option(help="Start with images of train, val, test or all; by default test.",
+                     show_default=False),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 0,
     host: Annotated[
-        str, typer.Option(help="Where to listen; another lets other machines reach the page.")
+        str,
+        typer.Option(help="The address to listen on; by default only this machine can connect."),
     ] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:  # fmt: skip
-    """Open a page to explore a network, down to the dot product behind every number."""
+    """Open a page in the browser to explore a network."""
     from convscope.base.device import default_device
     from convscope.runs.folder import load
     from convscope.server.serve import explore as serve
@@ -65,15 +67,15 @@ def explore(
         run=source if is_run(source) else None,
     )  # fmt: skip
     if not is_loopback(host):
-        sys.stderr.write(
-            f"convscope: careful: other machines can reach {host}; whoever has the address below "
-            "sees these images, and it travels unencrypted\n"
+        warn(
+            f"other machines can reach {host}: anyone with the address below can see these images, "
+            "and the connection is not encrypted"
         )
     _until_stopped(explored, browser)
 
 
 def _titles(source: str, beside: Sequence[Path]) -> dict[Path, str]:
-    """What runs are called beside each other: their folders' names; their paths where two are one.
+    """A title for each run: the name of its folder, or its path if two folders have one name.
 
     Raises:
         ConvscopeError: a run is given twice.
@@ -81,7 +83,9 @@ def _titles(source: str, beside: Sequence[Path]) -> dict[Path, str]:
     runs = [Path(source), *beside]
     names = [stem(str(run)) for run in runs]
     if len({run.resolve() for run in runs}) < len(runs):
-        raise ConvscopeError(f"--beside: a run is given twice: {', '.join(map(str, runs))}")
+        raise ConvscopeError(
+            f"--beside: each run may be given once; got {', '.join(map(str, runs))}"
+        )
     return {
         run: name if names.count(name) == 1 else str(run)
         for run, name in zip(runs, names, strict=True)
@@ -89,29 +93,28 @@ def _titles(source: str, beside: Sequence[Path]) -> dict[Path, str]:
 
 
 def _until_stopped(explored: "Explored", browser: bool) -> None:
-    """Says where the page is, and ends the process with 0 when it is asked to stop."""
+    """Prints the page's address, waits for Ctrl-C or SIGTERM, and exits with 0."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    # What is loaded by now stays: without this a search for cyclic garbage takes 150 ms, not 0.
+    # Without this each search for cyclic garbage takes 150 ms: everything loaded so far stays.
     gc.collect()
     gc.freeze()
     print(explored.url, flush=True)
-    sys.stderr.write("convscope: open this address in a browser; Ctrl-C ends it\n")
+    sys.stderr.write("convscope: open this address in a browser; Ctrl-C stops it\n")
     if browser:
         import webbrowser
 
         webbrowser.open(explored.url)
     stop.wait()
     explored.close()
-    # Without Python's tidying up: that takes seconds on a busy machine, and waits for a step of the
-    # network that is still running.
+    # Without Python's cleanup, which may take seconds and waits for a pass that still runs.
     sys.stderr.flush()
     os._exit(0)
 
 
 def _data(source: str, data: str | None) -> "Dataset | str | None":
-    """The data set to choose images from: what was asked for, else the run's own if it is there."""
+    """The data set to choose images from: `data`, or the run's own if it can be read."""
     from convscope.runs.data import run_dataset
 
     if not is_run(source):
@@ -121,5 +124,5 @@ def _data(source: str, data: str | None) -> "Dataset | str | None":
     except ConvscopeError as error:
         if data is not None:
             raise
-        sys.stderr.write(f"convscope: without the run's data: {error}\n")
+        sys.stderr.write(f"convscope: the run's data set cannot be read: {error}\n")
         return None

@@ -1,4 +1,4 @@
-"""`convscope import`: weights from elsewhere become a run."""
+"""`convscope import`: makes a run from the weights of another library."""
 
 import json
 from pathlib import Path
@@ -19,19 +19,21 @@ def import_weights(
         str,
         typer.Argument(
             metavar="WEIGHTS",
-            help="A file by torch.save, safetensors, Keras or NumPy; or imagenet: the official.",
+            help="A file of PyTorch, safetensors, Keras or NumPy; or imagenet: torchvision's.",
         ),
     ],
-    model: Annotated[str, typer.Option(help="The network they are of: see `convscope models`.")],
-    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    model: Annotated[
+        str, typer.Option(help="The network that has these weights: see `convscope models`.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run folder to write.")],
     headless: Annotated[
-        bool, typer.Option("--headless", help="The trunk alone, without the dense layers.")
+        bool, typer.Option("--headless", help="Only the trunk, without the dense layers.")
     ] = False,
     preprocess: Annotated[
         str | None,
         typer.Option(
-            help="What the network was trained to see: imagenet, caffe-bgr, minus-one-to-one, "
-            "unit; by default what such files usually need."
+            help="The preprocessing that the network was trained with: imagenet, caffe-bgr, "
+            "minus-one-to-one or unit; by default the usual one of the file's library."
         ),
     ] = None,
     classes: Annotated[
@@ -45,8 +47,8 @@ def import_weights(
         typer.Option(
             min=1,
             max=4096,
-            help="Pixels a side of the input; by default what the file's first dense layer reads, "
-            "else the network's own.",
+            help="Height and width of the input in pixels; by default those that fit the file's "
+            "first dense layer, else the network's own.",
         ),
     ] = None,
     settings: Annotated[
@@ -54,7 +56,7 @@ def import_weights(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read the weights of others into a run, without running anything that is in their file."""
+    """Import weights from another library as a run. No code in the file is executed."""
     from convscope.cli.train import parse_settings
     from convscope.runs.imported import check_free, write_imported
     from convscope.runs.imported import import_weights as imported_from
@@ -63,7 +65,7 @@ def import_weights(
     options = parse_settings(settings or [])
     path = _official(model) if weights == OFFICIAL else Path(weights)
     if weights == OFFICIAL and preprocess is None:
-        preprocess = "imagenet"  # known, not assumed: they are torchvision's
+        preprocess = "imagenet"  # these are torchvision's weights
     found = imported_from(
         path, model, headless=headless, preprocessing=preprocess, classes=classes, size=size,
         options=options,
@@ -85,20 +87,22 @@ def _official(model: str) -> Path:
 
 def _print(found: "Imported", out: Path) -> None:
     preprocess, names = found.classifier.preprocess, found.classifier.class_names
-    sure = " (assumed: say --preprocess to be sure)" if found.assumed else ""
-    least = " (the smallest that fits: say --size to be sure)" if found.size_assumed else ""
+    sure = " (assumed; set it by --preprocess)" if found.assumed else ""
+    least = " (the smallest that fits; set it by --size)" if found.size_assumed else ""
     shape = " x ".join(map(str, (preprocess.channels, *preprocess.size)))
     total = len(found.match.matched) + len(found.match.unexpected)
     lines = [
         f"{found.source} · {found.format} · SHA-256 {found.sha256[:12]}...",
         f"{found.model.name}{' without its head' if names is None else ''} · input {shape}{least}",
-        f"{len(found.match.matched)} of the file's {total} tensors, all that the network has",
+        f"{len(found.match.matched)} of the file's {total} tensors, all that the network needs",
     ]
     if found.match.unexpected:
-        lines.append(f"left over: {', '.join(found.match.unexpected)}")
+        lines.append(f"not used: {', '.join(found.match.unexpected)}")
     lines.append(f"preprocessing: {found.preprocessing}{sure}")
     if found.flipped:
-        lines.append("the first convolution was turned from BGR to RGB: the run takes RGB images")
+        lines.append(
+            "the first convolution was converted from BGR to RGB: the run takes RGB images"
+        )
     lines += [f"{note[0].upper()}{note[1:]}" for note in found.notes]
     if names is not None:
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,4 +1,4 @@
-"""`convscope models`: the networks there are."""
+"""`convscope models`: a list of the networks."""
 
 import json
 
@@ -8,7 +8,10 @@ from convscope.console.output import Json
 def models(
     as_json: Json = False,
 ) -> None:
-    """List the networks with their parameters, at 1,000 classes and their own input size."""
+    """List the networks with their numbers of parameters.
+
+    The numbers are for 1,000 classes and the network's own input size.
+    """
     import torch
     from rich.console import Console
     from rich.table import Table
@@ -16,7 +19,7 @@ def models(
     from convscope.nets.catalog import NETWORKS, build_module, num_parameters
 
     rows = []
-    with torch.device("meta"):  # counts parameters without allocating them
+    with torch.device("meta"):  # parameters are counted without being allocated
         for name, entry in NETWORKS.items():
             module = build_module(name, num_classes=1000, input_shape=entry.input_shape)
             rows.append(
@@ -40,4 +43,4 @@ def models(
         table.add_row(row["name"], f"{row['parameters']:,}", shape, row["summary"])
     console = Console()
     console.print(table)
-    console.print("\nYour own: --model package.module:function")
+    console.print("\nYour own network: --model package.module:function")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How answers are written."""
+    """How predictions are written."""
 
     table = "table"
     csv = "csv"
@@ -30,19 +30,23 @@ class Format(StrEnum):
 def predict(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     paths: Annotated[
-        list[str], typer.Argument(help="Files, folders, globs; - reads paths from standard input.")
+        list[str],
+        typer.Argument(help="Image files, folders, globs; - reads paths from standard input."),
     ],
     topk: Annotated[int, typer.Option(min=1, help="Classes in each answer.")] = 5,
     form: Annotated[
         Format, typer.Option("--format", help="What standard output gets; see also --json.")
     ] = Format.table,
     logit: Annotated[
-        bool, typer.Option("--logit/--prob", help="Scores before softmax, or probabilities.")
+        bool, typer.Option("--logit/--prob", help="Logits, or probabilities.")
     ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     as_json: Json = False,
 ) -> None:
-    """Classify images. One row an image; exit code 3 where some could not be read."""
+    """Classify images.
+
+    One row per image. The exit code is 3 if some images could not be read.
+    """
     from rich.console import Console
     from rich.progress import track
 
@@ -51,7 +55,7 @@ def predict(
 
     if form is Format.parquet and sys.stdout.isatty():
         raise ConvscopeError(
-            "--format parquet writes bytes: redirect it into a file, as in > p.parquet"
+            "--format parquet writes binary data: redirect it into a file, as in > p.parquet"
         )
     files = list(image_paths(paths))
     if not files:
@@ -72,10 +76,10 @@ def predict(
 
 
 def image_paths(arguments: list[str]) -> Iterator[str]:
-    """The files that the arguments mean: as given, a folder's images sorted, a glob's matches.
+    """The files that the arguments name: files, the sorted images of folders, matches of globs.
 
     Raises:
-        ConvscopeError: a path or a glob that matches nothing.
+        ConvscopeError: a glob that matches nothing.
     """
     from convscope.images.files import SUFFIXES
 
@@ -91,14 +95,14 @@ def image_paths(arguments: list[str]) -> Iterator[str]:
         else:
             matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 (as the shell's)
             if not matches:
-                raise ConvscopeError(f"nothing matches {argument}")
+                raise ConvscopeError(f"no file matches {argument}")
             yield from image_paths([match for match in matches if match != "-"])
 
 
 def _row(
     classifier: "Classifier", prediction: "Prediction", topk: int, logit: bool
 ) -> dict[str, Any]:
-    # A name that is not UTF-8 is shown with its bytes escaped.
+    # In a name that is not UTF-8 the bytes are escaped.
     path = prediction.path.encode("utf-8", "backslashreplace").decode()
     if prediction.logits is None:
         return {"path": path, "error": prediction.error}
@@ -135,7 +139,7 @@ def _write(rows: list[dict[str, Any]], form: Format, value: str) -> None:
 
 
 def _flat(rows: list[dict[str, Any]], value: str) -> list[dict[str, Any]]:
-    """One flat row an image: path, error, class_1, probability_1, class_2, ..."""
+    """One flat row per image: path, error, class_1, probability_1, class_2, ..."""
     ranks = max((len(row.get("topk", ())) for row in rows), default=0)
     flat = []
     for row in rows:
@@ -156,7 +160,7 @@ def _print_table(rows: list[dict[str, Any]], value: str) -> None:
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=160)  # a file has no edge to fold at
+        console = Console(highlight=False, width=160)  # a file has no width to wrap at
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("image", overflow="fold")
     table.add_column("class")

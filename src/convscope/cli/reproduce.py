@@ -1,4 +1,4 @@
-"""`convscope reproduce`: whether a run's recipe gives the same numbers again."""
+"""`convscope reproduce`: trains a run again and compares the results."""
 
 import json
 import sys
@@ -18,13 +18,21 @@ if TYPE_CHECKING:
 def reproduce(
     run: Annotated[Path, typer.Argument(help="A finished run.")],
     out: Annotated[
-        Path | None, typer.Option(help="The second run's folder; by default RUN-reproduced.")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The second run's folder; by default RUN-reproduced.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train again from RUN's folder alone and compare every bit; exit code 1 where one differs.
+    """Train a run again and check that its results are the same.
 
-    A second run that was stopped is continued; one that is finished is only compared.
+    The second run uses nothing but RUN's folder and its data. Results are compared bit by bit; the
+    exit code is 1 if any differs. A second run that was stopped is continued; a finished one is
+    only compared.
     """
     from convscope.cli.show import TerminalView
     from convscope.cli.train import run_in
@@ -34,7 +42,9 @@ def reproduce(
     from convscope.runs.reproduce import compared
 
     if read_status(run)["status"] != "finished":
-        raise ConvscopeError(f"{run} is not finished; end it with: convscope train --resume {run}")
+        raise ConvscopeError(
+            f"{run} is not finished; finish it with: convscope train --resume {run}"
+        )
     run = run.resolve()
     recipe, folder = read_recipe(run), out or run.with_name(f"{run.name}-reproduced")
     if folder.resolve() == run:
@@ -44,7 +54,7 @@ def reproduce(
         check_outside(folder, recipe.data.source)
         run_in(folder, recipe, replay=read_replay(run), view=view)
     elif read_recipe(folder) != recipe:
-        raise ConvscopeError(f"{folder} is another run; choose another --out")
+        raise ConvscopeError(f"--out {folder} is a run with another recipe; choose another folder")
     elif read_status(folder)["status"] != "finished":
         run_in(folder, None, view=view)
     parts = compared(run, folder)
@@ -72,10 +82,12 @@ def _show(run: Path, folder: Path, parts: "list[Compared]", differing: list[str]
     console.print()
     console.print(table)
     if all(part.same for part in parts):
-        console.print("\nreproduced, to the last bit")
+        console.print("\nreproduced: every bit is the same")
     else:
         console.print("\nnot reproduced")
         for change in differing:
             console.print(f"  {change}", markup=False)
         if not differing:
-            console.print("  code, libraries and processor are the same as far as was recorded")
+            console.print(
+                "  code, libraries and processor are the same, as far as they were recorded"
+            )

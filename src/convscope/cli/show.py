@@ -1,4 +1,4 @@
-"""What training and evaluation look like in a terminal, in a log file, and as JSON lines."""
+"""The events of a training in a terminal, in a log file, and as JSON lines."""
 
 import json
 from collections.abc import Callable
@@ -32,7 +32,7 @@ _MUCH_CROPPED = 0.3
 
 
 def json_lines(run: Path) -> Show:
-    """Prints the events of `run` as JSON, one a line; of the steps, one a second."""
+    """Prints the events of `run` as JSON, one per line; at most one step per second."""
     last = 0.0
 
     def show(event: Event) -> None:
@@ -48,7 +48,7 @@ def json_lines(run: Path) -> Show:
 
 
 def duration(seconds: float) -> str:
-    """Minutes and seconds, or hours and minutes.
+    """Seconds as minutes and seconds, or as hours and minutes.
 
     >>> duration(95), duration(7260)
     ('1:35', '2h01')
@@ -60,7 +60,7 @@ def duration(seconds: float) -> str:
 
 
 class TerminalView:
-    """A line per epoch; in a terminal a progress bar below it, elsewhere a plain line at times."""
+    """A line per epoch; between them a progress bar; outside of a terminal, a line at times."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, soft_wrap=True)
@@ -82,7 +82,7 @@ class TerminalView:
         self._bar.stop()
 
     def show(self, event: Event) -> None:
-        """Prints what `event` tells."""
+        """Prints an event."""
         match event:
             case Resumed():
                 self._resumed = event
@@ -114,8 +114,8 @@ class TerminalView:
 
     def _stage(self, event: StageStarted) -> None:
         self._before = None
-        if (at := self._resumed) is not None:  # said once the data are found to be the same
-            self._console.print(f"going on from step {at.step:,} (epoch {at.epoch + 1})")
+        if (at := self._resumed) is not None:  # printed after the data were checked
+            self._console.print(f"resuming at step {at.step:,} (epoch {at.epoch + 1})")
             self._resumed = None
         name = (
             f" · stage {event.stage + 1} of {event.stages}: {event.name}"
@@ -124,7 +124,7 @@ class TerminalView:
         )
         self._console.print(
             f"[bold]{escape(event.model)}[/] · {event.parameters:,} parameters · "
-            f"{event.steps_per_epoch:,} steps an epoch{name}"
+            f"{event.steps_per_epoch:,} steps per epoch{name}"
         )
         if event.taken is not None:
             self._console.print(_taken(event.taken), markup=False)
@@ -159,7 +159,7 @@ class TerminalView:
 
 
 def _taken(taken: Taken) -> str:
-    """What the network's weights come from, in a line or two."""
+    """Which tensors come from the given weights, in a line or two."""
     total = len(taken.taken) + len(taken.new)
     text = f"{len(taken.taken)} of {total} tensors from the given weights"
     if taken.new:
@@ -167,12 +167,12 @@ def _taken(taken: Taken) -> str:
     if taken.unused:
         text += f"; unused: {', '.join(taken.unused)}"
     if taken.classes:
-        text += f"\nclasses kept by name: {', '.join(taken.classes)}"
+        text += f"\nclasses matched by name: {', '.join(taken.classes)}"
     return text
 
 
 def print_data(console: Console, event: Prepared) -> None:
-    """Images per class and split, what the network sees, and where it runs."""
+    """Prints images per class and split, the network's input, and the device."""
     splits = list(event.counts)
     totals = " · ".join(f"{split} {sum(event.counts[split]):,}" for split in splits)
     name = escape(event.dataset)
@@ -191,18 +191,18 @@ def print_data(console: Console, event: Prepared) -> None:
     train = event.counts["train"]
     if max(train) > 5 * min(train):
         console.print(
-            f"[yellow]unbalanced[/]: {max(train):,} to {min(train):,} training images a class; "
-            "--class-weights weighs rare classes up"
+            f"[yellow]unbalanced[/]: {max(train):,} to {min(train):,} training images per class; "
+            "--class-weights gives rare classes a larger weight"
         )
     if event.ignored:
-        console.print(f"{event.ignored:,} files that are no images were left out")
+        console.print(f"{event.ignored:,} files that are not images were ignored")
     if event.skipped:
-        console.print(f"[yellow]{len(event.skipped):,} images cannot be read and were left out[/]:")
+        console.print(f"[yellow]{len(event.skipped):,} images cannot be read and were skipped[/]:")
         console.print(listing(event.skipped), markup=False)
     for split, count in event.leaked.items():
         console.print(
-            f"[yellow]{count:,} {split} images are training images too[/] (equal files): figures "
-            f"on {split} will be too good; convscope check lists them"
+            f"[yellow]{count:,} {split} images are training images too[/] (equal files): metrics "
+            f"on {split} will be too optimistic; convscope check lists them"
         )
     if event.cropped > _MUCH_CROPPED:
         console.print(
@@ -210,7 +210,7 @@ def print_data(console: Console, event: Prepared) -> None:
             "average; --set data.fit=pad keeps them"
         )
     view = event.preprocess
-    where = "kept in memory" if event.cached else "streamed"
+    where = "cached in memory" if event.cached else "read again in each epoch"
     console.print(
         f"input {view.channels} x {view.size[0]} x {view.size[1]}, shorter side to {view.resize}, "
         f"{view.fit} · {where} · {event.device}, {event.precision}"

@@ -1,4 +1,4 @@
-"""`convscope train`: a recipe's events, shown and stored."""
+"""`convscope train`: trains by a recipe; shows and stores the events."""
 
 import json
 import re
@@ -37,34 +37,53 @@ RecipeName = Annotated[
         "linear-probe."
     ),
 ]
-Epochs = Annotated[int | None, typer.Option(min=1, help="How many epochs.")]
-Time = Annotated[str | None, typer.Option(help="How long instead, such as 90s, 3m or 1h.")]
-Batch = Annotated[int | None, typer.Option(min=2, help="Images in a step.")]
-Patience = Annotated[
-    int | None, typer.Option(min=1, help="Stop after so many epochs without gain.")
+Epochs = Annotated[int | None, typer.Option(min=1, help="The number of epochs.")]
+Time = Annotated[
+    str | None, typer.Option(help="Instead of --epochs, a time such as 90s, 3m or 1h.")
 ]
-Fraction = Annotated[float | None, typer.Option(help="Share of the training images to train on.")]
-ClassWeights = Annotated[bool, typer.Option("--class-weights", help="Weigh rare classes up.")]
+Batch = Annotated[int | None, typer.Option(min=2, help="Images in a batch.")]
+Patience = Annotated[
+    int | None, typer.Option(min=1, help="Stop after this many epochs without improvement.")
+]
+Fraction = Annotated[
+    float | None, typer.Option(help="The share of the training images to use, 0 to 1.")
+]
+ClassWeights = Annotated[
+    bool, typer.Option("--class-weights", help="Give rare classes a larger weight in the loss.")
+]
 Weights = Annotated[
     str | None,
-    typer.Option(help="Start from the weights of a run, a file, or `imagenet` (official ones)."),
+    typer.Option(
+        help="Start from the weights of a run or a file, or from torchvision's: imagenet."
+    ),
 ]
 Freeze = Annotated[
     list[str] | None,
-    typer.Option(help="Keep the weights of a module, such as features; or all-but-last."),
+    typer.Option(
+        help="Do not train a module, such as features; or all-but-last. Repeat for several."
+    ),
 ]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be read.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Same seed, same run; by default 0.")]
-Out = Annotated[Path | None, typer.Option(help="The run folder; by default runs/DATA-MODEL.")]
-Resume = Annotated[Path | None, typer.Option(help="Continue this run.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip images that cannot be read.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Seed of all random numbers: the same seed gives the same run; by default 0."
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="The run folder; by default runs/DATA-MODEL.")
+]
+Resume = Annotated[Path | None, typer.Option(help="Continue the run in this folder.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check and show everything, train nothing.")
+    bool, typer.Option("--dry-run", help="Check and print everything, but do not train.")
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Change a setting of the recipe: optim.clip=1, data.size=64."),
+    typer.Option(
+        "--set", help="Change a setting of the recipe, as in optim.clip=1. Repeat for several."
+    ),
 ]
-JsonLog = Annotated[bool, typer.Option("--json-log", help="Print events as JSON lines.")]
+JsonLog = Annotated[bool, typer.Option("--json-log", help="Print events as JSON, one per line.")]
 
 
 def train(
@@ -95,7 +114,9 @@ def train(
         _run(resume, None, None, json_log=json_log)
         return
     if not data:
-        raise ConvscopeError("which data? Give a folder or a name: convscope train DATA")
+        raise ConvscopeError(
+            "give the data: convscope train DATA, a folder of class folders or a data set's name"
+        )
     if epochs is not None and time is not None:
         raise ConvscopeError("give --epochs or --time, not both")
     given = {
@@ -114,7 +135,7 @@ def train(
         changes["seed"] = seed
     more = parse_settings(settings or [])
     if twice := sorted(changes.keys() & more.keys()):
-        raise ConvscopeError(f"--set {twice[0]}: given by an option too; give it once")
+        raise ConvscopeError(f"--set {twice[0]}: an option sets this too; give one of them")
     changes |= more
     data = _fetched(data)
     chosen, initial = _recipe(recipe, data, model, weights)
@@ -128,7 +149,7 @@ def train(
 
 
 def _fetched(data: str) -> str:
-    """The name of the data, downloaded where need be; `demo` is settled to what can be had."""
+    """The name of the data, downloaded if necessary; `demo` becomes the data set that it means."""
     from convscope.data.catalog import DATASETS, fetch, unpack
 
     name = "fashion-mnist" if data == "demo" else data
@@ -148,7 +169,7 @@ def _fetched(data: str) -> str:
 
 @contextmanager
 def download_bar() -> Iterator["Shown"]:
-    """What to tell name, bytes had and bytes in all: a bar each on a terminal, once bytes come."""
+    """A function of name, bytes so far and bytes in all, which shows a progress bar per name."""
     from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
@@ -200,7 +221,7 @@ def parse_time(text: str) -> float:
 
 
 def parse_settings(items: list[str]) -> dict[str, Any]:
-    """`["a.b=1"]` as `{"a.b": 1}`; values are JSON where they can be, else text.
+    """`["a.b=1"]` as `{"a.b": 1}`; values are parsed as JSON, or are text if they are not JSON.
 
     Raises:
         ConvscopeError: for an item without "=".
@@ -245,7 +266,7 @@ def _recipe(
 def _only_resume(*others: object) -> None:
     if any(other is not None for other in others):
         raise ConvscopeError(
-            "--resume continues a run as it is: give no data or settings beside it"
+            "--resume continues a run with its own data and settings: give no other options"
         )
 
 
@@ -258,7 +279,7 @@ def _run(
 ) -> None:
     run_in(folder, recipe, initial=initial, view=_view(folder, json_log))
     if not json_log:
-        from convscope.cli.cards import training_card
+        from convscope.cli.results import training_card
 
         training_card(folder)
 
@@ -271,10 +292,11 @@ def run_in(
     replay: "Replay | None" = None,
     view: "AbstractContextManager[Callable[[Event], None]]",
 ) -> None:
-    """Trains in `folder` by `recipe`, or without one goes on with the run there; shows and stores.
+    """Trains in `folder` by `recipe`, or continues the run there if that is None.
 
-    Leaves with the signal's exit code where it was stopped.
+    Exits with the signal's exit code if it is stopped.
     """
+    from convscope.console.output import warn
     from convscope.runs.start import initial_classifier
     from convscope.runs.writer import RunWriter
     from convscope.training.events import Interrupted
@@ -288,9 +310,9 @@ def run_in(
         view as show,
     ):
         if writer.careful:
-            sys.stderr.write(_careful(writer.careful))
+            warn(_changed(writer.careful))
         if writer.lost:
-            sys.stderr.write(f"convscope: careful: {writer.lost}\n")
+            warn(writer.lost)
         if writer.recipe.weights is not None and writer.resume is None and initial is None:
             initial = initial_classifier(writer.recipe)
         start = Start(writer.resume, writer.replay, initial)
@@ -302,12 +324,10 @@ def run_in(
         sys.exit(128 + (stopped[0] if stopped else signal.SIGTERM))
 
 
-def _careful(changes: list[str]) -> str:
-    return (
-        "convscope: careful: going on with\n"
-        + "".join(f"  {change}\n" for change in changes)
-        + "the last bits may differ from those of a run without a stop\n"
-    )
+def _changed(changes: list[str]) -> str:
+    lines = ["the environment has changed since the run was started:"]
+    lines += [f"  {change}" for change in changes]
+    return "\n".join([*lines, "the last bits may differ from those of an uninterrupted run"])
 
 
 def _stopped_message(folder: Path) -> str:
@@ -335,7 +355,7 @@ def _dry_run(
     picture = folder.resolve().with_name(f"{folder.name}.dry-run.png")
     write_bytes(picture, sample_picture(event))
     if not json_log:
-        from convscope.cli.cards import dry_run_card
+        from convscope.cli.results import dry_run_card
 
         dry_run_card(event, picture)
 
@@ -348,7 +368,7 @@ def _view(folder: Path, json_log: bool) -> Any:
 
 @contextmanager
 def _stop_signals() -> Iterator[list[int]]:
-    """A list that holds the signal once Ctrl-C or SIGTERM came; a second one ends at once."""
+    """A list that gets the signal of the first Ctrl-C or SIGTERM; a second one exits at once."""
     received: list[int] = []
 
     def receive(number: int, frame: object) -> None:

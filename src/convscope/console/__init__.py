@@ -1,1 +1,1 @@
-"""What commands are made of: the network that is named, tables, progress, warnings."""
+"""What commands share: networks by name, tables, progress bars and warnings."""

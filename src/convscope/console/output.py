@@ -1,4 +1,4 @@
-"""What the commands that write a folder of sheets share."""
+"""What commands print: tables, progress bars, warnings; and the folder that `--out` names."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def named(source: str) -> str:
-    """The network as sheets name it: an untrained one must not be taken for a trained one."""
+    """The network's name in titles, which says whether it is untrained."""
     return stem(source) if is_run(source) else f"{source} (untrained, seed {SEED})"
 
 
@@ -36,26 +36,31 @@ def stem(source: str) -> str:
     return Path(source).resolve().name if is_run(source) else source
 
 
+def warn(text: str) -> None:
+    """Prints a warning on stderr."""
+    sys.stderr.write(f"convscope: warning: {text}\n")
+
+
 def warn_untrained(source: str) -> None:
-    """Says loudly that a network's weights are random, where they are."""
+    """Warns of random weights, unless `source` is a run folder."""
     if not is_run(source):
-        sys.stderr.write(
-            f"convscope: careful: {source} is untrained: these are random weights (seed {SEED}); "
-            "give a run folder to see a trained network\n"
+        warn(
+            f"{source} is untrained, its weights are random (seed {SEED}); give a run folder for a "
+            "trained network"
         )
 
 
 def warn_trained_on(count: int, images: int, about: str = "") -> None:
-    """Says loudly that figures are of images that a run was trained on, where they are."""
+    """Warns if `count` of the `images` evaluated ones are training images of the run."""
     if count:
-        sys.stderr.write(
-            f"convscope: careful: {about}{count:,} of the {images:,} images have the content of an "
-            "image that the run was trained on; the figures are too good\n"
+        warn(
+            f"{about}{count:,} of the {images:,} images are identical to an image that the run was "
+            "trained on; the metrics are too optimistic"
         )
 
 
 def checked_folder(folder: Path) -> Path:
-    """`folder`, where files can be put in it; nothing is made yet.
+    """`folder`, if files can be written into it; it is not created yet.
 
     Raises:
         ConvscopeError: it, or a part of its path, is a file.
@@ -67,7 +72,7 @@ def checked_folder(folder: Path) -> Path:
 
 
 def progress(items: Iterable[T], what: str) -> Iterable[T]:
-    """`items`, with a bar on a terminal; without a total where they have no length."""
+    """`items`, with a progress bar on a terminal; with a total if they have a length."""
     from rich.console import Console
     from rich.progress import track
 
@@ -83,7 +88,7 @@ def progress(items: Iterable[T], what: str) -> Iterable[T]:
 
 
 class StageBar:
-    """Progress of work in stages, a line each, on a terminal."""
+    """On a terminal, a progress bar for each stage of some work."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -101,21 +106,21 @@ class StageBar:
         self._bar.stop()
 
     def show(self, stage: str, done: int, total: int) -> None:
-        """What is done of a stage."""
+        """Sets how much of a stage is done."""
         if stage not in self._tasks:
             self._tasks[stage] = self._bar.add_task(stage, total=total)
         self._bar.update(self._tasks[stage], completed=done)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str]) -> None:
-    """Rows below their columns' names; those in `left` start at the left."""
+    """Prints a table. The columns in `left` are left-aligned, the others right-aligned."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=160)  # a file has no edge to fold at
+        console = Console(highlight=False, width=160)  # a file has no width to wrap at
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in columns:
         table.add_column(column, justify="left" if column in left else "right", overflow="fold")

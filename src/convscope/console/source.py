@@ -1,4 +1,4 @@
-"""What MODEL_OR_RUN means on the command line: a run folder, or a network by name, untrained."""
+"""MODEL_OR_RUN on the command line: a run folder, or an untrained network by name."""
 
 import os
 from pathlib import Path
@@ -13,8 +13,8 @@ SEED = 0
 def is_run(text: str) -> bool:
     """Whether `text` names a run folder, rather than a network.
 
-    A folder that has a network's name and is no run, as a package of one's own may be, does not
-    hide the network.
+    A folder with the name of a network, such as a Python package, does not hide that network unless
+    it is a run.
     """
     from convscope.nets.catalog import NETWORKS
 
@@ -30,11 +30,11 @@ def classifier_of(text: str) -> "Classifier":
     """The classifier of a run folder, or an untrained network by its name.
 
     Args:
-        text: a run folder; else a name of the catalog, or one's own as `package.module:function`,
-            built with 1,000 classes and seed 0.
+        text: a run folder, a name of the catalog, or your own `package.module:function`. Networks
+            by name are built with 1,000 classes and seed 0.
 
     Raises:
-        ConvscopeError: neither a run nor a network.
+        ConvscopeError: it is neither a run nor a network.
     """
     from convscope.nets.catalog import build_model
     from convscope.runs.folder import load

@@ -108,12 +108,13 @@ def _run_answer(
     inputs = inputs_of(source, files)
     params = options.params(inputs.subject.classes)
     assert lens.compute is not None
-    warn_untrained(source)
     answer = lens.compute(inputs, params)
+    warn_untrained(source)
     pictures = progress(lens.draw(answer) if lens.draw else (), "drawing")
-    written = (
-        _write_one(picture, pictures) if picture else _write_all(folder, lens, answer, pictures)
-    )
+    if picture:
+        written = _write_one(picture, lens, pictures)
+    else:
+        written = _write_all(folder, lens, answer, pictures)
     report(lens, answer, as_json)
     if not as_json:
         print(written)
@@ -183,7 +184,7 @@ def _picture(lens: Lens[Any, Any], out: Path | None) -> Path | None:
     """`out`, where it names a picture instead of a folder.
 
     Raises:
-        ConvscopeError: a picture of another format than PNG.
+        ConvscopeError: a picture of another format than PNG, or a lens that draws none.
     """
     if out is None or out.suffix.lower() not in _PICTURES:
         return None
@@ -194,8 +195,14 @@ def _picture(lens: Lens[Any, Any], out: Path | None) -> Path | None:
     return out
 
 
-def _write_one(picture: Path, pictures: Iterable[tuple[str, bytes]]) -> str:
-    write_bytes(picture, next(iter(pictures))[1])
+def _write_one(picture: Path, lens: Lens[Any, Any], pictures: Iterable[tuple[str, bytes]]) -> str:
+    drawn = iter(pictures)
+    _, content = next(drawn)
+    if next(drawn, None) is not None:
+        raise ConvscopeError(
+            f"--out {picture}: {lens.name} draws several pictures here; give a folder"
+        )
+    write_bytes(picture, content)
     return f"picture: {picture}"
 
 

@@ -32,9 +32,12 @@ class Params(Value):
 
 
 class Result(Value):
-    """The result of a lens: its JSON file, `--json` and the answer of its route are this value."""
+    """The result of a lens: its JSON file, `--json` and the answer of its route are this value.
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+    NaN and infinities are allowed and become null: a field that may hold them is `float | None`.
+    """
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True, allow_inf_nan=True)
 
 
 P = TypeVar("P", bound=Params)

@@ -117,8 +117,8 @@ def import_weights(
         path: the file; its format is told by its content.
         model: a name of the catalog, or one's own as `package.module:function`.
         headless: build the trunk alone; the file's dense layers are left over.
-        preprocessing: a name of `weights.preprocessing.PREPROCESSINGS`; None takes the one that files with such
-            names usually need.
+        preprocessing: a name of `weights.preprocessing.PREPROCESSINGS`; None takes the one
+            that files with such names usually need.
         classes: a file of class names; None numbers them.
         size: rows and columns of the input; None takes what the file's first dense layer reads,
             else the network's own.

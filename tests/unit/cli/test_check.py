@@ -27,7 +27,7 @@ def test_the_card_and_its_files(convscope, pets, tmp_path):
     assert "pets · 2 classes · 24 images" in done.stdout
     assert "the data bring" not in done.stdout
     assert "unreadable  0 files" in done.stdout
-    assert "a central square leaves out 33.3% of the pixels" in done.stdout
+    assert "a central square cuts off 33.3% of the pixels" in done.stdout
     assert (tmp_path / "checks" / "pets" / "check.json").exists()
     with Image.open(tmp_path / "checks" / "pets" / "check.png") as picture:
         assert picture.width >= 1280
@@ -58,7 +58,7 @@ def test_leaks_and_unreadable_files_are_named_and_the_exit_code_is_3(convscope, 
 
 def test_splits_that_were_drawn_are_said_to_be(convscope, pets, tmp_path):
     done = convscope("check", pets / "train", cwd=tmp_path)
-    assert "the data bring no train and no val and no test split of their own" in done.stdout
+    assert "the data set has no train and no val and no test split" in done.stdout
 
 
 def test_a_known_data_set_of_arrays(convscope, tmp_path):

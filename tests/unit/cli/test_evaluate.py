@@ -34,13 +34,13 @@ def test_json_and_files(convscope, trained):
 
 def test_the_end_card(convscope, trained):
     done = convscope("evaluate", trained)
-    for part in ("top-1", "95 %", "worst confusions", "next:", "test-centre"):
+    for part in ("top-1", "95 %", "most frequent confusions", "next:", "test-centre"):
         assert part in done.stdout
 
 
 def test_training_images_are_noticed(convscope, trained):
     done = convscope("evaluate", trained, "--split", "all")
-    assert "careful:" in done.stderr
+    assert "warning:" in done.stderr
     assert "trained on" in done.stderr
 
 
@@ -110,10 +110,10 @@ def test_images_that_changed_their_class_are_noticed(convscope, tmp_path):
     rows[3:5] = ["a/3.png,b", "a/4.png,b"]
     table.write_text("path,label\n" + "\n".join(rows) + "\n")
     done = convscope("evaluate", run, "--split", "all")
-    assert "2 of the 40 images stood under another class when the run was trained" in done.stderr
+    assert "2 of the 40 images had another class when the run was trained" in done.stderr
     (data / "a" / "7.png").rename(data / "b" / "x.png")
     done = convscope("evaluate", run, "--data", data)
-    assert "1 of the 40 images stood under another class" in done.stderr
+    assert "1 of the 40 images had another class" in done.stderr
 
 
 def test_junk_in_a_runs_files_names_the_file_and_the_remedy(convscope, trained, images, tmp_path):

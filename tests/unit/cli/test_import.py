@@ -26,7 +26,7 @@ def run(convscope, weights, tmp_path_factory):
     assert done.returncode == 0, done.stderr
     for text in (
         str(weights), "torch.save", "vgg-small · input 1 x 32 x 32",
-        "(assumed: say --preprocess to be sure)", "10 classes: 0, 1, 2, ...",
+        "(assumed; set it by --preprocess)", "10 classes: 0, 1, 2, ...",
         f"run folder: {folder}", f"convscope summary {folder}",
     ):  # fmt: skip
         assert text in done.stdout
@@ -72,7 +72,7 @@ def test_the_size_can_be_given_where_several_fit(convscope, tmp_path):
     torch.save(module.state_dict(), tmp_path / "grey.pth")
     words = ("import", tmp_path / "grey.pth", "--model", "vgg-small", "--preprocess", "unit")
     assumed = convscope(*words, "--out", tmp_path / "assumed")
-    assert "input 1 x 24 x 24 (the smallest that fits: say --size" in assumed.stdout
+    assert "input 1 x 24 x 24 (the smallest that fits; set it by --size" in assumed.stdout
     given = convscope(*words, "--size", 28, "--out", tmp_path / "given")
     assert "input 1 x 28 x 28\n" in given.stdout
     images = torch.rand(2, 1, 28, 28)
@@ -146,7 +146,7 @@ def test_a_trunk_with_keras_names_is_turned_to_rgb(convscope, tmp_path):
         "import", tmp_path / "trunk.npz", "--model", "vgg11", "--headless", "--out", out
     )
     assert "preprocessing: caffe-bgr (assumed" in done.stdout
-    assert "turned from BGR to RGB" in done.stdout
+    assert "converted from BGR to RGB" in done.stdout
     from convscope.runs.folder import load
 
     found = load(out).module.state_dict()["features.0.weight"]

@@ -81,7 +81,7 @@ def test_predict_evaluate_and_api_give_the_same_bits(convscope, trained, images,
 def test_wrong_input(convscope, trained, tmp_path):
     (tmp_path / "none").mkdir()
     for arguments, message in [
-        ([trained, f"{tmp_path}/*.gif"], "nothing matches"),
+        ([trained, f"{tmp_path}/*.gif"], "no file matches"),
         ([trained, tmp_path / "none"], "no images in"),
         ([tmp_path / "gone", "x.png"], "does not exist"),
         ([trained, "x.png", "--format", "xml"], "'xml' is not one of"),

@@ -167,7 +167,7 @@ def test_bad_images_stop_before_the_first_step_all_listed(tmp_path, convscope):
     assert not (tmp_path / "run").exists()
     done = convscope(*command, "--skip-bad", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    assert "12 images cannot be read and were left out" in done.stdout
+    assert "12 images cannot be read and were skipped" in done.stdout
     table = (tmp_path / "run" / "split.csv").read_text()
     assert table.count(",skipped,") == 12
     done = convscope("evaluate", tmp_path / "run", "--split", "all", "--json")

@@ -53,7 +53,7 @@ def test_a_run_goes_on_with_more_classes_matched_by_name(tmp_path, convscope, so
     done = convscope(*command, "--set", "optim.learning_rate=1e-30", "--out", out)
     assert done.returncode == 0, done.stderr
     assert "44 of 46 tensors from the given weights" in done.stdout
-    assert "classes kept by name: blue, red" in done.stdout
+    assert "classes matched by name: blue, red" in done.stdout
     before, after = weights(source), weights(out, "last")
     assert torch.equal(after["features.0.weight"], before["features.0.weight"])
     head = "classifier.3.weight"
@@ -158,7 +158,7 @@ def test_numbers_for_names_meet_no_classes_called_by_numbers(tmp_path, convscope
         "--set", "optim.learning_rate=1e-30", "--out", tmp_path / "run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "classes kept by name" not in done.stdout
+    assert "classes matched by name" not in done.stdout
     assert not weights(tmp_path / "run", "last")["classifier.3.weight"].abs().gt(1e-20).any()
 
 

@@ -24,16 +24,21 @@ def arithmetic(
     image: Annotated[Path | None, typer.Argument(help="An image file.")] = None,
     layer: Annotated[
         str | None,
-        typer.Option(help="A layer's name, as `convscope summary` lists; without it the logits."),
+        typer.Option(help="A layer's name, see `convscope summary`; by default the logits."),
     ] = None,
     channel: Annotated[
-        int | None, typer.Option(help="Channel, unit or class; without it the strongest one.")
+        int | None,
+        typer.Option(help="Channel, unit or class; by default that of the largest value."),
     ] = None,
     at: Annotated[
-        str | None, typer.Option(help="Row and column, as 10,12; without it the strongest place.")
+        str | None,
+        typer.Option(help="Row and column, as in 10,12; by default those of the largest value."),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="Class of the cross-entropy; without it the predicted one.")
+        str | None,
+        typer.Option(
+            help="Class of the cross-entropy, by name or index; by default the predicted one."
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every term.")] = False,
     as_json: Json = False,
@@ -41,7 +46,7 @@ def arithmetic(
         str | None, typer.Option(help="Instead of a network: sobel, a 6 x 6 image by hand.")
     ] = None,
 ) -> None:
-    """Show how one number came about: every term, their sum, and what the tensor says."""
+    """Show how one number came about: every term, their sum, the tensor's value."""
     if example is not None:
         _example(example, as_json)
         return
@@ -70,7 +75,7 @@ def _ledger(
     at: str | None,
     target: str | None,
 ) -> tuple["Ledger", str]:
-    """The ledger, and the class whose number it is, where it is a class's."""
+    """The ledger, and the name of its class if the number is a logit or probability."""
     import torch
 
     from convscope.graph.graph_of import graph_of
@@ -104,64 +109,59 @@ def _place(text: str) -> tuple[int, ...]:
     except ValueError:
         place = ()
     if len(place) != 2:
-        raise ConvscopeError(f"--at takes row,column as in 10,12; got {text!r}")
+        raise ConvscopeError(f"--at {text!r}: give a row and a column, as in 10,12")
     return place
 
 
 def _class(classifier: "Classifier", record: "Trace", target: str | None) -> int:
-    """The class that `--target` names or numbers; the predicted one without it."""
-    names = classifier.class_names or ()
+    """The index of the class in `--target`; without it the predicted class."""
+    from convscope.contract.options import class_number
+
     if target is None:
         return int(record.logits[0].argmax())
-    if target in names:
-        return names.index(target)
-    if target.isdecimal() and int(target) < len(names):
-        return int(target)
-    raise ConvscopeError(
-        f"--target {target!r} is no class; there are {', '.join(names[:12])}"
-        + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-    )
+    return class_number(classifier.class_names or (), target, "--target")
 
 
 def _index(
     record: "Trace", layer: str, channel: int | None, place: tuple[int, ...] | None
 ) -> tuple[int, ...]:
-    """The number asked for; what is left open is where the output is largest."""
+    """The index of the number; what is not given is where the output is largest."""
     import torch
 
     output = record[layer].output[0]
     shape = tuple(output.shape)
     if place is not None and output.ndim != 3:
         raise ConvscopeError(
-            f"{layer} has an output of shape {shape}, without rows and columns: leave --at out"
+            f"--at: {layer} has an output of shape {shape}, without rows and columns; omit --at"
         )
     if channel is not None and not output.ndim:
-        raise ConvscopeError(f"{layer} is one number: leave --channel out")
+        raise ConvscopeError(f"--channel: {layer} is one number; omit --channel")
     wanted = [channel, *(place or ()), None, None][: output.ndim]
     names = ("--channel", "the row of --at", "the column of --at")
-    for axis, asked in enumerate(wanted):
-        if asked is None:
+    for axis, position in enumerate(wanted):
+        if position is None:
             continue
-        if not 0 <= asked < output.shape[axis]:
+        if not 0 <= position < output.shape[axis]:
             raise ConvscopeError(
                 f"{layer} has an output of shape {shape}: {names[axis]} must be in "
-                f"0..{output.shape[axis] - 1}, got {asked}"
+                f"0..{output.shape[axis] - 1}, got {position}"
             )
-        output = output.narrow(axis, asked, 1)
+        output = output.narrow(axis, position, 1)
     if not output.ndim:
         return ()
     best = torch.unravel_index(output.argmax(), output.shape)
     return tuple(
-        int(spot) if asked is None else asked for spot, asked in zip(best, wanted, strict=True)
+        int(largest) if position is None else position
+        for largest, position in zip(best, wanted, strict=True)
     )
 
 
 def _example(name: str, as_json: bool) -> None:
-    """The guide's convolution of a 6 x 6 image with a Sobel kernel, cell by cell."""
+    """Prints a convolution of a 6 x 6 image with a Sobel kernel, or its output as JSON."""
     from convscope.images.kernels import EXAMPLE, KERNELS, convolve
 
     if name != "sobel":
-        raise ConvscopeError(f"unknown example {name!r}; there is sobel")
+        raise ConvscopeError(f"--example {name!r}: there is one example, sobel")
     kernel = KERNELS["sobel-left"]
     output = convolve(EXAMPLE, kernel)
     numbers: list[list[Any]] = [[int(value) for value in row] for row in output]
@@ -175,7 +175,7 @@ def _example(name: str, as_json: bool) -> None:
         for row in range(3)
         for column in range(3)
     ]
-    print("\nfirst cell: the kernel's numbers times the input's, added up")
+    print("\nfirst value: the sum of the products of kernel and input")
     print(f"  {' + '.join(products)} = {numbers[0][0]}")
     print("\noutput, floor((6 + 2·0 - 1·(3-1) - 1)/1) + 1 = 4 in height and width\n"
           + _matrix(numbers))  # fmt: skip

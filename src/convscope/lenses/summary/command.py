@@ -1,4 +1,4 @@
-"""`convscope summary`: what each layer of a network gives and costs."""
+"""`convscope summary`: each layer's output shape, parameters, multiply-adds and memory."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ NUM_CLASSES = 1000
 _LONGEST_SIDE = 4096
 _MOST_VALUES = 2**28  # of one image: a gibibyte
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
-# What a narrow terminal goes without, first things first.
+# The columns that are omitted in a narrow terminal, from the widest layout to the narrowest.
 _LAYOUTS = (
     (),
     ("activations",),
@@ -50,7 +50,7 @@ def summary(
         ),
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(min=1, help="Of an untrained network; by default 1000.")
+        int | None, typer.Option(min=1, help="Classes of an untrained network; by default 1000.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -97,14 +97,14 @@ def _graph(model: str, shape: Shape | None, classes: int | None) -> "Graph":
             f"{model!r} is neither a run folder nor a network; give a folder that convscope train "
             f"wrote, one of {', '.join(NETWORKS)}, or your own as package.module:function"
         )
-    shape = shape or find(model).input_shape  # imports one's own module
+    shape = shape or find(model).input_shape  # imports the module of `package.module:function`
 
     def build() -> "nn.Module":
         return build_module(model, num_classes=classes or NUM_CLASSES, input_shape=shape)
 
     if model in NETWORKS:
         return _captured(build, shape, "meta")
-    with contextlib.suppress(Exception):  # code that needs its tensors' values cannot do without
+    with contextlib.suppress(Exception):  # code that reads tensor values fails on meta
         return _captured(build, shape, "meta")
     return _captured(build, shape, "cpu")
 
@@ -113,7 +113,7 @@ def _run_graph(run: str, shape: Shape | None, classes: int | None) -> "Graph":
     from convscope.runs.folder import load
 
     if classes is not None:
-        raise ConvscopeError(f"--classes is for untrained networks; {run} is a run and has its own")
+        raise ConvscopeError(f"--classes: {run} is a run and has its own classes; omit --classes")
     classifier = load(run)
     own = (classifier.preprocess.channels, *classifier.preprocess.size)
     if shape is not None and shape[0] != own[0]:
@@ -125,7 +125,7 @@ def _run_graph(run: str, shape: Shape | None, classes: int | None) -> "Graph":
 
 
 def _captured(build: "Callable[[], nn.Module]", shape: Shape, device: str) -> "Graph":
-    """The graph of what `build` gives; on the meta device no weight is allocated."""
+    """The graph of the network from `build`; on the meta device no weight is allocated."""
     import torch
 
     from convscope.graph.capture import capture
@@ -145,14 +145,16 @@ def _print(found: "Summary") -> None:
     from convscope.graph.summary import CONVENTIONS
 
     console = Console(highlight=False)
-    if not console.is_terminal:  # a file has no edge to fold at
+    if not console.is_terminal:  # a file has no width to wrap at
         widest = Measurement.get(console, console.options.update(width=10_000), _table(found, ()))
         console = Console(highlight=False, width=max(160, widest.maximum))
     table, without = _fitting(found, console)
     console.print(f"[bold]{escape(found.name)}[/] · input {_joined(found.input_shape)}")
     console.print(table)
     if without:
-        console.print(f"(too narrow here for {', '.join(without)}; --json has everything)")
+        console.print(
+            f"(the terminal is too narrow for {', '.join(without)}; --json has everything)"
+        )
     console.print()
     for name, label in (
         ("parameters", "parameters"), ("macs", "multiply-adds"), ("activations", "activations"),
@@ -163,14 +165,16 @@ def _print(found: "Summary") -> None:
             console.print(f"[dim]{label}: {CONVENTIONS[name]}[/]")
     if found.unknown_operations:
         names = ", ".join(found.unknown_operations)
-        console.print(f"no multiply-adds are counted for {escape(names)}: convscope cannot tell")
+        console.print(
+            f"multiply-adds of {escape(names)} are not counted: convscope does not know them"
+        )
     console.print()
     for line in _comparisons(found):
         console.print(escape(line))
 
 
 def _fitting(found: "Summary", console: "Console") -> "tuple[Table, tuple[str, ...]]":
-    """The table with as many columns as the console has room for, and those left out."""
+    """The table with as many columns as fit the console, and the names of the others."""
     from rich.measure import Measurement
 
     table, without = _table(found, ()), ()
@@ -184,7 +188,7 @@ def _fitting(found: "Summary", console: "Console") -> "tuple[Table, tuple[str, .
 
 
 def _table(found: "Summary", without: tuple[str, ...], *, whole: bool = True) -> "Table":
-    """The layers by block; `whole` writes dense twins digit by digit."""
+    """The layers by block; `whole` prints all digits of the dense twins."""
     from rich.table import Table
 
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
@@ -224,7 +228,7 @@ def _columns(whole: bool) -> "dict[str, Callable[[Layer], str]]":
 
 
 def _sums(layers: "tuple[Layer, ...]", titles: list[str]) -> list[str]:
-    """The cells of a block or the whole network: the shape that leaves it, and sums."""
+    """The cells of a block or the whole network: its output shape, and sums."""
     sums = {
         "output": _joined(layers[-1].output_shape) if layers else "",
         "parameters": _number(sum(layer.parameters for layer in layers)),
@@ -298,7 +302,7 @@ def _number(value: int) -> str:
 
 
 def _twin(value: int | None, whole: bool) -> str:
-    """Digit by digit, or in millions (M), 10^9 (G), 10^12 (T) or 10^15 (P)."""
+    """All digits, or a multiple of 10^6 (M), 10^9 (G), 10^12 (T) or 10^15 (P)."""
     if value is None:
         return ""
     for unit, letter in _UNITS:

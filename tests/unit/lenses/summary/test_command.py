@@ -58,7 +58,7 @@ def test_a_terminal_gets_the_columns_it_has_room_for(monkeypatch, convscope, col
     assert done.returncode == 0, done.stderr
     text = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
     assert max(map(len, text.splitlines())) <= columns
-    left_out = re.search(r"too narrow here for ([a-z, \n-]*);", text)
+    left_out = re.search(r"too narrow for ([a-z, \n-]*);", text)
     named = set(left_out[1].replace("\n", "").split(", ")) if left_out else set()
     assert named == missing
     rows = [line for line in text.splitlines() if re.match(r"  (features|classifier)\.\d", line)]
@@ -103,7 +103,7 @@ def test_a_run_keeps_its_channels_and_classes(convscope, trained):
     assert "1 channel; give 1x28x28" in done.stderr
     done = convscope("summary", trained, "--classes", 3)
     assert done.returncode == 2
-    assert "--classes is for untrained networks" in done.stderr
+    assert "is a run and has its own classes" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["small", "reads_values"])

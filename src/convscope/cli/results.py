@@ -1,4 +1,4 @@
-"""What a command ends with: figures, where the files are, what to type next."""
+"""What `train` and `evaluate` print at their end: metrics, files, and commands to run next."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ _CONFUSION_UP_TO = 12
 
 
 def dry_run_card(event: Prepared, picture: Path) -> None:
-    """What would be trained, and how."""
+    """Prints what would be trained, and how."""
     recipe, console = event.recipe, Console(highlight=False, soft_wrap=True)
     plural = "" if recipe.epochs == 1 else "s"
     length = (
@@ -47,7 +47,7 @@ def dry_run_card(event: Prepared, picture: Path) -> None:
 
 
 def _sides(recipe: Recipe, stage: Stage) -> str:
-    """The shorter side that training crops are cut from: one number, or from ... to ..."""
+    """The shorter side of the images that are cropped in training: one number, or a range."""
     side = stage.train_resize or recipe.data.resize or 0
     low, high = (round(side * scale) for scale in recipe.augment.scale)
     return f"{low} to {high}" if low != high else f"{side}"
@@ -57,20 +57,20 @@ def _rates(optim: Optim) -> str:
     if optim.schedule == "plateau":
         return (
             f"{optim.learning_rate:g}, divided by 10 after {optim.plateau_patience} epochs without "
-            f"gain, {optim.plateau_drops} times"
+            f"improvement, up to {optim.plateau_drops} times"
         )
     rates = [f"{learning_rate(optim, part / 10):.3g}" for part in range(11)]
     return f"({optim.schedule}) at 0, 10, ... 100 %: {' '.join(rates)}"
 
 
 def training_card(run: Path) -> None:
-    """What training ended with, and what to do next."""
+    """Prints the result of a training, and commands to run next."""
     status = read_json(run / "run.json")
     console = Console(highlight=False, soft_wrap=True)
     console.print(
-        f"\n[bold]{status['val']['top1']:.2%}[/] of the validation images right "
+        f"\nvalidation accuracy [bold]{status['val']['top1']:.2%}[/] "
         f"(epoch {status['best_epoch']}, loss {status['val']['loss']:.3f}) "
-        f"after {duration(status['seconds'])}; ended because: {status['reason']}"
+        f"after {duration(status['seconds'])}; stopped because: {status['reason']}"
     )
     console.print(f"run folder: {run}\n\nnext:", markup=False)
     for command in (
@@ -106,11 +106,11 @@ def evaluation_card(run: Path, evaluation: "Evaluation", folder: Path) -> None:
         console.print(_confusion(evaluation))
     pairs = evaluation.confused_pairs()[:3]
     if pairs:
-        console.print("worst confusions:")
+        console.print("most frequent confusions:")
     for pair in pairs:
-        line = f"  {pair['count']:>5,} x {pair['label']} taken for {pair['predicted']}"
+        line = f"  {pair['count']:>5,} x {pair['label']} predicted as {pair['predicted']}"
         console.print(line, markup=False)
-    console.print(f"figures, tables and pictures: {folder}\n\nnext:", markup=False)
+    console.print(f"metrics, tables and pictures: {folder}\n\nnext:", markup=False)
     picture = "mistakes.png" if (folder / "mistakes.png").exists() else "confusion.png"
     for command in (
         f"convscope predict {run} IMAGE...",
