@@ -73,8 +73,8 @@ def import_weights(
     write_imported(out, found)
     if as_json:
         print(json.dumps({"run": str(out), **found.as_json()}, ensure_ascii=False))
-        return
-    _print(found, out)
+    else:
+        _print(found, out)
 
 
 def _official(model: str) -> Path:

@@ -13,7 +13,7 @@ from pydantic import Field, create_model
 from convscope.contract.lens import Answer, InputImage, Inputs, Lens, Params
 from convscope.explorer.answers import BINARY, PICTURE, PROBLEMS, answer, array, picture
 from convscope.explorer.encode import as_maps
-from convscope.explorer.explorer import Asked, Explorer
+from convscope.explorer.explorer import Explorer, PassRequest
 from convscope.explorer.problem import RefusedError
 from convscope.explorer.stream import while_connected
 
@@ -84,34 +84,34 @@ async def _computed(
     image = getattr(given, "image", None)
     assert lens.params is not None
     params = lens.params(**{name: getattr(given, name) for name in lens.params.model_fields})
-    asked = None if image is None else explorer.asked(image, None, given.off)
-    work = _work(lens, explorer, asked, params, then)
+    requested = None if image is None else explorer.pass_request(image, None, given.off)
+    work = _work(lens, explorer, requested, params, then)
     return await while_connected(request.receive, work)
 
 
 async def _work(
-    lens: Lens[Any, Any], explorer: Explorer, asked: Asked | None, params: Params,
+    lens: Lens[Any, Any], explorer: Explorer, requested: PassRequest | None, params: Params,
     then: Callable[[Answer[Any]], T],
 ) -> T:  # fmt: skip
-    kept = None
-    if asked is not None and lens.needs == "image":
-        kept = await explorer.kept(asked)
+    recorded = None
+    if requested is not None and lens.needs == "image":
+        recorded = await explorer.recorded(requested)
 
     def made() -> T:
         explorer.store.go_on()
         images = ()
-        if asked is not None:
-            name = explorer.images.picture(asked.image).name
-            images = (InputImage(name, explorer.read(asked.image)),)
+        if requested is not None:
+            name = explorer.images.picture(requested.image).name
+            images = (InputImage(name, explorer.read(requested.image)),)
 
-        def recorded(_: Any) -> Any:
-            assert kept is not None, f"{lens.name} needs no image, and has no trace"
-            return kept.trace
+        def trace(_: Any) -> Any:
+            assert recorded is not None, f"{lens.name} needs no image, and has no trace"
+            return recorded.trace
 
-        inputs = Inputs(explorer.subject, images, explorer.folder, recorded)
+        inputs = Inputs(explorer.subject, images, explorer.folder, trace)
         assert lens.compute is not None
         compute = lens.compute
-        found = explorer.last(lens.name, (asked, params), lambda: compute(inputs, params))
+        found = explorer.remembered(lens.name, (requested, params), lambda: compute(inputs, params))
         return then(found)
 
     return await anyio.to_thread.run_sync(made, limiter=explorer.store.turn)

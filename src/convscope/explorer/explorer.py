@@ -15,7 +15,7 @@ from convscope.base.errors import UnreadableImageError
 from convscope.base.tensors import Pixels
 from convscope.explorer.gallery import Images
 from convscope.explorer.problem import RefusedError
-from convscope.explorer.store import Kept, Pending, Store
+from convscope.explorer.store import Pending, Store, StoredPass
 from convscope.explorer.subject import Subject, UnitsOff
 from convscope.explorer.wire import LayerDetail, Prediction
 from convscope.graph.batching import batch_in_turn
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Asked:
+class PassRequest:
     """Which pass of which image: with what switched off, for which class."""
 
     image: str
@@ -62,13 +62,13 @@ class Explorer:
             return None
         return self.folder.name if self.folder.is_absolute() else str(self.folder)
 
-    async def away(self, work: Callable[[], T], kind: str = "light") -> T:
+    async def in_thread(self, work: Callable[[], T], kind: str = "light") -> T:
         """Runs `work` off the event loop; "heavy" work, such as decoding, two at a time."""
         if kind not in self._limiters:
             self._limiters[kind] = anyio.CapacityLimiter(2 if kind == "heavy" else 4)
         return await anyio.to_thread.run_sync(work, limiter=self._limiters[kind])
 
-    def asked(self, image: str, target: int | None, off: str | None) -> Asked:
+    def pass_request(self, image: str, target: int | None, off: str | None) -> PassRequest:
         """What a request asks for, checked.
 
         Raises:
@@ -82,30 +82,32 @@ class Explorer:
             )
         units = _units(off)
         self.subject.masks(units)
-        return Asked(image, target, units)
+        return PassRequest(image, target, units)
 
-    async def kept(self, asked: Asked, begun: Callable[[Pending], None] | None = None) -> Kept:
+    async def recorded(
+        self, requested: PassRequest, begun: Callable[[Pending], None] | None = None
+    ) -> StoredPass:
         """The pass as the store has it, without the target."""
 
         def make(watch: Watch) -> Trace:
             watch(0, 0)
-            image = self.subject.images([self.read(asked.image)])
-            return self.subject.run(image, asked.off, watch)
+            image = self.subject.images([self.read(requested.image)])
+            return self.subject.run(image, requested.off, watch)
 
-        return await self.store.get((asked.image, asked.off), make, begun)
+        return await self.store.get((requested.image, requested.off), make, begun)
 
-    async def trace(self, asked: Asked) -> Trace:
+    async def trace(self, requested: PassRequest) -> Trace:
         """The pass, with its target: the one asked for, else the label, else the prediction."""
-        kept = await self.kept(asked)
-        return self.with_target(kept.trace, asked)
+        stored = await self.recorded(requested)
+        return self.with_target(stored.trace, requested)
 
-    def with_target(self, trace: Trace, asked: Asked) -> Trace:
+    def with_target(self, trace: Trace, requested: PassRequest) -> Trace:
         """A pass for a class: the one asked for, else the label, else the one predicted."""
         if self.subject.probabilities is None:
             return trace
-        target = asked.target
+        target = requested.target
         if target is None:
-            target = self.images.picture(asked.image).label
+            target = self.images.picture(requested.image).label
         if target is None:
             target = int(trace.logits[0].argmax())
         return with_targets(trace, torch.tensor([target]))
@@ -121,11 +123,11 @@ class Explorer:
 
     def grey(self, image: str) -> np.ndarray:
         """An image as the network sees it, in grey, (height, width) float64; the last is kept."""
-        return self.last(
+        return self.remembered(
             "grey", image, lambda: to_channels(self.seen(image), 1)[:, :, 0].astype(np.float64)
         )
 
-    def last(self, name: str, key: object, make: Callable[[], T]) -> T:
+    def remembered(self, name: str, key: object, make: Callable[[], T]) -> T:
         """What `make` gives, kept until another key is asked for under the same name."""
         found = self._last.get(name)
         if found is None or found[0] != key:
@@ -154,7 +156,7 @@ class Explorer:
         size = batch_in_turn(self.subject.table.totals.macs)
         for start in range(0, len(missing), size):
             if not await wanted():
-                raise RefusedError(422, "no longer asked for")
+                raise RefusedError(422, "the request was withdrawn")
             group = missing[start : start + size]
             found = await anyio.to_thread.run_sync(self._predicted, group, limiter=self.store.turn)
             known |= {one.image: one for one in found}

@@ -226,11 +226,13 @@ class Images:
             raise RefusedError(404, "there is no image of that name")
         return match[1], int(match[2])
 
-    def _first_split(self, asked: str | None) -> str | None:
-        if asked is not None and asked not in self._places:
+    def _first_split(self, requested: str | None) -> str | None:
+        if requested is not None and requested not in self._places:
             there = ", ".join(self._places) or "none"
-            raise DataError(f"--split {asked}: the data set has no such split; there are {there}")
-        order = [asked] if asked else [*_BEGIN_WITH, *self._places]
+            raise DataError(
+                f"--split {requested}: the data set has no such split; there are {there}"
+            )
+        order = [requested] if requested else [*_BEGIN_WITH, *self._places]
         return next((name for name in order if name in self._places), None)
 
 

@@ -21,7 +21,7 @@ Make = Callable[[Watch], Trace]
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class StoredPass:
     """A recorded pass, and what it takes in memory."""
 
     trace: Trace
@@ -32,7 +32,7 @@ class Kept:
 class Pending:
     """A pass that is being made: how far it is, and how many wait for it."""
 
-    task: "asyncio.Task[Kept]" = field(init=False)
+    task: "asyncio.Task[StoredPass]" = field(init=False)
     done: int = 0
     of: int = 0
     waiting: int = 0
@@ -54,7 +54,7 @@ class Store:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.max_bytes = max_bytes
         self.bytes = 0
-        self._kept: OrderedDict[object, Kept] = OrderedDict()
+        self._kept: OrderedDict[object, StoredPass] = OrderedDict()
         self._pending: dict[object, Pending] = {}
         self._turn: anyio.CapacityLimiter | None = None
         self.closed = False
@@ -68,7 +68,7 @@ class Store:
 
     async def get(
         self, key: object, make: Make, begun: Callable[[Pending], None] | None = None
-    ) -> Kept:
+    ) -> StoredPass:
         """The pass of `key`, made by `make` unless it is here or being made.
 
         A caller that is cancelled stops waiting; when the last one does, the pass ends.
@@ -112,30 +112,30 @@ class Store:
         for pending in list(self._pending.values()):
             pending.cancelled = True
 
-    async def _make(self, key: object, pending: Pending, make: Make) -> Kept:
+    async def _make(self, key: object, pending: Pending, make: Make) -> StoredPass:
         try:
-            kept = await anyio.to_thread.run_sync(lambda: _made(pending, make), limiter=self.turn)
-            self._keep(key, kept)
-            return kept
+            stored = await anyio.to_thread.run_sync(lambda: _made(pending, make), limiter=self.turn)
+            self._keep(key, stored)
+            return stored
         finally:
             if self._pending.get(key) is pending:
                 del self._pending[key]
 
-    def _keep(self, key: object, kept: Kept) -> None:
+    def _keep(self, key: object, stored: StoredPass) -> None:
         before = self._kept.pop(key, None)
-        self.bytes += kept.bytes - (before.bytes if before else 0)
-        self._kept[key] = kept
+        self.bytes += stored.bytes - (before.bytes if before else 0)
+        self._kept[key] = stored
         while self.bytes > self.max_bytes and len(self._kept) > 1:
             self.bytes -= self._kept.popitem(last=False)[1].bytes
 
 
-def _made(pending: Pending, make: Make) -> Kept:
+def _made(pending: Pending, make: Make) -> StoredPass:
     pending.watch(0, 0)
     trace = make(pending.watch)
-    return Kept(trace, bytes_of(trace))
+    return StoredPass(trace, bytes_of(trace))
 
 
-def _retrieved(task: "asyncio.Task[Kept]") -> None:
+def _retrieved(task: "asyncio.Task[StoredPass]") -> None:
     """Its exception was looked at, also where nobody waits any more."""
     if not task.cancelled():
         task.exception()

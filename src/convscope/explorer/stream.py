@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from convscope.explorer.encode import pass_of
-from convscope.explorer.explorer import Asked, Explorer
+from convscope.explorer.explorer import Explorer, PassRequest
 from convscope.explorer.problem import StoppedError, refusal
 from convscope.explorer.store import Pending
 from convscope.explorer.wire import Pass, PassLine, Progress
@@ -47,11 +47,11 @@ class PassStream(Response):
 
     media_type = "application/x-ndjson"
 
-    def __init__(self, explorer: Explorer, asked: Asked) -> None:
+    def __init__(self, explorer: Explorer, requested: PassRequest) -> None:
         super().__init__()
         del self.headers["content-length"]
         self._explorer = explorer
-        self._asked = asked
+        self._requested = requested
         self._pending: Pending | None = None
         self.background: BackgroundTask | None = None
 
@@ -81,19 +81,19 @@ class PassStream(Response):
             await asyncio.wait({made, gone})
 
     async def _made(self) -> Pass:
-        explorer, asked = self._explorer, self._asked
+        explorer, requested = self._explorer, self._requested
 
         def begun(pending: Pending) -> None:
             self._pending = pending
 
-        kept = await explorer.kept(asked, begun)
+        stored = await explorer.recorded(requested, begun)
 
         def encoded() -> Pass:
-            trace = explorer.with_target(kept.trace, asked)
-            picture = explorer.images.picture(asked.image)
-            return pass_of(explorer.subject, trace, picture, asked.off)
+            trace = explorer.with_target(stored.trace, requested)
+            picture = explorer.images.picture(requested.image)
+            return pass_of(explorer.subject, trace, picture, requested.off)
 
-        return await explorer.away(encoded)
+        return await explorer.in_thread(encoded)
 
     async def _line(self, send: Send, line: PassLine) -> None:
         body = line.model_dump_json().encode() + b"\n"

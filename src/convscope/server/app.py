@@ -69,7 +69,7 @@ async def layer(request: Request, layer: Text) -> Response:
     """More of one layer."""
     explorer = _explorer(request)
     if layer not in explorer.details:
-        detail = await explorer.away(lambda: encode.layer_detail(explorer.subject, layer))
+        detail = await explorer.in_thread(lambda: encode.layer_detail(explorer.subject, layer))
         explorer.details[layer] = detail
     return answer(explorer.details[layer])
 
@@ -118,7 +118,7 @@ async def picture(request: Request, image: Text, size: Text = "input") -> Respon
             return encode.png(explorer.seen(image))
         return encode.png(explorer.small(image, 3, _LARGEST[size]))
 
-    return png(await explorer.away(drawn, "heavy"))
+    return png(await explorer.in_thread(drawn, "heavy"))
 
 
 @routes.post(
@@ -135,7 +135,9 @@ async def drop(request: Request) -> Response:
     given = unquote(request.headers.get("x-name", ""), errors="replace")
     name = re.sub(r"[\x00-\x1f\x7f]", " ", re.split(r"[/\\]", given)[-1])[:200].strip()
     canvas = explorer.subject.classifier.preprocess.canvas
-    image = await explorer.away(lambda: explorer.images.checked(name, content, canvas), "heavy")
+    image = await explorer.in_thread(
+        lambda: explorer.images.checked(name, content, canvas), "heavy"
+    )
     return answer(explorer.images.picture(explorer.images.drop(image)))
 
 
@@ -149,7 +151,7 @@ async def recorded_pass(
 ) -> Response:
     """One pass of an image, with its progress; closing the connection ends it."""
     explorer = _explorer(request)
-    return PassStream(explorer, explorer.asked(image, target, off))
+    return PassStream(explorer, explorer.pass_request(image, target, off))
 
 
 @routes.get("/values", response_model=wire.LayerValues)
@@ -160,7 +162,7 @@ async def values(
     explorer = _explorer(request)
     explorer.subject.node(layer)
     trace = await _trace(request, image, target, off)
-    return answer(await explorer.away(lambda: encode.layer_values(trace, layer)))
+    return answer(await explorer.in_thread(lambda: encode.layer_values(trace, layer)))
 
 
 @routes.get("/maps", response_class=Response, responses=BINARY)
@@ -214,18 +216,18 @@ async def number(
     def encoded() -> Response:
         return answer(encode.number_of(arithmetic(trace, node.name, place), limit))
 
-    return await explorer.away(encoded)
+    return await explorer.in_thread(encoded)
 
 
 async def _trace(request: Request, image: str, target: int | None, off: str | None) -> Trace:
     """The pass that a request asks for; ended with the request, where nobody else waits for it."""
     explorer = _explorer(request)
-    asked = explorer.asked(image, target, off)
-    return await while_connected(request.receive, explorer.trace(asked))
+    requested = explorer.pass_request(image, target, off)
+    return await while_connected(request.receive, explorer.trace(requested))
 
 
 async def _maps(explorer: Explorer, made: Callable[[], Tensor]) -> Response:
-    return await explorer.away(lambda: array(made()))
+    return await explorer.in_thread(lambda: array(made()))
 
 
 def _inputs(explorer: Explorer, layer: str, inputs: str) -> list[int]:

@@ -39,7 +39,7 @@ async def channel_entry(request: Request, layer: Text, channel: ChannelIndex) ->
     """What activates a channel most, as the atlas has it."""
     explorer: Explorer = request.app.state.explorer
     _check(explorer, layer, channel)
-    return answer(await explorer.away(lambda: _answer(explorer, layer, channel)))
+    return answer(await explorer.in_thread(lambda: _answer(explorer, layer, channel)))
 
 
 @routes.get("/picture", response_class=Response, responses=PICTURE, name="atlas picture")
@@ -65,7 +65,7 @@ async def top_image_picture(
             raise RefusedError(404, f"channel {channel} of {layer} was not projected")
         return _projection_png(values)
 
-    return picture(await explorer.away(drawn, "heavy"))
+    return picture(await explorer.in_thread(drawn, "heavy"))
 
 
 @routes.get("/unit", response_model=UnitProjection, name="atlas unit")
@@ -92,7 +92,7 @@ async def unit_picture(
             return _projection_png(signal)
         return encode.png(_cut(explorer.seen(image), found.crop))
 
-    return picture(await explorer.away(drawn, "heavy"))
+    return picture(await explorer.in_thread(drawn, "heavy"))
 
 
 def _check(explorer: Explorer, layer: str, channel: int) -> None:
@@ -105,7 +105,7 @@ def _check(explorer: Explorer, layer: str, channel: int) -> None:
 
 def _layer(explorer: Explorer, atlas: Atlas, name: str) -> Layer:
     """A layer of the atlas; the last one stays in memory until the explorer goes."""
-    return explorer.last("atlas layer", name, lambda: atlas.layer(name))
+    return explorer.remembered("atlas layer", name, lambda: atlas.layer(name))
 
 
 def _answer(explorer: Explorer, layer: str, channel: int) -> AtlasAnswer:
@@ -186,12 +186,12 @@ async def _unit(
     _check(explorer, layer, channel)
     _, height, width = explorer.subject.node(layer).output_shape
     position = _position(at, height, width)
-    asked = explorer.asked(image, None, off)
-    kept = await while_connected(request.receive, explorer.kept(asked))
-    return await explorer.away(
-        lambda: explorer.last(
-            "atlas unit", (asked, layer, channel, position),
-            lambda: _projected(explorer, kept.trace, layer, channel, position),
+    requested = explorer.pass_request(image, None, off)
+    recorded = await while_connected(request.receive, explorer.recorded(requested))
+    return await explorer.in_thread(
+        lambda: explorer.remembered(
+            "atlas unit", (requested, layer, channel, position),
+            lambda: _projected(explorer, recorded.trace, layer, channel, position),
         ),
         "heavy",
     )  # fmt: skip

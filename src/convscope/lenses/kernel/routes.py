@@ -52,39 +52,39 @@ async def output_size(
 
 
 @routes.post("", response_model=KernelResult)
-async def filtered(request: Request, asked: KernelRequest) -> Response:
+async def filtered(request: Request, requested: KernelRequest) -> Response:
     """A grey image filtered by a kernel, and one number of the output worked out."""
     explorer: Explorer = request.app.state.explorer
-    rows = len(asked.kernel)
-    columns = {len(row) for row in asked.kernel}
+    rows = len(requested.kernel)
+    columns = {len(row) for row in requested.kernel}
     if not 1 <= rows <= _ENTRIES or len(columns) != 1 or not 1 <= max(columns) <= _ENTRIES:
         raise RefusedError(422, f"kernel: give 1 to {_ENTRIES} rows of the same number of entries")
-    if max(asked.stride, asked.padding, asked.dilation) > _MOST:
+    if max(requested.stride, requested.padding, requested.dilation) > _MOST:
         raise RefusedError(422, f"stride, padding and dilation: at most {_MOST}")
-    if asked.image is not None:
-        explorer.images.picture(asked.image)
-    return answer(await explorer.away(lambda: _filtered(explorer, asked), "heavy"))
+    if requested.image is not None:
+        explorer.images.picture(requested.image)
+    return answer(await explorer.in_thread(lambda: _filtered(explorer, requested), "heavy"))
 
 
-def _filtered(explorer: Explorer, asked: KernelRequest) -> KernelResult:
-    if asked.image is None:
+def _filtered(explorer: Explorer, requested: KernelRequest) -> KernelResult:
+    if requested.image is None:
         pixels = np.array(kernels.EXAMPLE, dtype=np.float64)
     else:
-        pixels = explorer.grey(asked.image)
-    weights = np.array(asked.kernel, dtype=np.float64)
-    moves = (asked.stride, asked.padding, asked.dilation)
+        pixels = explorer.grey(requested.image)
+    weights = np.array(requested.kernel, dtype=np.float64)
+    moves = (requested.stride, requested.padding, requested.dilation)
     rows, columns = ((pixels.shape[axis], weights.shape[axis], *moves) for axis in (0, 1))
     formulas = [
         f"{kernels.size_formula(*axis)} = {kernels.output_size(*axis)}" for axis in (rows, columns)
     ]
     output = None
-    if asked.picture:
-        output = kernels.convolve(pixels, weights, *moves, border=asked.border)
+    if requested.picture:
+        output = kernels.convolve(pixels, weights, *moves, border=requested.border)
     cell = None
-    if asked.at is not None:
-        worked = kernels.cell(pixels, weights, asked.at, *moves, asked.border)
+    if requested.at is not None:
+        worked = kernels.cell(pixels, weights, requested.at, *moves, requested.border)
         cell = OutputCell(
-            at=asked.at,
+            at=requested.at,
             **{name: np.asarray(value).tolist() for name, value in vars(worked).items()},
         )
     return KernelResult(

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from convscope.base.tensors import PixelBatch
 from convscope.explorer import encode
 from convscope.explorer.answers import PICTURE, PROBLEMS, OffText, Text, answer, picture
-from convscope.explorer.explorer import Asked, Explorer
+from convscope.explorer.explorer import Explorer, PassRequest
 from convscope.explorer.problem import RefusedError, shown
 from convscope.explorer.stream import while_connected
 from convscope.explorer.subject import Subject, UnitsOff
@@ -63,7 +63,7 @@ async def predictions(
 ) -> Response:  # fmt: skip
     """What each network predicts for a shifted image; `off` is for the first network alone."""
     explorer: Explorer = request.app.state.explorer
-    networks, asked = _networks(explorer), explorer.asked(image, None, off)
+    networks, requested = _networks(explorer), explorer.pass_request(image, None, off)
     _check_shift(explorer, dx, dy)
 
     def predicted() -> ShiftPredictions:
@@ -72,7 +72,7 @@ async def predictions(
         label = explorer.images.picture(image).label
         found = [
             _prediction(
-                network, _shares(explorer, network, both, () if number else asked.off), label
+                network, _shares(explorer, network, both, () if number else requested.off), label
             )
             for number, network in enumerate(networks)
         ]
@@ -110,7 +110,7 @@ async def shifted_picture(
     explorer: Explorer = request.app.state.explorer
     explorer.images.picture(image)
     _check_shift(explorer, dx, dy)
-    content = await explorer.away(
+    content = await explorer.in_thread(
         lambda: encode.png(shifted(explorer.seen(image)[None], dx, dy, border)[0]), "heavy"
     )
     return picture(content)
@@ -123,20 +123,20 @@ async def shift_map(
 ) -> Response:  # fmt: skip
     """What one of the networks predicts for an image at many shifts."""
     explorer: Explorer = request.app.state.explorer
-    networks, asked = _networks(explorer), explorer.asked(image, None, off)
+    networks, requested = _networks(explorer), explorer.pass_request(image, None, off)
     if run >= len(networks):
         raise RefusedError(422, f"run: there are 0 to {len(networks) - 1}")
-    work = _map(explorer, networks[run], asked, border, () if run else asked.off)
+    work = _map(explorer, networks[run], requested, border, () if run else requested.off)
     return answer(await while_connected(request.receive, work))
 
 
 async def _map(
-    explorer: Explorer, network: Subject, asked: Asked, border: Border, off: UnitsOff
+    explorer: Explorer, network: Subject, requested: PassRequest, border: Border, off: UnitsOff
 ) -> ShiftMap:
     """The map, a batch at a time, so that other work has its turn and a closed page ends it."""
     macs = max(1, network.table.totals.macs)
     most, step = _grid(macs, network.classifier.preprocess.size)
-    pixels = await explorer.away(lambda: explorer.seen(asked.image)[None], "heavy")
+    pixels = await explorer.in_thread(lambda: explorer.seen(requested.image)[None], "heavy")
     offsets = range(-most, most + 1, step)
     shifts = [(dy, dx) for dy in offsets for dx in offsets]
     size = batch_in_turn(macs, least=2)
@@ -153,7 +153,7 @@ async def _map(
     found = np.concatenate(shares).reshape(side, side, -1)
     predicted = found.argmax(2)
     unshifted = int(predicted[side // 2, side // 2])
-    label = explorer.images.picture(asked.image).label
+    label = explorer.images.picture(requested.image).label
     target = unshifted if label is None else label
     return ShiftMap(
         run=shown(network.title), max_shift=most, step=step, border=border, target=target,
