@@ -62,13 +62,12 @@ def import_weights(
     from convscope.runs.imported import import_weights as imported_from
 
     check_free(out)
-    options = parse_settings(settings or [])
     path = _official(model) if weights == OFFICIAL else Path(weights)
     if weights == OFFICIAL and preprocess is None:
         preprocess = "imagenet"  # these are torchvision's weights
     found = imported_from(
         path, model, headless=headless, preprocessing=preprocess, classes=classes, size=size,
-        options=options,
+        options=parse_settings(settings or []),
     )  # fmt: skip
     write_imported(out, found)
     if as_json:
