@@ -3,45 +3,38 @@ import { screen, waitFor } from "@testing-library/svelte";
 import { describe, expect, it } from "vitest";
 import { FakeSource } from "../../source/fake";
 import { addressSays, click, mainText, open, press, says } from "../../testing";
-import type { AtlasChannel, Projected, Ranked } from "./requests";
+import type { AtlasAnswer, AtlasEntry, UnitProjection } from "./requests";
 
-const RANKED: Ranked = {
-  active: 0.5,
-  best: "bee",
+const ENTRY: AtlasEntry = {
+  channel: {
+    layer: "conv",
+    channel: 2,
+    active: 0.5,
+    class: "bee",
+    dead: false,
+    maximum: 2,
+    mean: 1,
+    selectivity: 0.5,
+    top: [{ path: "bee/4.png", value: 2, position: [2, 5], crop: [0, 0, 3, 3] }],
+  },
   classes: [{ name: "bee", mean: 1, images: 3 }],
   data: "images",
-  dead: false,
   exact: true,
-  high: 2,
   images: 30,
-  mean: 1,
-  selectivity: 0.5,
   split: "test",
-  winners: [
-    {
-      crop: [0, 0, 3, 3],
-      full: 1,
-      image: "data-4",
-      label: "bee",
-      largest: 1,
-      path: "bee/4.png",
-      position: [2, 5],
-      rank: 0,
-      value: 2,
-    },
-  ],
+  top: [{ image: "data-4", label: "bee", largest: 1, colour_limit: 1 }],
 };
 
-function channelOf(query: Record<string, unknown>): AtlasChannel {
-  const [layer, channel] = [String(query["layer"]), Number(query["channel"])];
+function channelOf(query: Record<string, unknown>): AtlasAnswer {
+  const layer = String(query["layer"]);
   if (layer === "relu") {
     const reason = "The atlas has other layers than relu.";
-    return { layer, channel, ranked: null, reason, command: null, layers: ["conv"] };
+    return { entry: null, reason, command: null, layers: ["conv"] };
   }
-  return { layer, channel, ranked: RANKED, reason: null, command: null, layers: [] };
+  return { entry: ENTRY, reason: null, command: null, layers: [] };
 }
 
-function projectedOf(query: Record<string, unknown>): Projected {
+function projectedOf(query: Record<string, unknown>): UnitProjection {
   const given = String(query["at"] ?? "1,2").split(",");
   const [row, column] = given.map(Number) as [number, number];
   return {
@@ -51,14 +44,14 @@ function projectedOf(query: Record<string, unknown>): Projected {
     strongest: [1, 2],
     crop: [0, 1, 3, 4],
     exact: true,
-    full: 1,
+    colour_limit: 1,
     largest: 1,
     value: 0.75,
   };
 }
 
 const source = (): FakeSource =>
-  new FakeSource({ "/api/card": channelOf, "/api/projected": projectedOf });
+  new FakeSource({ "/api/atlas": channelOf, "/api/atlas/unit": projectedOf });
 const CHOSEN = "view=atlas&layer=conv&unit=2&image=data-3&at=4,3&position=chosen";
 
 describe("the atlas", () => {
@@ -105,7 +98,7 @@ describe("the atlas", () => {
     const held = source();
     await open(CHOSEN, held);
     await says("row 4, column 3");
-    held.hold("/api/projected");
+    held.hold("/api/atlas/unit");
     const map = screen.getByRole("button", { name: /^Map of conv, channel 2/ });
     map.focus();
     for (let step = 0; step < 3; step += 1) await press("ArrowRight");
@@ -127,7 +120,7 @@ describe("the atlas", () => {
     const { explorer } = await open(CHOSEN, held);
     const field = (): Element | null => document.querySelector("aside svg rect");
     await waitFor(() => expect(field()).not.toBeNull());
-    held.hold("/api/projected");
+    held.hold("/api/atlas/unit");
     explorer.setImage("data-4");
     await waitFor(() => expect(field()).toBeNull());
     await screen.findByRole("button", { name: "Switch this channel off" });

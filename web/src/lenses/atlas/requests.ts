@@ -3,10 +3,9 @@ import type { Schemas } from "../../api/wire";
 import { offParameter } from "../../model/query";
 import type { PassRequest, Query, Source } from "../../source/source";
 
-export type AtlasChannel = Schemas["Card"];
-export type Projected = Schemas["Projected"];
-export type Ranked = Schemas["Ranked"];
-export type Winner = Schemas["Winner"];
+export type AtlasAnswer = Schemas["AtlasAnswer"];
+export type AtlasEntry = Schemas["AtlasEntry"];
+export type UnitProjection = Schemas["UnitProjection"];
 
 export type PictureKind = "patch" | "projection";
 
@@ -17,7 +16,7 @@ export interface UnitRequest extends Pick<PassRequest, "image" | "off"> {
   readonly at: readonly [number, number] | null;
 }
 
-const query = ({ image, off, layer, channel, at }: UnitRequest): Query<"/api/projected"> => ({
+const query = ({ image, off, layer, channel, at }: UnitRequest): Query<"/api/atlas/unit"> => ({
   image,
   off: offParameter(off),
   layer,
@@ -25,24 +24,24 @@ const query = ({ image, off, layer, channel, at }: UnitRequest): Query<"/api/pro
   ...(at && { at: at.join(",") }),
 });
 
-/** What excites a channel most, over the data set. */
-export const channelOf = (source: Source, layer: string, channel: number): Promise<AtlasChannel> =>
-  source.lensOnce("/api/card", { layer, channel });
+/** What activates a channel most, over the data set. */
+export const channelOf = (source: Source, layer: string, channel: number): Promise<AtlasAnswer> =>
+  source.lensOnce("/api/atlas", { layer, channel });
 
-export const winnerPicture = (
+export const topPicture = (
   source: Source,
   layer: string,
   channel: number,
   rank: number,
   kind: PictureKind,
-): string => source.picture("/api/card/picture", { layer, channel, rank, kind });
+): string => source.picture("/api/atlas/picture", { layer, channel, rank, kind });
 
-/** What a unit sees of the image, and what excited it there. */
+/** What a unit sees of the image, and what activated it there. */
 export const projected = (
   source: Source,
   request: UnitRequest,
   signal?: AbortSignal,
-): Promise<Projected> => source.lens("/api/projected", query(request), signal);
+): Promise<UnitProjection> => source.lens("/api/atlas/unit", query(request), signal);
 
 export const projectedPicture = (source: Source, request: UnitRequest, kind: PictureKind): string =>
-  source.picture("/api/projected/picture", { ...query(request), kind });
+  source.picture("/api/atlas/unit/picture", { ...query(request), kind });

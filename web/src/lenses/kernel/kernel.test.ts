@@ -4,12 +4,12 @@ import { tick } from "svelte";
 import { describe, expect, it } from "vitest";
 import { FakeSource } from "../../source/fake";
 import { addressSays, click, mainText, open, says } from "../../testing";
-import type { Filtered } from "./requests";
+import type { KernelResult } from "./requests";
 
 const OUTLINE = [-1, -1, -1, -1, 8, -1, -1, -1, -1];
 
 /** Of nine numbers in the middle nothing but the sum of the kernel comes out. */
-function filteredBy(query: Record<string, unknown>): Filtered {
+function filteredBy(query: Record<string, unknown>): KernelResult {
   const sum = (query["kernel"] as number[][]).flat().reduce((all, one) => all + one, 0);
   return {
     input: [
@@ -36,11 +36,11 @@ function filteredBy(query: Record<string, unknown>): Filtered {
 
 const source = (): FakeSource =>
   new FakeSource({
-    "/api/filter": filteredBy,
-    "/api/presets": () => [
+    "/api/kernel": filteredBy,
+    "/api/kernel/presets": () => [
       { name: "outline", kernel: [OUTLINE.slice(0, 3), OUTLINE.slice(3, 6), OUTLINE.slice(6)] },
     ],
-    "/api/output_size": () => ({ error: null, formula: "a formula", lost: 0, size: 5 }),
+    "/api/kernel/output-size": () => ({ error: null, formula: "a formula", lost: 0, size: 5 }),
   });
 
 async function fill(label: string, value: string): Promise<HTMLInputElement> {
@@ -69,7 +69,7 @@ describe("the kernel view", () => {
     expect(await screen.findByLabelText("row 1, column 1")).toHaveProperty("value", "8");
   });
 
-  it.each(["/api/filter", "/api/presets"])("tries again when %s failed", async (route) => {
+  it.each(["/api/kernel", "/api/kernel/presets"])("tries again when %s failed", async (route) => {
     const failing = source();
     failing.failing.add(route);
     await open("view=kernel&kernel=x", failing);

@@ -2,20 +2,20 @@
 import type { Schemas } from "../../api/wire";
 import type { Source } from "../../source/source";
 
-export type Filtered = Schemas["Filtered"];
-export type Filtering = Schemas["Filtering"];
+export type KernelResult = Schemas["KernelResult"];
+export type KernelRequest = Schemas["KernelRequest"];
 export type OutputSize = Schemas["OutputSize"];
 export type Preset = Schemas["Preset"];
-export type WorkedCell = Schemas["WorkedCell"];
+export type OutputCell = Schemas["OutputCell"];
 
 export const presets = (source: Source): Promise<Preset[]> =>
-  source.lensOnce("/api/presets", undefined);
+  source.lensOnce("/api/kernel/presets", undefined);
 
 export const filter = (
   source: Source,
-  request: Filtering,
+  request: KernelRequest,
   signal?: AbortSignal,
-): Promise<Filtered> => source.lensPost("/api/filter", request, signal);
+): Promise<KernelResult> => source.lensPost("/api/kernel", request, signal);
 
 export const outputSize = (
   source: Source,
@@ -26,4 +26,4 @@ export const outputSize = (
     readonly padding: number;
     readonly dilation: number;
   },
-): Promise<OutputSize> => source.lens("/api/output_size", axis);
+): Promise<OutputSize> => source.lens("/api/kernel/output-size", axis);

@@ -11,69 +11,87 @@ const STUDY: StudyRun = {
   data: "images",
   split: "test",
   border: "zero",
-  images: 30,
-  parameters: 6789,
-  reach: 1,
-  accuracy: 0.75,
+  weights: "0".repeat(64),
+  protocol: "all pairs",
+  n: 30,
+  max_shift: 1,
+  accuracy_unshifted: 0.75,
   accuracy_grid: [
     [0.5, 0.5, 0.5],
     [0.5, 0.75, 0.5],
     [0.5, 0.5, 0.5],
   ],
-  accuracy_shifted: { value: 0.5, low: 0.4, high: 0.6 },
-  consistency: { value: 0.625, low: 0.5, high: 0.75 },
-  one_pixel_changed: { value: 0.25, low: 0.125, high: 0.375 },
-  gap: null,
+  accuracy_shifted: 0.5,
+  accuracy_shifted_interval: [0.4, 0.6],
+  consistency: 0.625,
+  consistency_interval: [0.5, 0.75],
+  one_pixel: {
+    changed: 0.25,
+    changed_interval: [0.125, 0.375],
+    moved: 0.125,
+    moved_interval: [0.1, 0.15],
+    gained: 0,
+    gained_interval: [0, 0],
+  },
+  path: [],
+  layers: [],
+  fit: {
+    parameters: 6789,
+    seconds_per_epoch: null,
+    test_accuracy: 0.75,
+    test_accuracy_interval: [0.5, 0.9],
+    first_convolution: null,
+  },
 };
 const NETWORKS: Networks = {
-  borders: { zero: "black", edge: "", reflect: "", circular: "" },
+  borders: { zero: "black", edge: "", reflect: "", wrap: "" },
   command: null,
-  furthest: 7,
+  largest_shift: 7,
   runs: ["example"],
   study: [STUDY],
 };
 const answersTo = (query: Record<string, unknown>): MovedAnswers => ({
-  border: String(query["border"]),
+  border: "zero",
   dx: Number(query["dx"]),
   dy: Number(query["dy"]),
   labelled: true,
-  said: [
+  predictions: [
     {
       run: "example",
-      followed: 1,
+      target: 1,
       predicted: 1,
       probabilities: [0.1, 0.6, 0.1, 0.1, 0.1],
       probability: 0.6,
-      share: 0.6,
-      share_unmoved: 0.7,
-      unmoved: 1,
+      target_probability: 0.6,
+      target_probability_unshifted: 0.7,
+      predicted_unshifted: 1,
     },
   ],
 });
 const MAP: ShiftMap = {
   run: "example",
   border: "zero",
-  followed: 1,
+  target: 1,
   predicted: [
     [1, 1, 1],
     [1, 1, 0],
     [1, 1, 1],
   ],
-  probability: [
+  target_probability: [
     [0.5, 0.5, 0.5],
     [0.5, 0.6, 0.2],
     [0.5, 0.5, 0.5],
   ],
-  reach: 1,
-  same: 8 / 9,
+  max_shift: 1,
+  same_class: 8 / 9,
   step: 1,
-  unmoved: 1,
+  predicted_unshifted: 1,
 };
 const source = (): FakeSource =>
   new FakeSource({
-    "/api/laboratory": () => NETWORKS,
-    "/api/moved": answersTo,
-    "/api/moved/map": () => MAP,
+    "/api/shift": () => NETWORKS,
+    "/api/shift/predictions": answersTo,
+    "/api/shift/map": () => MAP,
   });
 
 const stage = (): Promise<HTMLElement> => screen.findByRole("button", { name: /^The image, / });
@@ -105,7 +123,7 @@ describe("the shift view", () => {
 
   it("throws no shift away while the map has not come", async () => {
     const held = source();
-    held.hold("/api/moved/map");
+    held.hold("/api/shift/map");
     await open("view=shift&image=data-3&shift=3,-2,zero", held);
     await shown("3 right, 2 up");
     const map = await heatMap();
@@ -123,7 +141,7 @@ describe("the shift view", () => {
     const failing = source();
     await open("view=shift&image=data-3", failing);
     await waitFor(() => expect(document.querySelector("section[data-run]")).not.toBeNull());
-    failing.failing.add("/api/moved");
+    failing.failing.add("/api/shift/predictions");
     await press("ArrowRight", await stage());
     await waitFor(() => expect(screen.getByRole("alert").textContent).toContain("it went wrong"));
     await press("ArrowRight", await stage());
@@ -131,7 +149,7 @@ describe("the shift view", () => {
     await click("Try again");
     await shown("2 right");
     await waitFor(() => expect(screen.queryByRole("alert")).toBeNull());
-    failing.failing.add("/api/moved");
+    failing.failing.add("/api/shift/predictions");
     await press("ArrowRight", await stage());
     await waitFor(() => expect(screen.queryByRole("alert")).not.toBeNull());
     await click("Network");

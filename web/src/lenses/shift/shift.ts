@@ -1,6 +1,6 @@
 // By how much the image is moved, as a value and as text in the address. Pure.
 
-export const BORDERS = ["zero", "edge", "reflect", "circular"] as const;
+export const BORDERS = ["zero", "edge", "reflect", "wrap"] as const;
 
 export interface Shift {
   readonly dx: number;
@@ -14,7 +14,8 @@ export function parseShift(text: string | null): Shift {
   return {
     dx: Number(dx ?? 0) + 0, // no minus zero
     dy: Number(dy ?? 0) + 0,
-    border: BORDERS.find((one) => one === border) ?? "zero",
+    // `circular` is the old name of `wrap`.
+    border: BORDERS.find((one) => one === border) ?? (border === "circular" ? "wrap" : "zero"),
   };
 }
 
