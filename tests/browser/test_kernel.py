@@ -155,7 +155,7 @@ def test_a_photo_is_filtered_as_torch_filters_its_numbers(page_at, context):
     page.get_by_test_id("sum").wait_for()
     assert len(cells(page, "input")) == 9
     answer = page.evaluate(
-        """async () => (await fetch("/api/filter", {method: "POST", headers: {"Content-Type":
+        """async () => (await fetch("/api/kernel", {method: "POST", headers: {"Content-Type":
         "application/json"}, body: JSON.stringify({image: "data-3", kernel: [[1]]})})).json()"""
     )
     pixels = answer["input"]

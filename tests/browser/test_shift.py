@@ -62,12 +62,12 @@ def test_the_answers_follow_the_dragged_image(page_at, subject, networks):
 
 
 def test_arrow_keys_move_it_too(page_at, subject, networks):
-    page = page_at(view="shift", image=f"data-{IMAGE}", shift="0,0,circular")
+    page = page_at(view="shift", image=f"data-{IMAGE}", shift="0,0,wrap")
     stage(page).focus()
     for key in ("ArrowRight", "Shift+ArrowDown"):
         page.keyboard.press(key)
     page.get_by_test_id("shift").get_by_text("1 right, 4 down").wait_for()
-    check(page, subject, networks, 1, 4, "circular")
+    check(page, subject, networks, 1, 4, "wrap")
     page.keyboard.press("Home")
     page.get_by_test_id("shift").get_by_text("where it stands").wait_for()
     check(page, subject, networks, 0, 0)
