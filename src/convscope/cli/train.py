@@ -236,10 +236,10 @@ def _recipe(
     recipe = RECIPES[name](data, model)
     if weights is None:
         return recipe, None
-    from convscope.runs.start import starting_from
+    from convscope.runs.start import with_pretrained_weights
 
     with download_bar() as show:
-        return starting_from(recipe, weights, model, show)
+        return with_pretrained_weights(recipe, weights, model, show)
 
 
 def _only_resume(*others: object) -> None:
@@ -287,10 +287,10 @@ def run_in(
         RunWriter(folder, recipe, replay=replay) as writer,
         view as show,
     ):
-        if writer.careful:
-            sys.stderr.write(_careful(writer.careful))
-        if writer.lost:
-            sys.stderr.write(f"convscope: careful: {writer.lost}\n")
+        if writer.changes_since_start:
+            sys.stderr.write(_careful(writer.changes_since_start))
+        if writer.missing_rows:
+            sys.stderr.write(f"convscope: careful: {writer.missing_rows}\n")
         if writer.recipe.weights is not None and writer.resume is None and initial is None:
             initial = initial_classifier(writer.recipe)
         start = Start(writer.resume, writer.replay, initial)
