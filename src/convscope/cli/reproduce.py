@@ -12,7 +12,7 @@ from convscope.base.errors import ConvscopeError
 from convscope.console.output import Json
 
 if TYPE_CHECKING:
-    from convscope.runs.reproduce import Compared
+    from convscope.runs.reproduce import Comparison
 
 
 def reproduce(
@@ -39,7 +39,7 @@ def reproduce(
     from convscope.data.catalog import check_outside
     from convscope.runs.environment import changes_since
     from convscope.runs.folder import read_recipe, read_replay, read_status
-    from convscope.runs.reproduce import compared
+    from convscope.runs.reproduce import compare_runs
 
     if read_status(run)["status"] != "finished":
         raise ConvscopeError(
@@ -57,7 +57,7 @@ def reproduce(
         raise ConvscopeError(f"--out {folder} is a run with another recipe; choose another folder")
     elif read_status(folder)["status"] != "finished":
         run_in(folder, None, view=view)
-    parts = compared(run, folder)
+    parts = compare_runs(run, folder)
     differing = changes_since(run / "environment.json")
     if as_json:
         rows = [{"part": p.part, "run": p.first, "again": p.second, "same": p.same} for p in parts]
@@ -68,7 +68,7 @@ def reproduce(
         sys.exit(1)
 
 
-def _show(run: Path, folder: Path, parts: "list[Compared]", differing: list[str]) -> None:
+def _show(run: Path, folder: Path, parts: "list[Comparison]", differing: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -23,7 +23,7 @@ from convscope.training.events import (
     Stepped,
     as_json,
 )
-from convscope.training.transfer import Taken
+from convscope.training.transfer import TransferredWeights
 
 Show = Callable[[Event], None]
 _STEP_SECONDS = 1.0
@@ -158,7 +158,7 @@ class TerminalView:
         self._printed = monotonic()
 
 
-def _taken(taken: Taken) -> str:
+def _taken(taken: TransferredWeights) -> str:
     """Which tensors come from the given weights, in a line or two."""
     total = len(taken.taken) + len(taken.new)
     text = f"{len(taken.taken)} of {total} tensors from the given weights"

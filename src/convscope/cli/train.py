@@ -257,10 +257,10 @@ def _recipe(
     recipe = RECIPES[name](data, model)
     if weights is None:
         return recipe, None
-    from convscope.runs.start import starting_from
+    from convscope.runs.start import with_pretrained_weights
 
     with download_bar() as show:
-        return starting_from(recipe, weights, model, show)
+        return with_pretrained_weights(recipe, weights, model, show)
 
 
 def _only_resume(*others: object) -> None:
@@ -309,10 +309,10 @@ def run_in(
         RunWriter(folder, recipe, replay=replay) as writer,
         view as show,
     ):
-        if writer.careful:
-            warn(_changed(writer.careful))
-        if writer.lost:
-            warn(writer.lost)
+        if writer.changes_since_start:
+            warn(_changed(writer.changes_since_start))
+        if writer.missing_rows:
+            warn(writer.missing_rows)
         if writer.recipe.weights is not None and writer.resume is None and initial is None:
             initial = initial_classifier(writer.recipe)
         start = Start(writer.resume, writer.replay, initial)

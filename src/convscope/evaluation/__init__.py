@@ -1,1 +1,1 @@
-"""Layer 4: one table of predictions, and every figure computed from it."""
+"""Layer 4: evaluation: a table of predictions, and the metrics computed from it."""

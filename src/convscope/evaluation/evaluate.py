@@ -1,6 +1,7 @@
-"""How good a classifier is, with intervals: from the predictions table, by scikit-learn.
+"""Evaluate a classifier: metrics with confidence intervals from its table of predictions.
 
-Ours are the calibration error and Wilson's intervals (`convscope.metrics`), which it does not have.
+The metrics are those of scikit-learn. Calibration error and Wilson intervals, which it lacks, are
+in `convscope.metrics`.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,16 @@ _SMALLEST = float(np.finfo(np.float64).tiny)
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """One class: precision, recall, F1 (None where undefined), images, recall's 95 % interval."""
+    """Metrics of one class. Precision, recall and F1 are None if they are undefined.
+
+    Attributes:
+        name: of the class.
+        precision: 0..1.
+        recall: 0..1.
+        f1: 0..1.
+        recall_interval: the 95 % interval of the recall.
+        n: the number of images with this label.
+    """
 
     name: str
     precision: float | None
@@ -40,10 +50,11 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Every figure of one evaluation, and the predictions it was computed from.
+    """The metrics of one evaluation and the predictions from which they were computed.
 
-    `top5` is None at five classes or fewer. Intervals are at 95 %: Wilson's for shares, the normal
-    approximation for the mean log-loss. `log_loss` is in nats.
+    `top1`, `top5`, `macro_f1` are 0..1; `top5` is None with five classes or fewer. Intervals have a
+    confidence of 95 %: Wilson's for shares, the normal approximation for the mean log-loss.
+    `log_loss` is in nats. `confusion` is (classes, classes), rows are labels.
     """
 
     predictions: Predictions
@@ -70,7 +81,7 @@ class Evaluation:
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """The figures as JSON-ready values (what `metrics.json` and `--json` hold)."""
+        """The metrics as JSON-ready values: the content of `metrics.json` and `--json`."""
         values: dict[str, Any] = {
             "split": self.split,
             "protocol": self.protocol,
@@ -91,7 +102,7 @@ class Evaluation:
         }
 
     def mistakes(self, limit: int) -> np.ndarray:
-        """Rows of the predictions that are wrong, the most confident first."""
+        """Row numbers of wrong predictions, at most `limit`, in decreasing order of confidence."""
         probabilities = softmax(self.predictions.logits)
         wrong = np.flatnonzero(probabilities.argmax(axis=1) != self.predictions.targets)
         order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
@@ -106,12 +117,20 @@ def evaluate(
     batch_size: int = BATCH_SIZE,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
-    """Evaluates on one split of a data set; on all images where the data brings no splits.
+    """Evaluates a classifier on a split of a data set, or on all images if it has no splits.
 
     Classes are matched by name.
 
+    Args:
+        classifier: with a head.
+        dataset: the images.
+        split: "train", "val", "test" or "all".
+        batch_size: images per batch.
+        progress: called with the number of images done and their total.
+
     Raises:
-        DataError: unknown classes, a trunk, or a split that the data has not.
+        DataError: the data set has classes that the classifier lacks, it lacks the split, or the
+            classifier has no head.
     """
     if classifier.class_names is None:
         raise DataError(f"{classifier.name} is a trunk: without a head it cannot be evaluated")
@@ -124,25 +143,26 @@ def evaluate(
 
 
 def indices_of(dataset: Dataset, split: str) -> tuple[np.ndarray, str]:
-    """The images of a split and its name; all of them, as "all", where there are no splits.
+    """The indices of a split's images and its name; of all images and "all" if there are no splits.
 
     Raises:
-        DataError: naming the splits that there are.
+        DataError: there is no such split. The message lists those that exist.
     """
     if split not in (*SPLITS, "all"):
-        raise DataError(f"unknown split {split!r}; there are {', '.join(SPLITS)} and all")
-    there = [name for name in SPLITS if (dataset.splits == name).any()]
-    if split == "all" or not there:
+        raise DataError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)} and all")
+    existing = [name for name in SPLITS if (dataset.splits == name).any()]
+    if split == "all" or not existing:
         return np.arange(len(dataset)), "all"
-    if split not in there:
+    if split not in existing:
         raise DataError(
-            f"{dataset.name} has no split {split!r}; it has {', '.join(there)}; choose with --split"
+            f"{dataset.name} has no split {split!r}; it has {', '.join(existing)}; "
+            "choose with --split"
         )
     return np.flatnonzero(dataset.splits == split), split
 
 
 def measure(predictions: Predictions, *, split: str, protocol: str = PROTOCOL) -> Evaluation:
-    """All figures of a predictions table.
+    """Computes all metrics from a table of predictions.
 
     Raises:
         DataError: logits that are not finite.

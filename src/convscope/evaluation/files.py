@@ -1,4 +1,4 @@
-"""An evaluation as a folder of files: figures, tables, predictions, pictures."""
+"""Write an evaluation to a folder: metrics, tables, predictions and pictures."""
 
 import csv
 import io
@@ -17,18 +17,23 @@ _MISTAKES = 24
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, dataset: Dataset, about: str) -> None:
-    """Writes the evaluation's figures, tables and pictures into `folder`.
+    """Writes the evaluation's metrics, tables and pictures into `folder`.
 
-    `metrics.json`, `per_class.csv`, `confusion.csv`, `predictions.parquet`, `confusion.png`,
-    `reliability.png` and, where there are mistakes, `mistakes.png`.
-    `about` says on the pictures which run and data they show.
+    The files are `metrics.json`, `per_class.csv`, `confusion.csv`, `predictions.parquet`,
+    `confusion.png`, `reliability.png` and, if there are mistakes, `mistakes.png`.
+
+    Args:
+        folder: existing files of these names are replaced.
+        evaluation: what is written.
+        dataset: of the evaluated images.
+        about: the run and the data, for the titles of the pictures.
 
     Raises:
-        ConvscopeError: naming the file that could not be written.
+        ConvscopeError: a file cannot be written. The message names it.
     """
     predictions = evaluation.predictions
     names = predictions.class_names
-    for name in ("metrics.json", "mistakes.png"):  # of an earlier evaluation
+    for name in ("metrics.json", "mistakes.png"):  # may remain from an earlier evaluation
         (folder / name).unlink(missing_ok=True)
     write_bytes(folder / "predictions.parquet", predictions.to_parquet())
     keys = ["name", "precision", "recall", "f1", "recall_interval", "n"]
@@ -43,23 +48,23 @@ def write_evaluation(folder: Path, evaluation: Evaluation, dataset: Dataset, abo
     mistakes = mistakes_picture(evaluation, dataset, about)
     if mistakes is not None:
         write_bytes(folder / "mistakes.png", mistakes)
-    # Last: where it stands, the evaluation is complete.
+    # Written last: the evaluation is complete if this file exists.
     write_json(folder / "metrics.json", evaluation.as_json())
 
 
 def mistakes_picture(evaluation: Evaluation, dataset: Dataset, about: str) -> bytes | None:
-    """The most confident mistakes as a contact sheet, or None where there are none."""
+    """A contact sheet (PNG) of the most confident mistakes, or None if there are no mistakes."""
     predictions = evaluation.predictions
     rows = evaluation.mistakes(_MISTAKES)
     if len(rows) == 0:
         return None
     probabilities = softmax(predictions.logits)
-    place = {path: index for index, path in enumerate(dataset.paths)}
+    index_of = {path: index for index, path in enumerate(dataset.paths)}
     images, captions = [], []
     for row in rows.tolist():
         label = predictions.class_names[predictions.targets[row]]
         predicted = int(probabilities[row].argmax())
-        images.append(dataset.image(place[predictions.paths[row]], dataset.channels))
+        images.append(dataset.image(index_of[predictions.paths[row]], dataset.channels))
         captions.append(
             f"{predictions.class_names[predicted]} {probabilities[row, predicted]:.1%}\n"
             f"label: {label}\n{predictions.paths[row]}"

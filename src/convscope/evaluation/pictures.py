@@ -1,4 +1,4 @@
-"""Confusion matrix and reliability diagram as PNG: colour-blind safe, with numbers."""
+"""Draw the confusion matrix and the reliability diagram as PNG, in colour-blind safe colours."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,10 @@ _NUMBERED_UP_TO = 25
 
 
 def confusion_picture(confusion: np.ndarray, class_names: Sequence[str], title: str) -> bytes:
-    """The confusion matrix as shares of each row, with counts in the cells up to 25 classes."""
+    """The confusion matrix, coloured by the share of each row, as PNG.
+
+    Up to 25 classes, the cells also show the counts.
+    """
     count = len(class_names)
     side = min(20.0, max(5.5, 0.62 * count + 2.5))
     figure = Figure(figsize=(side + 1.2, side), layout="constrained")
@@ -40,7 +43,7 @@ def confusion_picture(confusion: np.ndarray, class_names: Sequence[str], title: 
 
 
 def reliability_picture(calibration: Calibration, title: str) -> bytes:
-    """How often the classifier is right at each confidence, and how many images are there."""
+    """The reliability diagram with a histogram of the confidence, as PNG."""
     figure = Figure(figsize=(6.4, 7), layout="constrained")
     upper, lower = figure.subplots(2, height_ratios=(3, 1), sharex=True)
     edges, counts = calibration.edges, calibration.counts
@@ -49,14 +52,14 @@ def reliability_picture(calibration: Calibration, title: str) -> bytes:
     upper.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1.2, label="perfect")
     upper.bar(
         edges[:-1][filled], calibration.accuracy[filled], width, align="edge", color=_BLUE,
-        edgecolor="white", label="share that was right",
+        edgecolor="white", label="accuracy of the bin",
     )  # fmt: skip
     upper.plot(
         calibration.confidence[filled], calibration.accuracy[filled], "o", color=_ORANGE,
         markersize=5, label="mean confidence of the bin",
     )  # fmt: skip
     upper.set_ylim(0, 1)
-    upper.set_ylabel("share of images that were right")
+    upper.set_ylabel("accuracy")
     upper.legend(loc="upper left")
     upper.set_title(f"{title}\nexpected calibration error {calibration.error:.4f}")
     lower.bar(edges[:-1], np.maximum(counts, 0.5), width, align="edge", color=_GREY,

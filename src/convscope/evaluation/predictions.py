@@ -1,4 +1,4 @@
-"""The predictions table: path, target and logits of every image. The rest follows from it."""
+"""The table of predictions: path, target and logits of each image."""
 
 import io
 import json
@@ -16,11 +16,11 @@ from convscope.nets.classifier import BATCH_SIZE, Classifier
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a classifier says of labelled images.
+    """A classifier's predictions for n labelled images.
 
     Attributes:
         class_names: in the order of the logits.
-        paths: (n,) as in the data set.
+        paths: of the images, as in the data set.
         targets: (n,) int64.
         logits: (n, classes) float32, before softmax.
     """
@@ -33,7 +33,7 @@ class Predictions:
     def to_parquet(self) -> bytes:
         """The table as a Parquet file: path, label, predicted, probability, correct, logits.
 
-        `logits` is a list per row in the order of the class names, which stand in the file's
+        `logits` is a list per row in the order of the class names, which are in the file's
         metadata under `class_names`.
         """
         import pyarrow as pa
@@ -64,13 +64,13 @@ class Predictions:
 
         table = pq.read_table(io.BytesIO(content))
         names = tuple(json.loads((table.schema.metadata or {})[b"class_names"]))
-        place = {name: index for index, name in enumerate(names)}
+        index_of = {name: index for index, name in enumerate(names)}
         labels = table.column("label").to_pylist()
         logits = table.column("logits").combine_chunks()
         return cls(
             names,
             tuple(table.column("path").to_pylist()),
-            np.array([place[label] for label in labels], dtype=np.int64),
+            np.array([index_of[label] for label in labels], dtype=np.int64),
             np.asarray(logits.flatten()).reshape(len(labels), len(names)).astype(np.float32),
         )
 
@@ -83,13 +83,18 @@ def predictions_of(
     batch_size: int = BATCH_SIZE,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Predictions:
-    """Runs the classifier over the images `indices` of a data set whose classes are the same.
+    """Runs the classifier on the images `indices` of a data set. Threads decode images ahead.
 
-    Decoding runs in threads ahead of the network.
+    Args:
+        classifier: with a head.
+        dataset: aligned to the classifier's classes.
+        indices: (n,) of the images.
+        batch_size: images per batch.
+        progress: called with the number of images done and their total.
 
     Raises:
-        DataError: no images, or other classes.
-        UnreadableImageError: naming the file.
+        DataError: there are no images, or the data set has other classes.
+        UnreadableImageError: an image cannot be read. The message names the file.
     """
     if classifier.class_names != dataset.class_names:
         raise DataError(f"{dataset.name} must be aligned to the classes of {classifier.name}")

@@ -1,1 +1,1 @@
-"""Layer 5: the run folder. What training tells becomes files; files become a Classifier again."""
+"""Layer 5: the run folder: write it from training events, read it as a Classifier."""

@@ -1,9 +1,9 @@
-"""One checkpoint is one safetensors file that vouches for itself.
+"""Read and write checkpoints: one safetensors file each, with its own SHA-256.
 
-Weights, and for a state also optimiser and random generator, with everything needed to use them in
-the header's metadata: position, model, preprocessing, class names. Beside them the SHA-256 of the
-whole file (computed with zeros in its place): a file that is cut short or has one bit wrong is
-refused. Any safetensors reader can open it.
+The file has the weights and, to resume training, the states of optimiser and random generator. The
+header's metadata has everything needed to use them: position, model, preprocessing, class names. It
+also has the SHA-256 of the complete file, computed with zeros in place of the digest, so that a
+truncated file or a wrong bit is detected. Any safetensors reader can open the file.
 """
 
 import hashlib
@@ -34,10 +34,16 @@ _KEY = "sha256"
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What a checkpoint file holds.
+class StoredCheckpoint:
+    """The content of a checkpoint file.
 
-    `recipe` stands in states to resume from; `class_names` is None for a trunk without a head.
+    Attributes:
+        tensors: weights as `module.NAME`; in a complete state also `optimiser.*`, `generator*`.
+        position: in the run.
+        recipe: of the run; None in a file that has only weights.
+        model: how to build the network.
+        preprocess: of the network's input.
+        class_names: in the order of the logits; None for a network without a head.
     """
 
     tensors: dict[str, Tensor]
@@ -48,16 +54,16 @@ class Stored:
     class_names: tuple[str, ...] | None
 
     def state(self) -> State:
-        """To resume training from."""
+        """The state from which training can be resumed."""
         return State(self.position, self.tensors)
 
     def classifier(self, where: str) -> Classifier:
-        """The network with these weights.
+        """The network with these weights, in eval mode.
 
         Raises:
-            WeightsError: naming `where`, when they do not fit the network.
+            WeightsError: the weights do not match the network. The message names `where`.
         """
-        with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten at once
+        with torch.random.fork_rng(devices=[]):  # the random weights are overwritten at once
             module = build_module(
                 self.model.name,
                 num_classes=None if self.class_names is None else len(self.class_names),
@@ -70,10 +76,15 @@ class Stored:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, *, weights_only: bool) -> None:
-    """Stores a checkpoint at `path`, whole or not at all.
+    """Writes a checkpoint to `path` atomically.
+
+    Args:
+        path: of the file.
+        checkpoint: the event.
+        weights_only: leaves out optimiser, random generator and recipe.
 
     Raises:
-        ConvscopeError: naming `path`, when it cannot be written.
+        ConvscopeError: the file cannot be written. The message names it.
     """
     tensors, recipe = checkpoint.state.tensors, checkpoint.recipe
     if weights_only:
@@ -90,28 +101,29 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, weights_only: bool) -
     metadata = {"convscope": json.dumps(about, allow_nan=False), _KEY: _BLANK}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = memoryview(safetensors.torch.save(plain, metadata))
-    place = _digest_place(content, _BLANK)
+    offset = _digest_offset(content, _BLANK)
     digest = hashlib.sha256(content).hexdigest().encode()
-    write_bytes(path, content[:place], digest, content[place + 64 :])
+    write_bytes(path, content[:offset], digest, content[offset + 64 :])
 
 
-def load_checkpoint(path: Path) -> Stored:
-    """Reads and checks the file that `save_checkpoint` wrote.
+def load_checkpoint(path: Path) -> StoredCheckpoint:
+    """Reads a file that `save_checkpoint` wrote, and verifies its SHA-256.
 
     Raises:
-        ConvscopeError: the file is not there.
-        WeightsError: it is damaged, or of another format.
+        ConvscopeError: the file does not exist or cannot be read.
+        WeightsError: the file is damaged, or of another format.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ConvscopeError(f"cannot read {path}: {error.strerror or error}") from error
-    about = _checked(content, path)
+    about = _verified_metadata(content, path)
     if about.get("format") != FORMAT:
         raise WeightsError(
-            f"{path} has format {about.get('format')}, this version of convscope reads {FORMAT}"
+            f"{path} has format {about.get('format')}, but this version of convscope reads "
+            f"{FORMAT}; use the version that wrote it"
         )
-    return Stored(
+    return StoredCheckpoint(
         tensors=safetensors.torch.load(content),
         position=Position.from_json(about["position"]),
         recipe=Recipe.parse(recipe, str(path)) if (recipe := about.get("recipe")) else None,
@@ -121,7 +133,7 @@ def load_checkpoint(path: Path) -> Stored:
     )
 
 
-def _checked(content: bytes, path: Path) -> dict[str, Any]:
+def _verified_metadata(content: bytes, path: Path) -> dict[str, Any]:
     damaged = WeightsError(
         f"{path} is damaged: its SHA-256 is not the stored one; use another checkpoint of the run"
     )
@@ -130,21 +142,21 @@ def _checked(content: bytes, path: Path) -> dict[str, Any]:
         header = json.loads(content[8 : 8 + length])
         stored = header["__metadata__"][_KEY]
         view = memoryview(content)
-        place = _digest_place(view, stored)
+        offset = _digest_offset(view, stored)
     except (ValueError, KeyError, TypeError, RecursionError, AttributeError):
         raise damaged from None
-    found = hashlib.sha256(view[:place])
-    found.update(_BLANK.encode())
-    found.update(view[place + 64 :])
-    if found.hexdigest() != stored:
+    digest = hashlib.sha256(view[:offset])
+    digest.update(_BLANK.encode())
+    digest.update(view[offset + 64 :])
+    if digest.hexdigest() != stored:
         raise damaged
     return json.loads(header["__metadata__"]["convscope"])
 
 
-def _digest_place(content: memoryview, digest: str) -> int:
-    """Where the digest stands in the header; what it belongs to is written right before it."""
+def _digest_offset(content: memoryview, digest: str) -> int:
+    """The offset of the digest in the file; the key precedes it, so that it cannot be mistaken."""
     header = bytes(content[: 8 + int.from_bytes(content[:8], "little")])
-    place = header.index(f'"{_KEY}":"{digest}"'.encode()) + len(_KEY) + 4
+    offset = header.index(f'"{_KEY}":"{digest}"'.encode()) + len(_KEY) + 4
     if len(digest) != 64:
         raise ValueError("not a SHA-256")
-    return place
+    return offset

@@ -1,4 +1,4 @@
-"""The images of a run: its own splits, and what has become of them since."""
+"""The images of a run with the splits of its training, and changes to them since then."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +16,12 @@ from convscope.runs.folder import read_recipe, recorded_split
 
 @dataclass(frozen=True)
 class Overlap:
-    """How images under evaluation relate to a run's `split.csv`.
+    """Counts of evaluated images that occur in a run's `split.csv`.
 
-    `trained_on`: images whose content was among the training images; `changed`: images whose path
-    the run knows, with other content; `relabelled`: images whose content the run knows, under
-    other classes.
+    Attributes:
+        trained_on: images whose content is that of a training image.
+        changed: images whose path occurs with other content.
+        relabelled: images whose content occurs only in other classes.
     """
 
     trained_on: int
@@ -29,34 +30,41 @@ class Overlap:
 
 
 def run_dataset(run: Path, data: str | None = None, *, unlabelled: bool = False) -> Dataset:
-    """The run's data set with the run's splits; or `data` instead.
+    """The data set of a run, or `data`, with splits.
 
-    `data` has the run's splits where all of its images are the run's own by path and content (the
-    folder was moved), else its own. With `unlabelled` it may be a folder of images without classes,
-    which has no splits.
+    The splits are those of the run, if `data` is None or all of its images are images of the run by
+    path and content, as in a moved folder. Otherwise they are those of `data`.
+
+    Args:
+        run: the run folder.
+        data: a path or a name for `open_dataset`.
+        unlabelled: whether `data` may be a folder of images without classes, which has no splits.
 
     Raises:
         DataError: the data cannot be found or read, or the run's `split.csv` is damaged.
     """
-    opened = open_images if unlabelled else open_dataset
-    dataset = opened(data or read_recipe(run).data.source)
-    recorded = _recorded(run)
+    open_data = open_images if unlabelled else open_dataset
+    dataset = open_data(data or read_recipe(run).data.source)
+    recorded = _read_split_records(run)
     if data is not None and not (dataset.class_names and _same_images(dataset, recorded)):
         return dataset
-    places = [recorded[path].split if path in recorded else "" for path in dataset.paths]
-    splits = np.array(places, dtype="<U7")
+    names = [recorded[path].split if path in recorded else "" for path in dataset.paths]
+    splits = np.array(names, dtype="<U7")
     if not (splits != "").any():
-        raise DataError(f"{run / 'split.csv'} lists none of the images of {dataset.name}")
+        raise DataError(
+            f"{run / 'split.csv'} lists none of the images of {dataset.name}; "
+            "give the data set of the run with --data"
+        )
     return replace(dataset, splits=splits).subset(np.flatnonzero(splits != SKIPPED))
 
 
 def images_of(run: Path, data: str | None, split: str) -> tuple[Dataset, str]:
-    """The images of a split of the run's own data set, or of `data`, and what the split is called.
+    """The images of a split of the run's data set or of `data`, and the name of the split.
 
-    `data` may be a folder of images without classes, too; a data set's own classes stay.
+    `data` may also be a folder of images without classes. Its classes are not aligned to the run's.
 
     Raises:
-        DataError: as `run_dataset`, or there is no such split.
+        DataError: as for `run_dataset`, or there is no such split.
     """
     dataset = run_dataset(run, data, unlabelled=True)
     indices, split = indices_of(dataset, split)
@@ -64,8 +72,8 @@ def images_of(run: Path, data: str | None, split: str) -> tuple[Dataset, str]:
 
 
 def overlap(run: Path, dataset: Dataset, indices: np.ndarray) -> Overlap:
-    """Compares the content of the images `indices` with what the run saw."""
-    recorded = _recorded(run)
+    """Compares the content of the images `indices` with the run's `split.csv`."""
+    recorded = _read_split_records(run)
     trained = {record.sha256 for record in recorded.values() if record.split == "train"}
     labels: dict[str, set[str]] = {}
     for record in recorded.values():
@@ -90,5 +98,5 @@ def _same_images(dataset: Dataset, recorded: dict[str, SplitRecord]) -> bool:
     )
 
 
-def _recorded(run: Path) -> dict[str, SplitRecord]:
+def _read_split_records(run: Path) -> dict[str, SplitRecord]:
     return read_split_table(recorded_split(run).encode(), str(run / "split.csv"))

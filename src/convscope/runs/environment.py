@@ -1,4 +1,4 @@
-"""What a run was made with: code, libraries, machine. Another of these may change the last bits."""
+"""The environment of a run, which can change the last bits: code, libraries and machine."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ _LIBRARIES = ("torch", "numpy", "pillow", "simplejpeg", "safetensors", "scikit-l
 
 
 def environment() -> dict[str, Any]:
-    """JSON-ready facts."""
+    """The current environment as JSON-ready values."""
     return {
         "convscope": __version__,
         "commit": _commit(),
@@ -37,7 +37,7 @@ def environment() -> dict[str, Any]:
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What may change the last bits of a computation, where two environments differ in it."""
+    """Differences of two environments that may change the last bits of results, one line each."""
     keys = ("convscope", "commit", "processor", "torch_threads", "cpu_capability", "gpu")
     pairs = [(key, before.get(key), now.get(key)) for key in keys]
     libraries = before.get("libraries", {}), now.get("libraries", {})
@@ -46,18 +46,18 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def changes_since(path: Path) -> list[str]:
-    """`changes` from the environment that `path` (`environment.json`) tells of to this one's."""
+    """`changes` from the environment in the file `path` (`environment.json`) to the current one."""
     try:
         before = read_json(path)
     except ConvscopeError:
         before = None
     if not isinstance(before, dict) or not isinstance(before.get("libraries"), dict):
-        return [f"{path} cannot be read: what the run was made with is not known"]
+        return [f"{path} cannot be read: the environment of the run is unknown"]
     return changes(before, environment())
 
 
 def _commit() -> str | None:
-    """The commit of the code that runs, where it runs from a checkout of its own repository."""
+    """The commit of this code, if it runs from a checkout of its repository."""
     folder = Path(__file__).resolve().parents[3]
     if not (folder / ".git").exists():
         return None

@@ -1,12 +1,12 @@
-"""The run folder: what is in it, and how it is read back as a Classifier.
+"""Read a run folder: its status, recipe, splits and checkpoints, and the classifier.
 
 run.json          format, status (running, interrupted, failed, finished, imported)
 recipe.json       the resolved recipe         environment.json  code, libraries, machine
-classes.json      class names in order        preprocess.json   the network's view of an image
-split.csv         path, label, split, sha256 of every image
-sample.png        a real augmented training batch
-metrics.csv       a line per epoch            plan.jsonl        how a time budget was planned
-events/           TensorBoard, where it is installed
+classes.json      class names in order        preprocess.json   preprocessing of the best weights
+split.csv         path, label, split, sha256 of each image
+sample.png        an augmented training batch
+metrics.csv       a line per epoch            plan.jsonl        plans of a time budget
+events/           for TensorBoard, if it is installed
 checkpoints/      last.safetensors (complete state), best.safetensors (weights)
 evaluation/       one folder per evaluation
 atlas/            one folder per atlas
@@ -20,7 +20,7 @@ from typing import Any
 from convscope.base.errors import ConvscopeError
 from convscope.base.storage import read_json, read_lines, sha256_of
 from convscope.nets.classifier import Classifier
-from convscope.runs.checkpoint import Stored, load_checkpoint
+from convscope.runs.checkpoint import StoredCheckpoint, load_checkpoint
 from convscope.training.recipe import Recipe
 from convscope.training.schedule import Replay
 
@@ -31,7 +31,7 @@ def load(run: str | Path) -> Classifier:
     """The classifier of a run folder, with its best weights, in eval mode.
 
     Raises:
-        ConvscopeError: it is no run folder, or has no finished epoch yet.
+        ConvscopeError: `run` is not a run folder, or has no complete epoch yet.
         WeightsError: the weights are damaged.
     """
     path = best_path(Path(run))
@@ -39,25 +39,25 @@ def load(run: str | Path) -> Classifier:
 
 
 def best_path(run: Path) -> Path:
-    """The run's best weights.
+    """The file of the run's best weights.
 
     Raises:
-        ConvscopeError: it is no run folder, or has no finished epoch yet.
+        ConvscopeError: `run` is not a run folder, or has no complete epoch yet.
     """
     read_status(run)
     path = run / "checkpoints" / "best.safetensors"
     if not path.exists():
         raise ConvscopeError(
-            f"{run} has no finished epoch yet; continue it with: convscope train --resume {run}"
+            f"{run} has no complete epoch yet; continue it with: convscope train --resume {run}"
         )
     return path
 
 
-def last_checkpoint(run: Path) -> Stored | None:
-    """The state to resume from; None where the run was stopped before its first checkpoint.
+def last_checkpoint(run: Path) -> StoredCheckpoint | None:
+    """The state to resume from; None if the run was stopped before its first checkpoint.
 
     Raises:
-        ConvscopeError: it is no run folder.
+        ConvscopeError: `run` is not a run folder.
         WeightsError: the checkpoint is damaged.
     """
     read_status(run)
@@ -66,52 +66,53 @@ def last_checkpoint(run: Path) -> Stored | None:
 
 
 def read_status(run: Path) -> dict[str, Any]:
-    """`run.json`.
+    """The content of `run.json`.
 
     Raises:
-        ConvscopeError: `run` is not a folder that convscope wrote, or of another format.
+        ConvscopeError: `run` is not a run folder, or of another format.
     """
     if not (run / "run.json").is_file():
-        what = "is no run folder (it has no run.json)" if run.is_dir() else "does not exist"
+        what = "is not a run folder (it has no run.json)" if run.is_dir() else "does not exist"
         raise ConvscopeError(f"{run} {what}; give a folder that `convscope train` wrote")
     status = read_json(run / "run.json")
     if not isinstance(status, dict) or not isinstance(status.get("status"), str):
         raise ConvscopeError(
-            f"{run / 'run.json'} is damaged, it does not tell the run's status; "
-            "put back a copy of it"
+            f"{run / 'run.json'} is damaged: it does not have the run's status; "
+            "restore it from a copy"
         )
     if status.get("format") != FORMAT:
         raise ConvscopeError(
-            f"{run} has format {status.get('format')}; this version of convscope reads {FORMAT}"
+            f"{run} has format {status.get('format')}, but this version of convscope reads "
+            f"{FORMAT}; use the version that wrote it"
         )
     return status
 
 
 def read_recipe(run: Path) -> Recipe:
-    """The recipe that the run was trained by.
+    """The recipe of the run.
 
     Raises:
-        ConvscopeError: it is no run folder, was not trained but imported, or the file is damaged.
+        ConvscopeError: `run` is not a run folder, has imported weights, or its file is damaged.
     """
     if read_status(run)["status"] == "imported":
         raise ConvscopeError(
-            f"{run} holds imported weights: no recipe, and no data of its own; "
-            "evaluate and the like take --data"
+            f"{run} has imported weights, without a recipe or a data set; "
+            "give the images with --data"
         )
     path = run / "recipe.json"
     try:
-        return Recipe.parse(read_json(path), "it is no recipe")
+        return Recipe.parse(read_json(path), "it is not a recipe")
     except ConvscopeError as error:
         if str(path) in str(error):
             raise
-        raise ConvscopeError(f"{path} is damaged, {error}; put back a copy of it") from None
+        raise ConvscopeError(f"{path} is damaged: {error}; restore it from a copy") from None
 
 
 def recorded_split(run: Path) -> str:
-    """The run's `split.csv` as it was written.
+    """The content of the run's `split.csv`, verified by its SHA-256 in `run.json`.
 
     Raises:
-        ConvscopeError: it is missing, cut off or changed.
+        ConvscopeError: the file is missing, truncated or changed.
     """
     table, status = run / "split.csv", read_status(run)
     try:
@@ -120,14 +121,14 @@ def recorded_split(run: Path) -> str:
         raise ConvscopeError(f"cannot read {table}: {error.strerror or error}") from error
     if status.get("split_sha256", sha256_of(content)) != sha256_of(content):
         raise ConvscopeError(
-            f"{table} is damaged: its SHA-256 is not the one in run.json; without it nobody can "
-            "tell which images were trained on; put back a copy of it"
+            f"{table} is damaged: its SHA-256 is not the one in run.json, so the training images "
+            "are unknown; restore it from a copy"
         )
     return content.decode(errors="replace")
 
 
 def read_replay(run: Path) -> Replay:
-    """How the run's time budget was planned (`plan.jsonl`).
+    """The plans of the run's time budget (`plan.jsonl`).
 
     Raises:
         ConvscopeError: the file cannot be read or is damaged.
@@ -143,13 +144,13 @@ def read_replay(run: Path) -> Replay:
                 plans.append((int(entry["step"]), int(entry["total"])))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         raise ConvscopeError(
-            f"{path} is damaged, a line of it is no plan of a time budget; put back a copy of it"
+            f"{path} is damaged: a line is not a plan of a time budget; restore it from a copy"
         ) from None
     return Replay(tuple(plans), ended)
 
 
 def new_folder(stem: str) -> Path:
-    """`runs/STEM`, or the first of `runs/STEM-2`, `-3`, ... that does not exist."""
+    """The first of `runs/STEM`, `runs/STEM-2`, `runs/STEM-3`, ... that does not exist."""
     return next(path for path in _candidates(stem) if not path.exists())
 
 

@@ -1,4 +1,4 @@
-"""Whether two runs came to the same numbers, to the last bit."""
+"""Compare two runs bit by bit: images, metrics, weights, optimiser and random generator."""
 
 import csv
 import hashlib
@@ -13,13 +13,13 @@ from torch import Tensor
 from convscope.base.errors import ConvscopeError
 from convscope.runs.checkpoint import load_checkpoint
 
-# Columns of metrics.csv that tell of the clock.
+# Columns of metrics.csv that are measured times, which differ in every run.
 _TIMED = ("images_per_second", "waiting", "seconds")
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One part of a run beside the same part of another: the SHA-256 of both."""
+class Comparison:
+    """The SHA-256 of one part of two runs."""
 
     part: str
     first: str
@@ -27,22 +27,24 @@ class Compared:
 
     @property
     def same(self) -> bool:
-        """Whether every bit is the same."""
+        """Whether both are bit-identical."""
         return self.first == self.second
 
 
-def compared(first: Path, second: Path) -> list[Compared]:
-    """Two finished runs, part by part: images and splits, figures, weights, optimiser, generator.
+def compare_runs(first: Path, second: Path) -> list[Comparison]:
+    """Compares two finished runs, part by part.
+
+    The parts are images and splits, metrics, weights, optimiser and random generator.
 
     Raises:
         ConvscopeError: a file of one of them is missing.
         WeightsError: a checkpoint is damaged.
     """
-    prints = [_fingerprints(run) for run in (first, second)]
-    return [Compared(part, digest, prints[1].get(part, "")) for part, digest in prints[0].items()]
+    digests, others = _digests(first), _digests(second)
+    return [Comparison(part, digest, others.get(part, "")) for part, digest in digests.items()]
 
 
-def _fingerprints(run: Path) -> dict[str, str]:
+def _digests(run: Path) -> dict[str, str]:
     checkpoints = run / "checkpoints"
     last = load_checkpoint(checkpoints / "last.safetensors")
     best = load_checkpoint(checkpoints / "best.safetensors")
@@ -63,7 +65,7 @@ def _fingerprints(run: Path) -> dict[str, str]:
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the names, types, shapes and values of tensors, whatever their order."""
+    """SHA-256 of the names, types, shapes and values of tensors, independent of their order."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()

@@ -1,4 +1,4 @@
-"""What a run starts from: the weights of another run, of a file, or torchvision's official ones."""
+"""Pretrained weights for a run: from another run, a file, or torchvision's official weights."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,30 +17,30 @@ from convscope.weights.official import official
 OFFICIAL = "imagenet"
 
 
-def starting_from(
+def with_pretrained_weights(
     recipe: Recipe, source: str, model: str | None, progress: Progress = no_progress
 ) -> tuple[Recipe, Classifier]:
-    """`recipe` with the weights, network, mean and std of `source`, and the classifier itself.
+    """Adds pretrained weights to a recipe; returns it with the classifier that has the weights.
 
-    The network's input has the classifier's size, unless it is changed afterwards.
+    The recipe gets the network, input size, mean and std of `source`.
 
     Args:
-        recipe: its own options of the model stay.
-        source: a run folder, a file of weights, or "imagenet".
-        model: the network's name; None takes the run's, or the recipe's for a file.
+        recipe: its options of the model take precedence.
+        source: a run folder, a weights file, or "imagenet".
+        model: the network's name; None takes that of the run, or the recipe's for a file.
         progress: of the download of official weights.
 
     Raises:
-        ConvscopeError: there is nothing at `source`.
+        ConvscopeError: `source` does not exist.
         WeightsError: it cannot be read as weights of the network.
     """
-    found = _read(source, model or recipe.model.name, progress)
-    preprocess = found.classifier.preprocess
-    same = model in (None, found.model.name)
-    options = {**(found.model.options if same else {}), **recipe.model.options}
-    if ALL_BUT_LAST in recipe.freeze and (model or found.model.name).startswith("vgg"):
-        options["head"] = []  # one dense layer to train, instead of the last of three
-    spec = recipe.model.model_copy(update={"name": model or found.model.name, "options": options})
+    initial = _read(source, model or recipe.model.name, progress)
+    preprocess = initial.classifier.preprocess
+    same = model in (None, initial.model.name)
+    options = {**(initial.model.options if same else {}), **recipe.model.options}
+    if ALL_BUT_LAST in recipe.freeze and (model or initial.model.name).startswith("vgg"):
+        options["head"] = []  # train one dense layer, instead of the last of three
+    spec = recipe.model.model_copy(update={"name": model or initial.model.name, "options": options})
     data = {
         "mean": preprocess.mean,
         "std": preprocess.std,
@@ -49,37 +49,37 @@ def starting_from(
     }
     update = {
         "model": spec,
-        "weights": found.weights,
+        "weights": initial.weights,
         "data": recipe.data.model_copy(update=data),
     }
-    return recipe.model_copy(update=update), found.classifier
+    return recipe.model_copy(update=update), initial.classifier
 
 
 def initial_classifier(recipe: Recipe) -> Classifier:
-    """The classifier whose weights `recipe.weights` names.
+    """The classifier with the weights that `recipe.weights` names.
 
     Raises:
-        ConvscopeError: it is gone, or not the one that the recipe was made with.
+        ConvscopeError: the weights do not exist or have changed since the recipe was made.
     """
     if recipe.weights is None:
         raise ValueError("the recipe starts from random weights")
-    found = _read(recipe.weights.source, recipe.model.name)
-    if found.weights.sha256 != recipe.weights.sha256:
+    initial = _read(recipe.weights.source, recipe.model.name)
+    if initial.weights.sha256 != recipe.weights.sha256:
         raise ConvscopeError(
-            f"{recipe.weights.source} is not what the run started from: its weights have SHA-256 "
-            f"{found.weights.sha256}, then {recipe.weights.sha256}; put them back"
+            f"{recipe.weights.source} has changed since the run started: its weights have SHA-256 "
+            f"{initial.weights.sha256}, expected {recipe.weights.sha256}; restore the old ones"
         )
-    return found.classifier
+    return initial.classifier
 
 
 @dataclass(frozen=True)
-class _Found:
+class _InitialWeights:
     classifier: Classifier
     model: ModelSpec
     weights: WeightsSpec
 
 
-def _read(source: str, model: str, progress: Progress = no_progress) -> _Found:
+def _read(source: str, model: str, progress: Progress = no_progress) -> _InitialWeights:
     path = Path(source).expanduser()
     if path.is_dir():
         best = best_path(path)
@@ -87,23 +87,29 @@ def _read(source: str, model: str, progress: Progress = no_progress) -> _Found:
         weights = WeightsSpec(source=str(path.resolve()), sha256=sha256_of_file(best))
         about = path / "import.json"
         named = not about.exists() or read_json(about).get("classes_named", False)
-        return _Found(_known(stored.classifier(str(best)), named=named), stored.model, weights)
+        return _InitialWeights(
+            _without_numbers(stored.classifier(str(best)), named=named), stored.model, weights
+        )
     if source == OFFICIAL and not path.exists():
         imported = import_weights(official(model, progress), model, preprocessing="imagenet")
         weights = WeightsSpec(source=source, sha256=imported.sha256)
-        return _Found(_known(imported.classifier, named=False), imported.model, weights)
-    imported = _of_file(path, model)
+        return _InitialWeights(
+            _without_numbers(imported.classifier, named=False), imported.model, weights
+        )
+    imported = _import_file(path, model)
     weights = WeightsSpec(source=str(path.resolve()), sha256=imported.sha256)
-    return _Found(_known(imported.classifier, named=False), imported.model, weights)
+    return _InitialWeights(
+        _without_numbers(imported.classifier, named=False), imported.model, weights
+    )
 
 
-def _known(classifier: Classifier, *, named: bool) -> Classifier:
-    """Class names that only number the rows of a head must not meet classes called 0, 1, 2."""
+def _without_numbers(classifier: Classifier, *, named: bool) -> Classifier:
+    """Removes class names that are only numbers, so that they do not match classes "0", "1", ..."""
     return classifier if named else replace(classifier, class_names=None)
 
 
-def _of_file(path: Path, model: str) -> Imported:
-    """The whole network, or its trunk where the file has no head, or one of another shape."""
+def _import_file(path: Path, model: str) -> Imported:
+    """Imports a file with its head, or without it if the head is missing or does not match."""
     try:
         return import_weights(path, model)
     except WeightsError as error:

@@ -1,4 +1,4 @@
-"""Writes a run folder from training's events. Whatever happens, what stands in it is whole."""
+"""Write a run folder from the events of a training, with atomic writes."""
 
 import contextlib
 import csv
@@ -24,7 +24,7 @@ from convscope.base.storage import (
 )
 from convscope.data.split import differences
 from convscope.drawing.contact import contact_sheet
-from convscope.runs.checkpoint import Stored, load_checkpoint, save_checkpoint
+from convscope.runs.checkpoint import StoredCheckpoint, load_checkpoint, save_checkpoint
 from convscope.runs.environment import changes_since, environment
 from convscope.runs.folder import (
     FORMAT,
@@ -51,28 +51,34 @@ from convscope.training.recipe import Recipe
 from convscope.training.schedule import Replay
 from convscope.training.state import Position, State
 
-_SHOWN = 24
+_SAMPLE = 24
 
 
 class RunWriter(AbstractContextManager["RunWriter"]):
-    """Writes a run folder, event by event; no other training writes into it meanwhile.
+    """Writes a run folder, event by event. A lock keeps other trainings out of the folder.
 
     Attributes:
-        recipe: what to train by.
-        resume: the state to go on from; None at the beginning.
-        replay: the plans of a time budget to follow again.
-        careful: what is not as it was when the run began, so that its last bits may differ.
-        lost: which figures of the run to continue are gone; "" where all are there.
+        recipe: of the run.
+        resume: the state to continue from; None if there is no checkpoint yet.
+        replay: the plans of a time budget to replay.
+        changes_since_start: what has changed in the environment since the run started. Such
+            changes may affect the last bits of the results.
+        missing_rows: a sentence about epochs that `metrics.csv` lacks; "" if it has them all.
     """
 
     def __init__(
         self, folder: Path, recipe: Recipe | None = None, *, replay: Replay | None = None
     ) -> None:
-        """A new run in `folder` by `recipe`; without a recipe, the run in `folder` is continued.
+        """Starts a new run in `folder` with `recipe`; without a recipe, continues the run there.
+
+        Args:
+            folder: the run folder.
+            recipe: of a new run.
+            replay: plans of a time budget that a new run replays.
 
         Raises:
-            ConvscopeError: a new run's folder exists already or cannot be made; one to continue is
-                finished, in use, or was changed.
+            ConvscopeError: the folder of a new run exists already or cannot be created; or the run
+                to continue is finished, in use or has been changed.
             WeightsError: the checkpoint to continue from is damaged.
         """
         self._folder = folder
@@ -81,13 +87,13 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         self._split = ""  # SHA-256 of split.csv
         self._scalars: Scalars | None = None
         self._was_there = folder.exists()
-        self.lost = ""
-        self._lock = _claimed(folder) if self._new else _lock_of_run(folder)
+        self.missing_rows = ""
+        self._lock = _lock_new_folder(folder) if self._new else _lock_run(folder)
         try:
             if recipe is not None:
                 self.recipe, self.replay = recipe, replay or Replay()
                 self.resume: State | None = None
-                self.careful: list[str] = []
+                self.changes_since_start: list[str] = []
                 self._begin()
             else:
                 self._continue()
@@ -102,7 +108,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
             append_line(self._folder / "plan.jsonl", json.dumps({"step": step, "total": total}))
         if self.replay.ended is not None:
             append_line(self._folder / "plan.jsonl", json.dumps({"ended": self.replay.ended}))
-        self._status("running")  # from here on it is a run, and can be resumed
+        self._status("running")  # from here on, the folder is a run that can be resumed
 
     def _continue(self) -> None:
         remove_temporary_files(self._folder)
@@ -115,18 +121,19 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         self.resume = None if stored is None else stored.state()
         if stored is not None and stored.recipe is not None and stored.recipe != self.recipe:
             raise ConvscopeError(
-                f"{self._folder / 'recipe.json'} is not the recipe that the run was trained by:\n"
+                f"{self._folder / 'recipe.json'} has changed since the run started:\n"
                 f"{listing(stored.recipe.differences(self.recipe))}\n"
-                "put it back, or train anew with these settings"
+                "restore it, or start a new run with these settings"
             )
-        self.careful = changes_since(self._folder / "environment.json")
+        self.changes_since_start = changes_since(self._folder / "environment.json")
         if stored is not None:
             self._rows = _rows_until(self._folder / "metrics.csv", stored.position)
-            self.lost = _lost(self._folder / "metrics.csv", self._rows, stored.position)
-            self._bring_best_up_to(stored)
+            path = self._folder / "metrics.csv"
+            self.missing_rows = _describe_missing_rows(path, self._rows, stored.position)
+            self._repair_best(stored)
 
-    def _bring_best_up_to(self, last: Stored) -> None:
-        """A process that was killed between two files may have left the best weights behind."""
+    def _repair_best(self, last: StoredCheckpoint) -> None:
+        """Writes the best weights again, if the process was killed after writing the last state."""
         path, at = self._folder / "checkpoints" / "best.safetensors", last.position
         if not at.epoch or at.batch or at.best_epoch != at.epoch:
             return  # the last weights are not the best ones
@@ -135,7 +142,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
             if (best.stage, best.epoch, best.step) == (at.stage, at.epoch, at.step):
                 return
         classifier = last.classifier(str(self._folder / "checkpoints" / "last.safetensors"))
-        self._best(Checkpoint(last.state(), classifier, last.recipe, last.model, best=True))
+        self._write_best(Checkpoint(last.state(), classifier, last.recipe, last.model, best=True))
 
     def __enter__(self) -> "RunWriter":
         return self
@@ -157,45 +164,45 @@ class RunWriter(AbstractContextManager["RunWriter"]):
                         self._status("interrupted" if stopped else "failed")
 
     def write(self, event: Event) -> None:
-        """Stores what `event` tells.
+        """Stores the content of `event`.
 
         Raises:
-            ConvscopeError: the disk is full, or on resuming the data are not those of the run.
+            ConvscopeError: the disk is full, or the images of a resumed run have changed.
         """
         match event:
             case Resumed():
                 self._write_rows()
             case Prepared():
-                self._prepared(event)
+                self._write_prepared(event)
             case StageStarted():
                 self._scalars = self._scalars or Scalars(self._folder / "events", self._step())
             case Planned():
-                self._plan(event)
+                self._write_plan(event)
             case Stepped() if self._scalars is not None:
                 self._scalars.step(event)
             case EpochEnded():
-                self._epoch(event)
+                self._write_epoch(event)
             case Checkpoint():
-                self._checkpoint(event)
+                self._write_checkpoint(event)
             case Interrupted():
                 self._status("interrupted")
             case Finished():
-                self._finished(event)
+                self._write_finished(event)
             case _:
                 pass
 
     def _step(self) -> int:
         return 0 if self.resume is None else self.resume.position.step
 
-    def _prepared(self, event: Prepared) -> None:
+    def _write_prepared(self, event: Prepared) -> None:
         table = self._folder / "split.csv"
         if self.resume is not None:
             recorded = recorded_split(self._folder)
             if recorded != event.split_table:
                 raise ConvscopeError(
-                    f"the data are not those that {self._folder} was trained on:\n"
+                    f"the images have changed since {self._folder} was trained on them:\n"
                     f"{listing(differences(recorded, event.split_table)) or '  another order'}\n"
-                    f"({table} has the images as they were) put them back, or train anew"
+                    f"restore the images that {table} lists, or start a new run"
                 )
             self._status("running")
             return
@@ -211,12 +218,12 @@ class RunWriter(AbstractContextManager["RunWriter"]):
     def _write_recipe(self, recipe: Recipe) -> None:
         write_json(self._folder / "recipe.json", recipe.model_dump(mode="json"))
 
-    def _plan(self, event: Planned) -> None:
+    def _write_plan(self, event: Planned) -> None:
         if self.replay.at(event.step) is None:
             line = json.dumps({"step": event.step, "total": event.total})
             append_line(self._folder / "plan.jsonl", line)
 
-    def _epoch(self, event: EpochEnded) -> None:
+    def _write_epoch(self, event: EpochEnded) -> None:
         self._rows.append(asdict(event))
         self._write_rows()
         if self._scalars is not None:
@@ -232,21 +239,22 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         writer.writerows(self._rows)
         write_text(self._folder / "metrics.csv", text.getvalue())
 
-    def _checkpoint(self, event: Checkpoint) -> None:
+    def _write_checkpoint(self, event: Checkpoint) -> None:
         path = self._folder / "checkpoints" / "last.safetensors"
         save_checkpoint(path, event, weights_only=False)
-        # Last: after a crash in between the best weights are written from the other file. The other
-        # way round, a time budget that is planned anew might never come to that epoch again.
+        # The best weights come second: after a crash in between, `_repair_best` writes them from
+        # the first file. In the other order, the resumed run would train this epoch again, with
+        # another plan of its time budget, and might not reach these weights.
         if event.best:
-            self._best(event)
+            self._write_best(event)
 
-    def _best(self, event: Checkpoint) -> None:
+    def _write_best(self, event: Checkpoint) -> None:
         path = self._folder / "checkpoints" / "best.safetensors"
         save_checkpoint(path, event, weights_only=True)
         preprocess = event.classifier.preprocess.model_dump(mode="json")
         write_json(self._folder / "preprocess.json", preprocess)
 
-    def _finished(self, event: Finished) -> None:
+    def _write_finished(self, event: Finished) -> None:
         if self.recipe.time_budget is not None and self.replay.ended is None:
             append_line(self._folder / "plan.jsonl", json.dumps({"ended": event.step}))
         self._status(
@@ -260,11 +268,11 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         write_json(self._folder / "run.json", {"format": FORMAT, "status": status, **more})
 
 
-def _claimed(folder: Path) -> IO[str]:
-    """The lock of a folder for a new run, which is made; it may hold what a killed one left."""
+def _lock_new_folder(folder: Path) -> IO[str]:
+    """Creates and locks the folder of a new run. It may have files that a killed process left."""
     if folder.exists() and not folder.is_dir():
         raise ConvscopeError(f"{folder} is a file; choose another --out")
-    if folder.exists() and not _holds_nothing(folder):
+    if folder.exists() and not _is_unused(folder):
         raise ConvscopeError(
             f"{folder} exists already; choose another --out, "
             f"or continue it with: convscope train --resume {folder}"
@@ -273,29 +281,30 @@ def _claimed(folder: Path) -> IO[str]:
     return lock(folder)
 
 
-def _holds_nothing(folder: Path) -> bool:
-    early, there = {LOCK, "recipe.json", "plan.jsonl"}, {p.name for p in folder.iterdir()}
-    ours = all(name in early or name.endswith(".tmp") for name in there)
-    return not there or (LOCK in there and ours)
+def _is_unused(folder: Path) -> bool:
+    """Whether a folder is empty, or has only files of a run that was killed before it began."""
+    early, names = {LOCK, "recipe.json", "plan.jsonl"}, {p.name for p in folder.iterdir()}
+    only_early = all(name in early or name.endswith(".tmp") for name in names)
+    return not names or (LOCK in names and only_early)
 
 
-def _lock_of_run(folder: Path) -> IO[str]:
+def _lock_run(folder: Path) -> IO[str]:
     read_status(folder)
     return lock(folder)
 
 
 def sample_picture(event: Prepared) -> bytes:
-    """The augmented batch of a `Prepared` event as a PNG, each image with its class."""
+    """A PNG of the augmented batch of a `Prepared` event, with the class below each image."""
     names = [event.class_names[label] for label in event.sample_labels.tolist()]
-    title = f"{event.dataset}: training images as the network sees them (augmented)"
-    sheet = contact_sheet(list(event.sample[:_SHOWN]), names[:_SHOWN], title=title)
+    title = f"{event.dataset}: training images after augmentation"
+    sheet = contact_sheet(list(event.sample[:_SAMPLE]), names[:_SAMPLE], title=title)
     content = io.BytesIO()
     sheet.save(content, "PNG")
     return content.getvalue()
 
 
 def _rows_until(path: Path, position: Position) -> list[dict[str, Any]]:
-    """The whole rows of a `metrics.csv` for epochs that a checkpoint knows to have ended."""
+    """The complete rows of `metrics.csv`, up to the last epoch before a checkpoint."""
     if not path.exists():
         return []
     text = path.read_bytes().decode(errors="replace")
@@ -304,18 +313,20 @@ def _rows_until(path: Path, position: Position) -> list[dict[str, Any]]:
     try:
         return [row for row in rows if (int(row["stage"]), int(row["epoch"])) <= until]
     except (KeyError, TypeError, ValueError):
-        raise ConvscopeError(f"{path} is damaged; delete it to go on without its epochs") from None
+        raise ConvscopeError(
+            f"{path} is damaged; delete it to continue without the metrics of these epochs"
+        ) from None
 
 
-def _lost(path: Path, rows: list[dict[str, Any]], position: Position) -> str:
-    """What a `metrics.csv` lacks of the epochs before a checkpoint; "" where it has them all."""
+def _describe_missing_rows(path: Path, rows: list[dict[str, Any]], position: Position) -> str:
+    """How many epochs before a checkpoint `metrics.csv` lacks, as a sentence; "" if none."""
     known = {(int(row["stage"]), int(row["epoch"])) for row in rows}
     expected = [(position.stage, epoch) for epoch in range(1, position.epoch + 1)]
-    gone = sum(place not in known for place in expected)
-    gone += len(set(range(position.stage)) - {stage for stage, _ in known})
-    if not gone:
+    missing = sum(row not in known for row in expected)
+    missing += len(set(range(position.stage)) - {stage for stage, _ in known})
+    if not missing:
         return ""
     return (
-        f"{path} lacks at least {gone:,} of the epochs that the run has behind it; their figures "
-        "are lost, the weights are whole"
+        f"{path} lacks at least {missing:,} of the epochs that are complete; their metrics are "
+        "lost, but the weights are complete"
     )

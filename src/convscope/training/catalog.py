@@ -1,4 +1,4 @@
-"""Recipes by name: functions from a data set and a model to a frozen `Recipe`."""
+"""The catalog of recipes: functions from a data set and a model name to a `Recipe`."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from convscope.training.transfer import ALL_BUT_LAST
 
 
 def scratch(source: str, model: str | None = None) -> Recipe:
-    """From random weights in little time: SGD with Nesterov momentum, one cycle, flips.
+    """Fast training from random weights: SGD with Nesterov momentum, one-cycle schedule, flips.
 
     Source: Smith & Topin 2018, "Super-Convergence" (one-cycle policy).
     """
@@ -23,23 +23,28 @@ def scratch(source: str, model: str | None = None) -> Recipe:
 
 
 def vgg_paper(source: str, model: str | None = None) -> Recipe:
-    """Simonyan & Zisserman 2014, section 3.1, in full.
+    """The complete training of the VGG paper.
 
-    Batch 256, momentum 0.9, L2 5e-4, learning rate 1e-2 divided by 10 on a plateau three times, 74
-    epochs; mean RGB subtracted and nothing else; random 224 crop, flip, AlexNet's RGB shift. Net A
-    is trained first; the deeper net takes its first four convolutions and its dense layers from it.
-    Then the chain of scales: S = 256, S = 384 from those weights at 1e-3, S in [256, 512] from
-    S = 384.
+    Batch size 256, momentum 0.9, weight decay 5e-4, learning rate 1e-2 divided by 10 on a plateau
+    three times, 74 epochs. Only the mean RGB is subtracted. Augmentation is a random 224 crop, a
+    flip and AlexNet's RGB shift. Net A is trained first and initialises the first four convolutions
+    and the dense layers of the deeper net. Then follow the scales: S = 256; S = 384 from those
+    weights at learning rate 1e-3; S in [256, 512] from S = 384.
 
-    Two readings of ours: net A's convolutions go to the layers of the deeper net with the same
-    place in the same block, and jittered crops are cut from S = 512 and brought down.
+    Two details are our interpretation. The convolutions of net A go to the layers of the deeper net
+    at the same position in the same block. With scale jitter, crops are taken at S = 512 and scaled
+    down.
+
+    Source: Simonyan & Zisserman 2014, section 3.1.
 
     Raises:
-        ConvscopeError: for a network outside the family.
+        ConvscopeError: the network is not of the VGG family.
     """
     model = model or "vgg16"
     if not model.startswith("vgg1"):
-        raise ConvscopeError(f"the recipe vgg-paper trains vgg11 to vgg19, not {model}")
+        raise ConvscopeError(
+            f"the recipe vgg-paper trains vgg11 to vgg19, not {model}; choose another --recipe"
+        )
     net_a = "vgg11-bn" if model.endswith("-bn") else "vgg11"
     first = Stage(name="A at S=256", network=net_a, resize=256)
     chain = (
@@ -69,7 +74,7 @@ def vgg_paper(source: str, model: str | None = None) -> Recipe:
 
 
 def finetune(source: str, model: str | None = None) -> Recipe:
-    """From weights of another training, all of them changed a little.
+    """Fine-tuning: trains all weights of a pretrained network with a small learning rate.
 
     Source: Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization" (AdamW).
     """
@@ -84,9 +89,9 @@ def finetune(source: str, model: str | None = None) -> Recipe:
 
 
 def linear_probe(source: str, model: str | None = None) -> Recipe:
-    """From weights of another training, of which only a new last dense layer is trained.
+    """Linear probe: trains a new last dense layer on a pretrained network whose weights are frozen.
 
-    Of the VGG family, the dense layers are replaced by one.
+    In the VGG family, this layer replaces all dense layers.
 
     Source: Alain & Bengio 2016, "Understanding intermediate layers using linear classifier probes".
     """
@@ -105,4 +110,4 @@ RECIPES: dict[str, Callable[[str, str | None], Recipe]] = {
     "finetune": finetune,
     "linear-probe": linear_probe,
 }
-WITH_WEIGHTS = ("finetune", "linear-probe")  # recipes that start from another training
+WITH_WEIGHTS = ("finetune", "linear-probe")  # recipes that need pretrained weights

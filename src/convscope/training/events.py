@@ -1,4 +1,4 @@
-"""What training tells while it runs. Consumers print, store or show; training does not care."""
+"""The events that training yields. The terminal, the run folder and the JSON log consume them."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
@@ -11,19 +11,19 @@ from convscope.images.preprocess import Preprocess
 from convscope.nets.classifier import Classifier
 from convscope.training.recipe import ModelSpec, Recipe
 from convscope.training.state import State
-from convscope.training.transfer import Taken
+from convscope.training.transfer import TransferredWeights
 
 
 @dataclass(frozen=True)
 class Event:
-    """Base of all events; `kind` is the name in JSON lines."""
+    """The base class of all events. `kind` is the event's name in JSON lines."""
 
     kind: ClassVar[str] = "event"
 
 
 @dataclass(frozen=True)
 class Resumed(Event):
-    """The first event of a resumed run: the step it goes on from."""
+    """The first event of a resumed run: the position from which it continues."""
 
     kind: ClassVar[str] = "resumed"
     step: int
@@ -33,7 +33,7 @@ class Resumed(Event):
 
 @dataclass(frozen=True)
 class Reading(Event):
-    """Images are being read, checked and hashed."""
+    """Progress of reading, checking and hashing the images: `done` of `total`."""
 
     kind: ClassVar[str] = "reading"
     done: int
@@ -42,12 +42,24 @@ class Reading(Event):
 
 @dataclass(frozen=True)
 class Prepared(Event):
-    """Data, preprocessing and device are settled; nothing has been trained yet.
+    """Data, preprocessing and device are determined. Training has not started yet.
 
     Attributes:
-        skipped: why each image that was left out cannot be read (`data.skip_bad`).
-        leaked: images of the held-out splits whose very content is a training image too.
-        cropped: mean share of an image's pixels that the network does not see (fit="crop").
+        recipe: with all values filled in that depend on the data.
+        dataset: the data set's name.
+        class_names: in the order of the logits.
+        counts: images per class, by split.
+        ignored: the number of files that are not images.
+        skipped: the unreadable images that were left out, with reasons (`data.skip_bad`).
+        leaked: by held-out split, the number of images whose content is also a training image.
+        cropped: mean share of an image's pixels outside the centre crop, 0..1 (fit="crop").
+        preprocess: of the first stage.
+        split_table: the content of `split.csv`.
+        sample: (batch, height, width, channels) pixels of an augmented training batch.
+        sample_labels: (batch,) class indices.
+        device: as torch names it.
+        precision: "float32" or "bfloat16".
+        cached: whether the images are kept in memory.
     """
 
     kind: ClassVar[str] = "prepared"
@@ -73,8 +85,15 @@ class StageStarted(Event):
     """A stage of the recipe begins; most recipes have one.
 
     Attributes:
-        frozen: how many of the `parameters` keep their values.
-        taken: what came from the recipe's weights; None where the stage starts without them.
+        stage: its index, from 0.
+        stages: the number of stages.
+        name: of the stage.
+        model: name of the network.
+        parameters: the number of values in the network's parameters.
+        frozen: how many of them are not trained.
+        steps_per_epoch: optimiser steps.
+        preprocess: of this stage.
+        taken: what was copied from the recipe's weights; None if the stage starts without them.
     """
 
     kind: ClassVar[str] = "stage"
@@ -86,12 +105,12 @@ class StageStarted(Event):
     frozen: int
     steps_per_epoch: int
     preprocess: Preprocess
-    taken: Taken | None
+    taken: TransferredWeights | None
 
 
 @dataclass(frozen=True)
 class Planned(Event):
-    """From `step` on the run is to end after `total` steps."""
+    """The plan of a time budget changed at `step`: the run is to end after `total` steps."""
 
     kind: ClassVar[str] = "plan"
     step: int
@@ -100,9 +119,17 @@ class Planned(Event):
 
 @dataclass(frozen=True)
 class Stepped(Event):
-    """One optimiser step. `waiting` is the share of the time spent waiting for data.
+    """One optimiser step.
 
-    `total` is None while a time budget has not been planned yet; `eta` is in seconds.
+    Attributes:
+        step: the number of steps done.
+        total: planned for the whole run; None until a time budget is planned.
+        epoch: the number of epochs done.
+        loss: mean of the batch.
+        learning_rate: of this step.
+        images_per_second: in this epoch so far.
+        waiting: the share of the time that was spent waiting for data, 0..1.
+        eta: the expected time to the end, in seconds.
     """
 
     kind: ClassVar[str] = "step"
@@ -118,7 +145,22 @@ class Stepped(Event):
 
 @dataclass(frozen=True)
 class EpochEnded(Event):
-    """The figures of an epoch; `top1` are shares. Training figures are on augmented images."""
+    """The metrics of an epoch. Those of training are computed on augmented images.
+
+    Attributes:
+        stage: index of the stage.
+        epoch: the number of epochs done in this stage.
+        step: the number of steps done in this stage.
+        train_loss: mean over the epoch's batches.
+        train_top1: accuracy, 0..1.
+        val_loss: mean cross-entropy on the validation images.
+        val_top1: accuracy, 0..1.
+        learning_rate: at the end of the epoch.
+        images_per_second: in training.
+        waiting: the share of the training time that was spent waiting for data, 0..1.
+        seconds: of the epoch with validation.
+        best: whether the validation result is the best so far.
+    """
 
     kind: ClassVar[str] = "epoch"
     stage: int
@@ -137,10 +179,14 @@ class EpochEnded(Event):
 
 @dataclass(frozen=True)
 class Checkpoint(Event):
-    """The state to store now. It is only valid until the next event is asked for.
+    """A state to store. It is valid only until the next event is requested.
 
-    `recipe` is the whole run's (None for weights that were not trained here), `model` the network
-    of the stage.
+    Attributes:
+        state: position and tensors, shared with the running training.
+        classifier: the network with these weights.
+        recipe: of the complete run; None for imported weights.
+        model: the network of the stage.
+        best: whether these are the best weights so far.
     """
 
     kind: ClassVar[str] = "checkpoint"
@@ -153,7 +199,7 @@ class Checkpoint(Event):
 
 @dataclass(frozen=True)
 class Interrupted(Event):
-    """Training was asked to stop; the state of this step was handed out before."""
+    """Training was stopped at `step`. A `Checkpoint` of this step came before."""
 
     kind: ClassVar[str] = "interrupted"
     step: int
@@ -161,7 +207,15 @@ class Interrupted(Event):
 
 @dataclass(frozen=True)
 class Finished(Event):
-    """Training is over. `reason` says what ended it."""
+    """Training is complete.
+
+    Attributes:
+        step: the number of steps done.
+        best_epoch: the epoch with the best validation result, from 1.
+        seconds: training time of all sessions.
+        val: `top1` and `loss` of the best epoch.
+        reason: why training ended.
+    """
 
     kind: ClassVar[str] = "finished"
     step: int
@@ -172,7 +226,7 @@ class Finished(Event):
 
 
 def as_json(event: Event) -> dict[str, Any]:
-    """The event as JSON-ready values, without pictures, tables and tensors."""
+    """The event as JSON-ready values, without images, tables and tensors."""
     if isinstance(event, Checkpoint):
         position = event.state.position
         at = {"stage": position.stage, "epoch": position.epoch, "step": position.step}
@@ -180,6 +234,6 @@ def as_json(event: Event) -> dict[str, Any]:
     left_out = {"split_table", "sample", "sample_labels", "state", "classifier"}
     values = {key: value for key, value in vars(event).items() if key not in left_out}
     plain = {k: v.model_dump(mode="json") for k, v in values.items() if isinstance(v, Value)}
-    if isinstance(values.get("taken"), Taken):
+    if isinstance(values.get("taken"), TransferredWeights):
         plain["taken"] = asdict(values["taken"])
     return {"event": event.kind, **values, **plain}

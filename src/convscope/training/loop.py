@@ -1,7 +1,7 @@
 """Training as an iterator of events: no callbacks, no trainer class.
 
-Each function takes a `Position` and returns the next one; what is stored at a checkpoint is that
-position with the tensors, so a resumed run goes through the same code with the same numbers.
+Each function takes a `Position` and returns the next one. A checkpoint stores the position with the
+tensors, so a resumed run executes the same code with the same numbers.
 """
 
 import math
@@ -31,28 +31,28 @@ from convscope.training.schedule import Plan, learning_rate
 from convscope.training.state import Position
 from convscope.training.work import Start, Work, build_work, stage_started
 
-_SAVE_SHARE = 10  # saving takes at most about a tenth of the time
+_SAVE_SHARE = 10  # saving takes at most about one tenth of the time
 _FIRST_PLAN_STEPS = 10
 
 
 def train(
     recipe: Recipe, *, start: Start | None = None, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Event]:
-    """Trains by `recipe` and tells what happens.
+    """Trains by `recipe` and yields events.
 
-    The consumer stores what it wants to keep: a `Checkpoint` is only valid until the next event is
-    asked for. `stop` is asked after every step; when it returns true, the state is handed out, then
-    `Interrupted`, and the iterator ends. Seeds torch's global generator, which dropout draws from.
+    The consumer stores what it needs: a `Checkpoint` is valid only until the next event is
+    requested. Torch's global random generator, which dropout uses, is seeded.
 
     Args:
-        recipe: what to do.
-        start: an earlier checkpoint of the same recipe to go on from, the plans to follow again,
-            and the classifier whose weights `recipe.weights` names.
-        stop: returns true when training should stop.
+        recipe: what to train, on which data, and how.
+        start: an earlier checkpoint of the same recipe to resume, the plans of a time budget to
+            replay, and the classifier with the weights that `recipe.weights` names.
+        stop: called after every step. When it returns true, the iterator yields a `Checkpoint` and
+            `Interrupted`, and ends.
 
     Raises:
-        ConvscopeError: for data or settings that cannot be trained on.
-        TrainingError: when the loss is no longer a number.
+        ConvscopeError: the data or the settings cannot be used for training.
+        TrainingError: the loss became NaN or infinite.
     """
     start = start or Start()
     if start.resume is not None:
@@ -77,23 +77,23 @@ def train(
 
 
 def _train_stage(work: Work, stop: Callable[[], bool]) -> Generator[Event, None, bool]:
-    """Epochs until the stage is over; false where it was interrupted."""
+    """Trains a stage to its end. Returns false if it was interrupted."""
     position = work.first
-    reason = _ended(work, position)
+    reason = _stop_reason(work, position)
     while reason is None:
         began = perf_counter()
         position, rates = yield from _epoch(work, position, stop)
         if _save_is_due(work, ahead=work.clock.validation or 0.0):  # a validation may take long
-            yield from _saved(work, position, best=False)
+            yield from _checkpoint(work, position, best=False)
         val = None if stop() else _validate(work, position, stop)
         if val is None:
-            yield from _saved(work, position, best=False)
+            yield from _checkpoint(work, position, best=False)
             yield Interrupted(position.step)
             return False
-        ended, position, best = _judged(work, position, val, rates, perf_counter() - began)
+        ended, position, best = _end_epoch(work, position, val, rates, perf_counter() - began)
         yield ended
-        yield from _saved(work, position, best=best)
-        reason = _ended(work, position)
+        yield from _checkpoint(work, position, best=best)
+        reason = _stop_reason(work, position)
     if work.index == len(work.recipe.stages) - 1:
         val = {"top1": position.best_top1, "loss": position.best_loss}
         seconds = work.clock.seconds()
@@ -101,8 +101,8 @@ def _train_stage(work: Work, stop: Callable[[], bool]) -> Generator[Event, None,
     return True
 
 
-def _ended(work: Work, position: Position) -> str | None:
-    """Why the stage is over, or None."""
+def _stop_reason(work: Work, position: Position) -> str | None:
+    """Why the stage ends here; None if it continues."""
     recipe = work.recipe
     if position.epoch and position.step >= Plan(position.segments).total and position.batch == 0:
         return "time is up" if recipe.time_budget else "all epochs done"
@@ -122,7 +122,7 @@ class _Rates:
 def _epoch(
     work: Work, position: Position, stop: Callable[[], bool]
 ) -> Generator[Event, None, tuple[Position, _Rates]]:
-    """Steps until the epoch, the plan or the patience of `stop` ends."""
+    """Trains until the epoch is complete, the plan is fulfilled or `stop()` is true."""
     recipe, clock = work.recipe, work.clock
     plan = Plan(position.segments)
     work.classifier.module.train()
@@ -134,11 +134,11 @@ def _epoch(
         recipe.seed, position.epoch, recipe.augment, work.setup.basis, skip=position.batch
     )
     while position.step < plan.total and not stop():
-        asked = perf_counter()
+        requested = perf_counter()
         batch = next(batches, None)
         if batch is None:
             break
-        waited += perf_counter() - asked
+        waited += perf_counter() - requested
         rate = learning_rate(recipe.optim, plan.progress(position.step), position.drops)
         loss, correct = _step(work, batch, rate, position)
         count = len(batch.ids)
@@ -147,30 +147,30 @@ def _epoch(
             loss_sum=position.loss_sum + loss * count, correct=position.correct + correct,
         )  # fmt: skip
         now = perf_counter()
-        images, busy = images + count, busy + now - asked
-        # From one step's end to the next one's: what the consumer takes in between counts too.
+        images, busy = images + count, busy + now - requested
+        # From the end of one step to the end of the next: the consumer's time in between counts.
         clock.lap_seconds += now - mark
         clock.lap_steps += 1
         mark = now
-        planned = _planned(work, plan, position.step)
+        planned = _updated_plan(work, plan, position.step)
         if planned is not plan:
             plan, position = planned, replace(position, segments=planned.segments)
             yield Planned(position.step, plan.total)
-        yield _stepped(work, plan, position, loss, rate, _Rates(images / busy, waited / busy))
+        yield _step_event(work, plan, position, loss, rate, _Rates(images / busy, waited / busy))
         if _save_is_due(work):
-            yield from _saved(work, position, best=False)
+            yield from _checkpoint(work, position, best=False)
     return position, _Rates(images / busy, waited / busy) if busy else _Rates(0.0, 0.0)
 
 
-def _stepped(
+def _step_event(
     work: Work, plan: Plan, position: Position, loss: float, rate: float, rates: _Rates
 ) -> Stepped:
     total = plan.total if plan.planned else None
     if work.recipe.time_budget is not None:
         eta = max(0.0, work.recipe.time_budget - work.clock.seconds())
     else:
-        left = plan.total - position.step
-        eta = left * work.recipe.batch_size / rates.images_per_second
+        remaining = plan.total - position.step
+        eta = remaining * work.recipe.batch_size / rates.images_per_second
     return Stepped(
         position.step, total, position.epoch, loss, rate, rates.images_per_second, rates.waiting,
         eta,
@@ -183,7 +183,8 @@ def _save_is_due(work: Work, ahead: float = 0.0) -> bool:
     return perf_counter() - clock.saved + ahead >= interval
 
 
-def _saved(work: Work, position: Position, *, best: bool) -> Iterator[Checkpoint]:
+def _checkpoint(work: Work, position: Position, *, best: bool) -> Iterator[Checkpoint]:
+    """Yields a checkpoint and measures how long the consumer takes to store it."""
     began = perf_counter()
     recipe, model = work.setup.recipe, work.recipe.model
     yield Checkpoint(work.state(position), work.classifier, recipe, model, best)
@@ -191,20 +192,20 @@ def _saved(work: Work, position: Position, *, best: bool) -> Iterator[Checkpoint
     work.clock.save_seconds = work.clock.saved - began
 
 
-def _planned(work: Work, plan: Plan, step: int) -> Plan:
-    """The plan from `step` on: as it was made before, made now, or `plan` itself."""
+def _updated_plan(work: Work, plan: Plan, step: int) -> Plan:
+    """The plan from `step` on: replayed, newly made, or `plan` itself."""
     if not work.recipe.time_budget:
         return plan
-    again = work.replay.at(step)
-    if again is not None and step > work.first.step:
-        return plan.replanned(step, again)
-    if work.replay.leads(step) or not _plan_is_due(work, plan):
+    replayed = work.replay.at(step)
+    if replayed is not None and step > work.first.step:
+        return plan.replanned(step, replayed)
+    if work.replay.covers(step) or not _plan_is_due(work, plan):
         return plan
     return _replanned(work, plan, step)
 
 
 def _plan_is_due(work: Work, plan: Plan) -> bool:
-    """The first plan after ten steps or a twentieth of the budget; then about fifty more."""
+    """Whether to plan: first after ten steps or 1/20 of the budget, then every 1/50 of it."""
     budget, clock = work.recipe.time_budget or 0.0, work.clock
     if not plan.planned:
         return clock.lap_steps >= _FIRST_PLAN_STEPS or clock.lap_seconds >= budget / 20
@@ -212,22 +213,22 @@ def _plan_is_due(work: Work, plan: Plan) -> bool:
 
 
 def _replanned(work: Work, plan: Plan, step: int) -> Plan:
-    """The plan for the time that is left, at a running mean of the speed."""
+    """The plan for the remaining time, by a running mean of the speed."""
     clock = work.clock
     per_step = clock.lap_seconds / clock.lap_steps
-    if clock.per_step is not None:  # a passing disturbance must not bend the schedule
+    if clock.per_step is not None:  # a short disturbance must not change the schedule much
         per_step = 0.7 * clock.per_step + 0.3 * per_step
     clock.per_step, clock.lap_seconds, clock.lap_steps = per_step, 0.0, 0
     validation = clock.validation
-    if validation is None:  # without gradients: about a third of a training step for each batch
+    if validation is None:  # not measured yet: without gradients, a third of a training step
         validation = per_step * len(work.val.indices) / work.recipe.batch_size / 3
-    left = (work.recipe.time_budget or 0.0) - clock.seconds() - validation
+    remaining = (work.recipe.time_budget or 0.0) - clock.seconds() - validation
     each = per_step + validation / work.train.steps_per_epoch
-    return plan.replanned(step, step + max(0, int(left / each)))
+    return plan.replanned(step, step + max(0, int(remaining / each)))
 
 
 def _step(work: Work, batch: Batch, rate: float, position: Position) -> tuple[float, int]:
-    """One optimiser step; returns the mean loss and the number of images it got right."""
+    """One optimiser step. Returns the mean loss and the number of correct predictions."""
     module, optimiser, optim = work.classifier.module, work.optimiser, work.recipe.optim
     for group in optimiser.param_groups:
         group["lr"] = rate
@@ -261,7 +262,7 @@ def _remedy(position: Position) -> str:
 def _validate(
     work: Work, position: Position, stop: Callable[[], bool]
 ) -> tuple[float, float] | None:
-    """Mean cross-entropy and top-1 on the validation images; None where it was stopped."""
+    """Mean cross-entropy and accuracy on the validation images; None if `stop()` became true."""
     began, loss, correct, count = perf_counter(), 0.0, 0, 0
     for batch in work.val.in_order():
         if stop():
@@ -279,10 +280,10 @@ def _validate(
     return loss / count, correct / count
 
 
-def _judged(
+def _end_epoch(
     work: Work, position: Position, val: tuple[float, float], rates: _Rates, seconds: float
 ) -> tuple[EpochEnded, Position, bool]:
-    """The epoch's figures, the position after it, and whether it was the best so far."""
+    """The epoch's metrics, the position after it, and whether it is the best so far."""
     val_loss, val_top1 = val
     best = (val_top1, -val_loss) > (position.best_top1, -position.best_loss)
     seen = max(1, position.seen)

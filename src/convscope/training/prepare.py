@@ -1,4 +1,4 @@
-"""Everything before the first step: data read and checked, splits, sizes, preprocessing."""
+"""Preparation of training: read the data, resolve the recipe, assign splits, preprocessing."""
 
 import contextlib
 from collections.abc import Callable, Generator
@@ -28,7 +28,7 @@ from convscope.nets.classifier import Classifier
 from convscope.training.events import Event, Prepared, Reading
 from convscope.training.recipe import DataSpec, Recipe
 from convscope.training.stages import start_from
-from convscope.training.transfer import freeze, take
+from convscope.training.transfer import freeze, transfer_weights
 
 _STATISTICS_IMAGES = 20_000
 _SAMPLE = 32
@@ -36,7 +36,17 @@ _SAMPLE = 32
 
 @dataclass(frozen=True)
 class Setup:
-    """What training needs and never changes."""
+    """The prepared data of a run, the same for all stages.
+
+    Attributes:
+        recipe: with all values filled in that depend on the data.
+        dataset: all images.
+        splits: (n,) of "train", "val", "test", "skipped".
+        scan: hashes, canvases and statistics of the images.
+        device: on which training runs.
+        cached: whether the canvases are in memory.
+        began: when the preparation started (`perf_counter`).
+    """
 
     recipe: Recipe
     dataset: Dataset
@@ -48,23 +58,23 @@ class Setup:
 
     @property
     def basis(self) -> np.ndarray:
-        """For the RGB shift (`convscope.data.augment.colour_basis`)."""
+        """The basis (3, 3) of the RGB shift (`convscope.data.augment.colour_basis`)."""
         return colour_basis(self.scan.covariance)
 
     def train_indices(self) -> np.ndarray:
-        """The images trained on, after `fraction`."""
+        """The sorted indices of the training images, reduced to the share `data.fraction`."""
         train = np.flatnonzero(self.splits == "train")
         return stratified_subset(
             self.dataset.labels, train, self.recipe.data.fraction, self.recipe.seed
         )
 
     def class_counts(self) -> np.ndarray:
-        """Training images per class."""
+        """The number of training images per class, (classes,)."""
         labels = self.dataset.labels[self.train_indices()]
         return np.bincount(labels, minlength=len(self.dataset.class_names))
 
     def preprocess(self, data: DataSpec) -> Preprocess:
-        """The network's view of an image: the recipe's mean and std, or the training split's."""
+        """The preprocessing, with mean and std of the recipe or of the training images."""
         plain = _plain_preprocess(data, self.dataset)
         if data.mean is not None and data.std is not None:
             return plain.model_copy(update={"mean": data.mean, "std": data.std})
@@ -76,7 +86,7 @@ class Setup:
         return plain.model_copy(update={"mean": tuple(map(float, self.scan.mean)), "std": std})
 
     def batches(self, indices: np.ndarray, preprocess: Preprocess, batch_size: int) -> Batches:
-        """The images `indices`, from memory or streamed."""
+        """Batches of the images `indices`, from memory or streamed."""
         workers = self.recipe.data.workers
         if self.cached:
             workers = 0
@@ -90,43 +100,49 @@ class Setup:
 def prepare(
     recipe: Recipe, stop: Callable[[], bool], initial: Classifier | None = None
 ) -> Generator[Event, None, tuple[Setup, Prepared] | None]:
-    """Opens, splits and reads the data; returns None where `stop()` turned true meanwhile.
+    """Opens, splits and reads the data, and yields the progress.
 
-    `initial` is the classifier whose weights the first stage starts from, if any.
+    Args:
+        recipe: may leave values to the data.
+        stop: when it returns true, reading stops.
+        initial: the classifier with the weights that the first stage starts from, if any.
+
+    Returns:
+        The setup and the event to yield; None if `stop()` returned true.
 
     Raises:
-        ConvscopeError: for data that cannot be trained on, or a recipe that does not fit it.
+        ConvscopeError: the data cannot be used for training, or the recipe does not match it.
     """
     began = perf_counter()
     dataset = open_dataset(recipe.data.source)
     device = default_device()
     recipe = resolved(recipe, dataset, device, initial)
     splits = assign_splits(dataset, recipe.seed, recipe.data.val, recipe.data.test)
-    wanted = np.isin(splits, ("train", "val"))
+    needed = np.isin(splits, ("train", "val"))
     plain = _plain_preprocess(recipe.data, dataset)
-    cached = _cached(recipe, int(wanted.sum()), plain)
+    cached = _keeps_in_memory(recipe, int(needed.sum()), plain)
     train = np.flatnonzero(splits == "train")
     measured = np.zeros(len(dataset), bool)
     measured[train[:: max(1, len(train) // _STATISTICS_IMAGES)]] = True
-    found = None
-    for item in scan(dataset, plain, wanted & cached, measured):
+    scanned = None
+    for item in scan(dataset, plain, needed & cached, measured):
         if isinstance(item, Scan):
-            found = item
+            scanned = item
             break
         yield Reading(*item)
         if stop():
             break
-    if found is None:
+    if scanned is None:
         return None
-    splits = _without_bad(dataset, splits, found.bad, skip=recipe.data.skip_bad)
-    setup = Setup(recipe, dataset, splits, found, device, cached, began)
-    return setup, _prepared(setup)
+    splits = _skip_bad(dataset, splits, scanned.bad, skip=recipe.data.skip_bad)
+    setup = Setup(recipe, dataset, splits, scanned, device, cached, began)
+    return setup, _prepared_event(setup)
 
 
-def _without_bad(
+def _skip_bad(
     dataset: Dataset, splits: np.ndarray, bad: dict[int, UnreadableImageError], *, skip: bool
 ) -> np.ndarray:
-    """The splits, with the images that cannot be read marked as skipped."""
+    """The splits, with unreadable images marked as skipped."""
     if not bad:
         return splits
     if not skip:
@@ -144,11 +160,11 @@ def _without_bad(
 def resolved(
     recipe: Recipe, dataset: Dataset, device: torch.device, initial: Classifier | None = None
 ) -> Recipe:
-    """The recipe with everything that was left to the data filled in, and its networks tried out.
+    """The recipe with all values filled in that depend on the data. Its networks are checked.
 
     Raises:
-        ConvscopeError: for a single class, sizes that do not fit, or networks that cannot be built
-            or started from one another or from `initial`.
+        ConvscopeError: the data has only one class, sizes do not match, or a network cannot be
+            built or cannot start from the weights of the previous stage or of `initial`.
     """
     if len(dataset.class_names) < 2:
         raise DataError(
@@ -165,13 +181,13 @@ def resolved(
         raise ConvscopeError(f"data.resize ({resize}) must be at least data.size ({size})")
     pad = recipe.augment.pad
     if pad is None:
-        # Where there is no room for random crops, shift colour photos a little; grey ones of the
-        # MNIST family are centred, and shifting them costs accuracy in short runs.
+        # If the canvas has no margin for random crops, shift colour photos a little. The grey
+        # images of the MNIST family are centred, and shifts cost accuracy in short runs.
         pad = size // 8 if resize == size and dataset.channels == 3 else 0
     precision = training_precision(device) if recipe.precision == "auto" else recipe.precision
     flip = dataset.flippable if recipe.augment.flip is None else recipe.augment.flip
-    place = Path(recipe.data.source).expanduser()
-    source = str(place.resolve()) if place.exists() else recipe.data.source
+    path = Path(recipe.data.source).expanduser()
+    source = str(path.resolve()) if path.exists() else recipe.data.source
     data = {"size": size, "resize": resize, "source": source}
     recipe = recipe.model_copy(
         update={
@@ -180,22 +196,22 @@ def resolved(
             "precision": precision,
         }
     )
-    _rehearse(recipe, (channels, size, size), dataset.class_names, initial)
+    _check_networks(recipe, (channels, size, size), dataset.class_names, initial)
     return recipe
 
 
-def _rehearse(
+def _check_networks(
     recipe: Recipe,
     shape: tuple[int, int, int],
     class_names: tuple[str, ...],
     initial: Classifier | None,
 ) -> None:
-    """Builds the networks of all stages without memory: what cannot work fails before reading."""
+    """Builds the networks of all stages on the meta device, to fail before the data is read."""
     previous = None
     for index, stage in enumerate(recipe.stages):
         model = recipe.at_stage(index).model
         if model.name not in NETWORKS:
-            find(model.name)
+            find(model.name)  # a user's network may not support the meta device
             continue
         with torch.device("meta"):
             module = build_module(
@@ -205,12 +221,13 @@ def _rehearse(
         if previous is not None:
             start_from(stage.start, module, previous)
         elif initial is not None and index == 0:
-            take(module, initial, class_names)
+            transfer_weights(module, initial, class_names)
         freeze(module, recipe.freeze)
         previous = module
 
 
 def _plain_preprocess(data: DataSpec, dataset: Dataset) -> Preprocess:
+    """The preprocessing with mean 0 and std 1, until the statistics are known."""
     if data.size is None or data.resize is None:
         raise ValueError("the recipe must be resolved first")
     channels = dataset.channels if data.mean is None else len(data.mean)
@@ -224,24 +241,24 @@ def _plain_preprocess(data: DataSpec, dataset: Dataset) -> Preprocess:
     )
 
 
-def _cached(recipe: Recipe, count: int, preprocess: Preprocess) -> bool:
+def _keeps_in_memory(recipe: Recipe, count: int, preprocess: Preprocess) -> bool:
     if recipe.data.cache != "auto":
         return recipe.data.cache == "memory"
-    # Stages differ in the size of their canvases: those are made anew in each epoch.
+    # Stages have canvases of different sizes, so images are streamed.
     return len(recipe.stages) == 1 and fits_in_memory(count, preprocess)
 
 
 def _typical_side(dataset: Dataset) -> int:
-    """The median of the shorter sides of up to 32 images, evenly spread over the set."""
+    """The median of the shorter sides of up to 32 images, evenly spaced in the data set."""
     sides = []
     for index in np.linspace(0, len(dataset) - 1, min(32, len(dataset))).astype(int).tolist():
-        with contextlib.suppress(UnreadableImageError):  # all of them are listed after reading
+        with contextlib.suppress(UnreadableImageError):  # the scan reports all of them
             sides.append(min(dataset.image(index, dataset.channels).shape[:2]))
     return int(np.median(sides)) if sides else 0
 
 
 def _leaked(setup: Setup) -> dict[str, int]:
-    """Images of each held-out split whose content is that of a training image too."""
+    """By held-out split, the number of images whose content is also that of a training image."""
     hashes = np.array(setup.scan.hashes)
     trained = hashes[setup.splits == "train"]
     counts = {
@@ -250,7 +267,7 @@ def _leaked(setup: Setup) -> dict[str, int]:
     return {split: count for split, count in counts.items() if count}
 
 
-def _prepared(setup: Setup) -> Prepared:
+def _prepared_event(setup: Setup) -> Prepared:
     recipe, dataset = setup.recipe, setup.dataset
     first = recipe.at_stage(0)
     preprocess = setup.preprocess(first.data)
@@ -263,7 +280,7 @@ def _prepared(setup: Setup) -> Prepared:
     batches = setup.batches(indices, preprocess, min(_SAMPLE, len(indices)))
     batch = next(iter(batches.shuffled(recipe.seed, 0, first.augment, setup.basis)))
     mean, std = (np.array(values, np.float32) for values in (preprocess.mean, preprocess.std))
-    shown = batch.images.permute(0, 2, 3, 1).cpu().numpy() * std + mean
+    sample = batch.images.permute(0, 2, 3, 1).cpu().numpy() * std + mean
     return Prepared(
         recipe=recipe,
         dataset=dataset.name,
@@ -275,7 +292,7 @@ def _prepared(setup: Setup) -> Prepared:
         cropped=setup.scan.cropped,
         preprocess=preprocess,
         split_table=split_table(dataset, setup.splits, setup.scan.hashes),
-        sample=np.clip(np.round(shown * 255), 0, 255).astype(np.uint8),
+        sample=np.clip(np.round(sample * 255), 0, 255).astype(np.uint8),
         sample_labels=dataset.labels[batch.ids],
         device=str(setup.device),
         precision=recipe.precision,

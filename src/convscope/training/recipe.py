@@ -1,4 +1,4 @@
-"""A recipe: everything that decides what a training run does, as one frozen value."""
+"""The Recipe: all settings of a training run as one frozen value."""
 
 from typing import Any, Literal
 
@@ -9,22 +9,24 @@ from convscope.data.augment import Augment
 
 
 class ModelSpec(Value):
-    """A network by name, its initialisation and its own options (`widths`, `head`, ...)."""
+    """The name of a network, its initialisation and its options (`widths`, `head`, ...)."""
 
     name: str = "vgg-small"
     init: str = "he"
     options: dict[str, Any] = {}
 
     @model_validator(mode="after")
-    def _free(self) -> "ModelSpec":
-        taken = {"name", "num_classes", "input_shape", "init"} & self.options.keys()
-        if taken:
-            raise ValueError(f"options.{min(taken)} is not free: the data or the recipe sets it")
+    def _check_options(self) -> "ModelSpec":
+        reserved = {"name", "num_classes", "input_shape", "init"} & self.options.keys()
+        if reserved:
+            raise ValueError(
+                f"options.{min(reserved)} cannot be set: the data or the recipe determines it"
+            )
         return self
 
 
 class DataSpec(Value):
-    """Which images, how they are split, and at which size the network sees them."""
+    """The images, their splits and their preprocessing."""
 
     source: str
     size: int | None = Field(
@@ -35,7 +37,7 @@ class DataSpec(Value):
     )
     fit: Literal["crop", "pad", "stretch"] = "crop"
     val: float | None = Field(default=None, gt=0, lt=1, description="share held out for validation")
-    test: float | None = Field(default=None, ge=0, lt=1, description="share held out for the test")
+    test: float | None = Field(default=None, ge=0, lt=1, description="share held out for testing")
     fraction: float = Field(
         default=1.0, gt=0, le=1, description="share of the training images used"
     )
@@ -52,13 +54,13 @@ class DataSpec(Value):
     )
     cache: Literal["auto", "memory", "stream"] = "auto"
     workers: int | None = Field(
-        default=None, ge=0, description="for streamed data; None: one a processor"
+        default=None, ge=0, description="for streamed data; None: one per CPU"
     )
 
     @model_validator(mode="after")
-    def _both(self) -> "DataSpec":
+    def _check_mean_and_std(self) -> "DataSpec":
         if (self.mean is None) != (self.std is None):
-            raise ValueError("give mean and std, or neither")
+            raise ValueError("give both mean and std, or neither")
         return self
 
 
@@ -72,7 +74,7 @@ class Optim(Value):
     weight_decay: float = Field(default=5e-4, ge=0)
     schedule: Literal["one-cycle", "cosine", "plateau", "constant"] = "one-cycle"
     warmup: float = Field(
-        default=0.25, ge=0, lt=1, description="share of the run spent going up, but on a plateau"
+        default=0.25, ge=0, lt=1, description="share of the run with rising rate; not for plateau"
     )
     plateau_patience: int = Field(default=3, gt=0, description="epochs without gain before lr / 10")
     plateau_drops: int = Field(
@@ -80,17 +82,23 @@ class Optim(Value):
     )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     class_weights: bool = Field(
-        default=False, description="weigh classes by 1 / their training images"
+        default=False, description="weight classes by 1 / their number of training images"
     )
     clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient")
 
 
 class Stage(Value):
-    """One training in a chain. What is None is taken from the recipe.
+    """One stage of training. None takes the recipe's value.
 
-    `network` replaces the model's name; `train_resize` is the shorter side that training crops are
-    taken from, where it is not that of validation; `scale` is `Augment.scale`; `start` says where
-    the weights come from (`convscope.training.stages`).
+    Attributes:
+        name: for messages.
+        network: replaces the model's name.
+        resize: replaces `data.resize`.
+        train_resize: the shorter side of the canvas for training crops; None takes that of
+            validation.
+        scale: replaces `augment.scale`.
+        learning_rate: replaces `optim.learning_rate`.
+        start: the source of the weights (`convscope.training.stages`).
     """
 
     name: str = "train"
@@ -103,16 +111,17 @@ class Stage(Value):
 
 
 class WeightsSpec(Value):
-    """Weights that a run starts from: where they were found, and the SHA-256 of that file."""
+    """The weights that a run starts from: their source, and the SHA-256 of the file."""
 
     source: str
     sha256: str
 
 
 class Recipe(Value):
-    """Frozen; to JSON with `model_dump(mode="json")`, back with `Recipe.parse`.
+    """All settings of a training run.
 
-    Either `epochs` or `time_budget` (seconds) bounds the training.
+    Either `epochs` or `time_budget` (seconds) limits the training. `model_dump(mode="json")`
+    converts a recipe to JSON, `Recipe.parse` converts it back.
     """
 
     name: str
@@ -126,8 +135,8 @@ class Recipe(Value):
     )
     freeze: tuple[str, ...] = Field(
         default=(),
-        description="modules that keep their weights, by name; 'all-but-last' for all of them but "
-        "the last dense layer",
+        description="modules whose weights are not trained, by name; 'all-but-last' freezes "
+        "everything except the last dense layer",
     )
     epochs: int | None = Field(default=None, gt=0, le=1_000_000)
     time_budget: float | None = Field(default=None, gt=0, description="seconds")
@@ -140,25 +149,27 @@ class Recipe(Value):
     save_seconds: float = Field(
         default=15.0,
         gt=0,
-        description="a checkpoint is due after so many seconds; never before "
-        "ten times as long as saving one takes have passed",
+        description="seconds between checkpoints; at least ten times as long as saving one takes",
     )
 
     @model_validator(mode="after")
-    def _bounded(self) -> "Recipe":
+    def _check_limits(self) -> "Recipe":
         if (self.epochs is None) == (self.time_budget is None):
             raise ValueError("a recipe needs either epochs or a time budget")
         if self.time_budget is not None and len(self.stages) > 1:
             raise ValueError(
                 f"{self.name} trains in {len(self.stages)} stages; give epochs (for each stage), "
-                "not a time"
+                "not a time budget"
             )
         if self.data.cache == "memory" and len(self.stages) > 1:
-            raise ValueError("data.cache=memory keeps one size, and the stages differ in theirs")
+            raise ValueError(
+                "data.cache=memory needs images of one size, but the stages have different sizes; "
+                "use data.cache=stream"
+            )
         return self
 
     def at_stage(self, index: int) -> "Recipe":
-        """The recipe with the values of stage `index` in their places."""
+        """The recipe with the values of stage `index`."""
         stage = self.stages[index]
         update: dict[str, Any] = {}
         if stage.network is not None:

@@ -1,4 +1,4 @@
-"""Where a training run stands, complete enough to continue it exactly."""
+"""The state of a training run, complete enough to continue it exactly."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +11,25 @@ from convscope.base.errors import WeightsError
 
 @dataclass(frozen=True)
 class Position:
-    """Plain numbers: how far training is, the plan, the best so far, the time spent."""
+    """The position in a run: the part of its state that is plain numbers.
+
+    Attributes:
+        stage: index of the stage.
+        epoch: epochs done in this stage.
+        batch: batches done in this epoch.
+        step: optimiser steps done in this stage.
+        segments: of `convscope.training.schedule.Plan`.
+        drops: how often a plateau has divided the learning rate.
+        best_epoch: the epoch with the best validation result, from 1; 0 if there is none yet.
+        best_top1: its accuracy, 0..1; -1 if there is none yet.
+        best_loss: its mean cross-entropy.
+        stale_epochs: epochs since the best one.
+        plateau_epochs: epochs without gain since the last drop.
+        seconds: training time so far.
+        loss_sum: of the images in this epoch.
+        correct: correct predictions in this epoch.
+        seen: images in this epoch.
+    """
 
     stage: int = 0
     epoch: int = 0
@@ -37,10 +55,10 @@ class Position:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Position":
-        """What `as_json` wrote.
+        """The position from the values that `as_json` returned.
 
         Raises:
-            WeightsError: for missing or unknown keys.
+            WeightsError: keys are missing or unknown, or values have the wrong type.
         """
         try:
             loss = values["best_loss"]
@@ -53,18 +71,18 @@ class Position:
 
 @dataclass(frozen=True)
 class State:
-    """A position with the tensors that belong to it: weights, optimiser, random generator."""
+    """A position with its tensors: weights, optimiser state and random generator state."""
 
     position: Position
     tensors: dict[str, Tensor]
 
     def weights(self) -> dict[str, Tensor]:
         """The module's `state_dict`."""
-        return _under("module.", self.tensors)
+        return _with_prefix("module.", self.tensors)
 
 
 def capture_state(position: Position, module: nn.Module, optimiser: torch.optim.Optimizer) -> State:
-    """The state of a running training. Tensors are shared, not copied: store them at once."""
+    """The state of a running training. Its tensors are not copied and change in the next step."""
     tensors = {f"module.{name}": value for name, value in module.state_dict().items()}
     for index, values in optimiser.state_dict()["state"].items():
         for name, value in values.items():
@@ -77,14 +95,14 @@ def capture_state(position: Position, module: nn.Module, optimiser: torch.optim.
 
 
 def restore_state(state: State, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Puts weights, optimiser state and torch's random generator back.
+    """Restores the weights, the optimiser and torch's random generator.
 
     Raises:
-        WeightsError: where they do not fit, listing the keys.
+        WeightsError: the weights do not match the network. The message lists the keys.
     """
     load_weights(module, state.weights(), "the checkpoint")
     slots: dict[int, dict[str, Tensor]] = {}
-    for name, value in _under("optimiser.", state.tensors).items():
+    for name, value in _with_prefix("optimiser.", state.tensors).items():
         index, _, slot = name.partition(".")
         channels_last = torch.channels_last if value.ndim == 4 else torch.preserve_format
         slots.setdefault(int(index), {})[slot] = value.to(memory_format=channels_last)
@@ -96,23 +114,24 @@ def restore_state(state: State, module: nn.Module, optimiser: torch.optim.Optimi
 
 
 def load_weights(module: nn.Module, weights: dict[str, Tensor], where: str) -> None:
-    """Copies `weights` into `module`; all keys and shapes must fit.
+    """Copies `weights` into `module`. All keys and shapes must match.
 
     Raises:
-        WeightsError: listing every key that is missing, unknown or of another shape.
+        WeightsError: keys are missing or unknown, or shapes differ. The message lists them.
     """
-    own = module.state_dict()
-    wrong = [f"{key}: missing" for key in own if key not in weights]
-    wrong += [f"{key}: not in the network" for key in weights if key not in own]
-    wrong += [
-        f"{key}: shape {tuple(value.shape)}, the network has {tuple(own[key].shape)}"
+    expected = module.state_dict()
+    mismatches = [f"{key}: missing" for key in expected if key not in weights]
+    mismatches += [f"{key}: not in the network" for key in weights if key not in expected]
+    mismatches += [
+        f"{key}: shape {tuple(value.shape)}, the network has {tuple(expected[key].shape)}"
         for key, value in weights.items()
-        if key in own and own[key].shape != value.shape
+        if key in expected and expected[key].shape != value.shape
     ]
-    if wrong:
-        raise WeightsError(f"{where} does not fit the network:\n  " + "\n  ".join(wrong))
+    if mismatches:
+        raise WeightsError(f"{where} does not match the network:\n  " + "\n  ".join(mismatches))
     module.load_state_dict(weights)
 
 
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, without it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

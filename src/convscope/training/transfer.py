@@ -1,4 +1,4 @@
-"""Weights of another training, brought into a network, and modules that keep theirs."""
+"""Transfer learning: copy pretrained weights into a network, and freeze modules."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,15 @@ ALL_BUT_LAST = "all-but-last"
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What a network took from a classifier, by the names of its tensors.
+class TransferredWeights:
+    """Which tensors of a network were copied from a classifier, by name.
 
     Attributes:
-        taken: copied whole.
-        new: random, because the classifier has none of that name and shape.
-        unused: the classifier's own that fit nowhere.
-        classes: those whose row of the last dense layer was copied; they are in both, by name.
+        taken: tensors that were copied.
+        new: tensors that keep their initial values, because the classifier has none of that name
+            and shape.
+        unused: tensors of the classifier that were not copied.
+        classes: classes, known to both, whose row of the last dense layer was copied.
     """
 
     taken: tuple[str, ...]
@@ -28,105 +29,133 @@ class Taken:
     classes: tuple[str, ...]
 
 
-def take(module: nn.Module, source: Classifier, class_names: tuple[str, ...]) -> Taken:
+def transfer_weights(
+    module: nn.Module, source: Classifier, class_names: tuple[str, ...]
+) -> TransferredWeights:
     """Copies the weights of `source` into `module`, in place, by name and shape.
 
-    Dense layers may differ: a layer of another shape stays as it is; of the last one the rows of
-    the classes that both have are copied, and the others become zero.
+    Dense layers may differ: one of another shape keeps its initial values. In the last dense layer
+    the rows of the classes that both networks have are copied, and the others become zero.
 
     Source: Kolesnikov et al. 2020, "Big Transfer" (a new head starts at zero).
 
+    Args:
+        module: the network to train.
+        source: the pretrained classifier.
+        class_names: of the network to train.
+
     Raises:
-        WeightsError: listing everything below the dense layers that does not fit.
+        WeightsError: tensors below the dense layers do not match. The message lists them.
     """
-    own, theirs = module.state_dict(), source.module.state_dict()
-    dense = _dense(module)
+    target_state, source_state = module.state_dict(), source.module.state_dict()
+    dense = _dense_layers(module)
     head = dense[-1] if dense else None
-    fitting = {k for k, v in theirs.items() if k in own and own[k].shape == v.shape}
-    if source.class_names != class_names:  # the last layer's rows mean other classes
-        fitting -= {f"{head}.weight", f"{head}.bias"}
-    loose = tuple(f"{name}." for name in {*dense, *_dense(source.module)})
-    wrong = [
-        f"{key}: {_shape(theirs, key)} in the weights, {_shape(own, key)} in the network"
-        for key in dict.fromkeys([*own, *theirs])
-        if key not in fitting and not key.startswith(loose)
+    copied = {
+        key
+        for key, value in source_state.items()
+        if key in target_state and target_state[key].shape == value.shape
+    }
+    if source.class_names != class_names:  # the rows of the last layer belong to other classes
+        copied -= {f"{head}.weight", f"{head}.bias"}
+    may_differ = tuple(f"{name}." for name in {*dense, *_dense_layers(source.module)})
+    mismatches = [
+        f"{key}: {_shape(source_state, key)} in the weights, "
+        f"{_shape(target_state, key)} in the network"
+        for key in dict.fromkeys([*target_state, *source_state])
+        if key not in copied and not key.startswith(may_differ)
     ]
-    if wrong or not fitting:
+    if mismatches or not copied:
         raise WeightsError(
-            f"the weights of {source.name} do not fit the network:\n  "
-            + "\n  ".join(wrong or ["no tensor has the same name and shape"])
+            f"the weights of {source.name} do not match the network:\n  "
+            + "\n  ".join(mismatches or ["no tensor has the same name and shape"])
         )
     with torch.no_grad():
-        for key in fitting:
-            own[key].copy_(theirs[key])
-        if head is not None and f"{head}.weight" not in fitting:
-            own[f"{head}.weight"].zero_()  # random rows on features of any scale: a loss of 20
-        classes = _copy_rows(own, theirs, head, source.class_names or (), class_names)
-    if source.class_names == class_names and f"{head}.weight" in fitting:
+        for key in copied:
+            target_state[key].copy_(source_state[key])
+        if head is not None and f"{head}.weight" not in copied:
+            # Zero, because random rows on features of any scale began with a loss of 20.
+            target_state[f"{head}.weight"].zero_()
+        classes = _copy_rows(
+            target_state, source_state, head, source.class_names or (), class_names
+        )
+    if source.class_names == class_names and f"{head}.weight" in copied:
         classes = class_names
-    return Taken(
-        tuple(key for key in own if key in fitting),
-        tuple(key for key in own if key not in fitting),
-        tuple(key for key in theirs if key not in fitting),
+    return TransferredWeights(
+        tuple(key for key in target_state if key in copied),
+        tuple(key for key in target_state if key not in copied),
+        tuple(key for key in source_state if key not in copied),
         classes,
     )
 
 
 def _copy_rows(
-    own: dict[str, Tensor],
-    theirs: dict[str, Tensor],
+    target_state: dict[str, Tensor],
+    source_state: dict[str, Tensor],
     head: str | None,
     source_names: tuple[str, ...],
     class_names: tuple[str, ...],
 ) -> tuple[str, ...]:
+    """Copies the last dense layer's rows of the classes in both; returns these classes."""
     weight, bias = f"{head}.weight", f"{head}.bias"
     known = [name for name in class_names if name in source_names]
-    fits = weight in own and weight in theirs and own[weight].shape[1:] == theirs[weight].shape[1:]
-    if not fits or source_names == class_names or len(theirs[weight]) != len(source_names):
+    same_inputs = (
+        weight in target_state
+        and weight in source_state
+        and target_state[weight].shape[1:] == source_state[weight].shape[1:]
+    )
+    if not same_inputs or source_names == class_names:
+        return ()
+    if len(source_state[weight]) != len(source_names):
         return ()
     for name in known:
-        row, place = source_names.index(name), class_names.index(name)
-        own[weight][place] = theirs[weight][row]
-        if bias in own and bias in theirs:
-            own[bias][place] = theirs[bias][row]
+        source_row, target_row = source_names.index(name), class_names.index(name)
+        target_state[weight][target_row] = source_state[weight][source_row]
+        if bias in target_state and bias in source_state:
+            target_state[bias][target_row] = source_state[bias][source_row]
     return tuple(known)
 
 
 def freeze(module: nn.Module, names: tuple[str, ...]) -> list[nn.Module]:
-    """Keeps the parameters of the named modules as they are; gives these modules.
+    """Freezes the parameters of the named modules, and returns these modules.
+
+    The caller must keep the returned modules in eval mode, so that the statistics of batch norm do
+    not change either.
 
     Args:
-        module: changed in place: its frozen parameters ask for no gradient.
-        names: of modules, as `features` or `features.0`; or "all-but-last": everything but the
-            last dense layer. The modules are to be kept in eval mode, so that batch norm keeps its
-            statistics too.
+        module: the network. `requires_grad` of the frozen parameters is set to false.
+        names: of modules, such as `features` or `features.0`; or "all-but-last" for everything
+            except the last dense layer.
 
     Raises:
-        ConvscopeError: no module of that name, or nothing left to train.
+        ConvscopeError: there is no module of that name, or nothing is left to train.
     """
-    found: list[nn.Module] = []
+    frozen: list[nn.Module] = []
     modules = dict(module.named_modules())
     for name in names:
         if name == ALL_BUT_LAST:
-            last = next(iter(reversed(_dense(module))), None)
+            last = next(iter(reversed(_dense_layers(module))), None)
             if last is None:
                 raise ConvscopeError("freeze all-but-last: the network has no dense layer")
-            found += [p for path, p in modules.items() if path != last and not list(p.children())]
+            frozen += [p for path, p in modules.items() if path != last and not list(p.children())]
             module.requires_grad_(False)
             modules[last].requires_grad_(True)
         elif name in modules and name:
-            found.append(modules[name])
+            frozen.append(modules[name])
         else:
-            there = ", ".join(path for path, _ in module.named_children())
-            raise ConvscopeError(f"freeze: no module {name!r}; there are {there}, and those inside")
-    for part in found:
+            allowed = ", ".join(path for path, _ in module.named_children())
+            raise ConvscopeError(
+                f"freeze: no module {name!r}; choose one of {allowed}, or one inside these"
+            )
+    for part in frozen:
         part.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in module.parameters()):
-        raise ConvscopeError(f"freeze {', '.join(names)}: nothing is left to train")
-    return found
+        raise ConvscopeError(
+            f"freeze {', '.join(names)}: nothing is left to train; freeze fewer modules"
+        )
+    return frozen
 
 
-def _dense(module: nn.Module) -> list[str]:
+def _dense_layers(module: nn.Module) -> list[str]:
     """The names of the dense layers, in order."""
     return [name for name, part in module.named_modules() if isinstance(part, nn.Linear)]
 

@@ -1,4 +1,4 @@
-"""One stage of training, set up: network, optimiser, batches, clock."""
+"""Set up one stage of training: network, optimiser, batches and clock."""
 
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -20,25 +20,26 @@ from convscope.training.recipe import Recipe
 from convscope.training.schedule import UNPLANNED, Replay
 from convscope.training.stages import start_from
 from convscope.training.state import Position, State, capture_state, restore_state
-from convscope.training.transfer import Taken, freeze, take
+from convscope.training.transfer import TransferredWeights, freeze, transfer_weights
 
-# Pixels in a batch of validation: 256 images of 64 x 64. Between two batches a run can be stopped,
-# so one must not take long; and larger ones are not faster.
+# Pixels in a validation batch: 256 images of 64 x 64. A run can be stopped only between two
+# batches, so a batch must not take long. Larger batches are not faster.
 _EVAL_PIXELS = 256 * 64 * 64
 
 
 @dataclass
 class Clock:
-    """What the wall says: the only thing in training that changes in place.
+    """Measured wall-clock times. Only this and the tensors change in place during training.
 
     Attributes:
         before: seconds of earlier sessions and stages.
-        started: when this one began.
-        saved: when a state was handed out last.
-        save_seconds: how long its consumer took to store it.
-        validation: how long a validation takes, once one has been done.
-        per_step: a running mean of the seconds a step takes.
-        lap_seconds, lap_steps: training since the last plan, validations left out.
+        started: when this stage started (`perf_counter`).
+        saved: when the last checkpoint was stored (`perf_counter`).
+        save_seconds: how long the consumer took to store it.
+        validation: seconds of the last validation; None before the first one.
+        per_step: running mean of the seconds per step.
+        lap_seconds: training time since the last plan, without validation.
+        lap_steps: steps since the last plan.
     """
 
     before: float
@@ -57,7 +58,23 @@ class Clock:
 
 @dataclass(frozen=True)
 class Work:
-    """One stage: everything but the position."""
+    """Everything that a stage of training needs, except the position.
+
+    Attributes:
+        setup: the prepared data.
+        recipe: with the values of this stage.
+        index: of the stage.
+        classifier: the network to train.
+        optimiser: of its trainable parameters.
+        train: batches of the training images.
+        val: batches of the validation images.
+        weights: (classes,) class weights of the loss; None for equal weights.
+        clock: measured times.
+        first: the position where this session starts.
+        replay: plans of a time budget to replay.
+        frozen: modules to keep in eval mode.
+        taken: what was copied from pretrained weights.
+    """
 
     setup: Setup
     recipe: Recipe
@@ -71,7 +88,7 @@ class Work:
     first: Position
     replay: Replay
     frozen: list[nn.Module]
-    taken: Taken | None
+    taken: TransferredWeights | None
 
     def state(self, position: Position) -> State:
         """The state to store at `position`."""
@@ -81,12 +98,12 @@ class Work:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a training begins, if not at nothing.
+    """What a training starts from, if not from random weights.
 
     Attributes:
         resume: the state of an earlier checkpoint of the same recipe.
         replay: the plans that the run made before.
-        initial: the classifier that `Recipe.weights` names.
+        initial: the classifier with the weights that `Recipe.weights` names.
     """
 
     resume: State | None = None
@@ -97,11 +114,18 @@ class Start:
 def build_work(
     setup: Setup, index: int, previous: nn.Module | None, start: Start, spent: float
 ) -> Work:
-    """Network, optimiser and batches of stage `index`, as new or as they were at `start.resume`.
+    """Builds network, optimiser and batches of stage `index`, new or restored from `start.resume`.
+
+    Args:
+        setup: the prepared data.
+        index: of the stage.
+        previous: the trained network of the previous stage, if any.
+        start: what the training starts from.
+        spent: seconds of earlier sessions and stages.
 
     Raises:
-        WeightsError: the recipe's weights do not fit the network.
-        ConvscopeError: they were not given, or what is to be frozen does not exist.
+        WeightsError: the pretrained weights do not match the network.
+        ConvscopeError: pretrained weights are missing, or a module to freeze does not exist.
     """
     recipe = setup.recipe.at_stage(index)
     stage = recipe.stages[index]
@@ -114,15 +138,15 @@ def build_work(
     elif recipe.weights is not None and index == 0 and resume is None:
         if start.initial is None:
             raise ConvscopeError(f"the recipe starts from {recipe.weights.source}: give `initial`")
-        taken = take(module, start.initial, names)
+        taken = transfer_weights(module, start.initial, names)
     module.to(setup.device)
     channels_last(module)
     frozen = freeze(module, recipe.freeze)
     optimiser = _optimiser(recipe, module)
     indices, size = setup.train_indices(), recipe.batch_size
     train = setup.batches(indices, canvas, size)
-    at_once = max(1, min(256, _EVAL_PIXELS // (preprocess.size[0] * preprocess.size[1])))
-    val = setup.batches(np.flatnonzero(setup.splits == "val"), preprocess, at_once)
+    val_size = max(1, min(256, _EVAL_PIXELS // (preprocess.size[0] * preprocess.size[1])))
+    val = setup.batches(np.flatnonzero(setup.splits == "val"), preprocess, val_size)
     total = UNPLANNED if recipe.epochs is None else recipe.epochs * train.steps_per_epoch
     first = Position(stage=index, segments=((0, 0.0, total),))
     if resume is not None:
@@ -144,9 +168,9 @@ def build_work(
 def initial_module(
     recipe: Recipe, index: int, preprocess: Preprocess, num_classes: int
 ) -> nn.Module:
-    """The network of stage `index` with the random weights that the recipe's seed gives it.
+    """The network of stage `index` with random weights from the recipe's seed.
 
-    Leaves torch's generator where training goes on drawing from it.
+    Seeds torch's global generator. Training continues with the state that this leaves.
     """
     model = recipe.at_stage(index).model
     torch.manual_seed(recipe.seed + index)
@@ -177,7 +201,7 @@ def _optimiser(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
 
 
 def stage_started(work: Work) -> StageStarted:
-    """The event that opens the stage."""
+    """The first event of a stage."""
     recipe = work.recipe
     return StageStarted(
         stage=work.index,

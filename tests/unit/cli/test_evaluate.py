@@ -75,7 +75,7 @@ def test_wrong_input(convscope, trained, tmp_path):
     (tmp_path / "run").mkdir()
     for arguments, message in [
         ([tmp_path / "gone"], "does not exist"),
-        ([tmp_path / "run"], "is no run folder"),
+        ([tmp_path / "run"], "is not a run folder"),
         ([trained, "--split", "holdout"], "unknown split 'holdout'"),
         ([trained, "--data", "imagenet"], "no known data set of that name"),
         ([trained, "--data", "fashion-mnist-of-my-own"], "no folder"),
@@ -132,5 +132,5 @@ def test_junk_in_a_runs_files_names_the_file_and_the_remedy(convscope, trained, 
                 done = convscope(*command)
                 assert done.returncode == 2
                 assert f"{run / name} is damaged" in done.stderr, done.stderr
-                assert "put back a copy of it" in done.stderr
+                assert "restore it from a copy" in done.stderr
         (run / name).write_bytes(kept)

@@ -110,7 +110,7 @@ def wrong_inputs(tmp_path):
         ([good, "--epochs", "0"], "greater than or equal to 1"),
         ([good, "--colour"], "No such option"),
         (["--resume", tmp_path / "norun"], "does not exist"),
-        (["--resume", good], "is no run folder"),
+        (["--resume", good], "is not a run folder"),
         ([good, "--resume", good], "give no data or settings beside it"),
         (["--resume", good, "--seed", "3"], "give no data or settings beside it"),
         ([good, "--recipe", "vgg-paper", "--model", "mlp"], "trains vgg11 to vgg19"),
@@ -122,7 +122,7 @@ def wrong_inputs(tmp_path):
         ([good, "--set", "optim=3"], "optim is a group of settings"),
         ([good, "--set", "optim.learning_rate=1e400"], "should be a finite number"),
         ([good, "--set", "data.size=100000"], "data.size: Input should be less than"),
-        ([good, "--set", "model.options.num_classes=3"], "options.num_classes is not free"),
+        ([good, "--set", "model.options.num_classes=3"], "options.num_classes cannot be set"),
         ([good, "--set", "model.options.nope=3"], "its options are batch_norm, dropout, head"),
     ]
 

@@ -12,7 +12,7 @@ import pytest
 
 import survival
 from convscope.runs.folder import read_replay
-from convscope.runs.reproduce import compared
+from convscope.runs.reproduce import compare_runs
 from survival import QUICK, begin, end, kill_in_save, strike, unbroken, until_finished
 
 KILLS = int(os.environ.get("CONVSCOPE_KILLS", "0"))
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 def differing(first, second):
-    return [part.part for part in compared(first, second) if not part.same]
+    return [part.part for part in compare_runs(first, second) if not part.same]
 
 
 @pytest.fixture(scope="module")

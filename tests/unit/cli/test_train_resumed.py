@@ -100,7 +100,7 @@ def test_a_changed_recipe_is_refused_with_the_difference(stopped, convscope):
     write_json(run / "recipe.json", recipe)
     try:
         refused(
-            convscope, run, "recipe.json is not the recipe that the run was trained by:",
+            convscope, run, "recipe.json has changed since the run started:",
             "optim.learning_rate: 0.5 instead of 0.1", "seed: 3 instead of 0",
         )  # fmt: skip
     finally:
@@ -262,7 +262,7 @@ def test_a_cut_split_table_is_noticed(stopped, convscope, tmp_path):
     for command in (("train", "--resume", run), ("evaluate", run)):
         done = convscope(*command)
         assert done.returncode == 2
-        assert "split.csv is damaged" in done.stderr or "no finished epoch" in done.stderr
+        assert "split.csv is damaged" in done.stderr or "no complete epoch" in done.stderr
 
 
 @pytest.mark.parametrize("left", [None, 0, 1, -30])

@@ -102,7 +102,7 @@ def test_a_file_gives_its_trunk_and_named_modules_stay(tmp_path, convscope):
     path.write_bytes(path.read_bytes()[:-4] + b"abcd")
     done = convscope("reproduce", out)
     assert done.returncode == 2
-    assert f"{path} is not what the run started from" in done.stderr
+    assert f"{path} has changed since the run started" in done.stderr
 
 
 def test_wrong_weights_get_a_message(tmp_path, convscope, source, monkeypatch):
@@ -113,7 +113,7 @@ def test_wrong_weights_get_a_message(tmp_path, convscope, source, monkeypatch):
         (("--recipe", "finetune"), "finetune needs weights to start from"),
         (("--recipe", "linear-probe"), "linear-probe needs weights to start from"),
         (("--weights", tmp_path / "gone"), "does not exist"),
-        (("--weights", tmp_path), "is no run folder"),
+        (("--weights", tmp_path), "is not a run folder"),
         (("--weights", tmp_path / "no.pth"), "no.pth"),
         (("--weights", source, "--model", "vgg11"), "features.1.weight"),
         (("--weights", source, "--freeze", "nothing"), "freeze: no module 'nothing'"),
@@ -137,7 +137,7 @@ def test_the_official_weights_offline_say_where_to_put_them(tmp_path, convscope,
     done = convscope("train", data, "--weights", "imagenet", "--out", tmp_path / "run")
     assert done.returncode == 2
     place = tmp_path / "cache" / "weights" / "vgg16-397923af.pth"
-    assert f"put it at {place}" in done.stderr
+    assert f"save it as {place}" in done.stderr
     assert "https://download.pytorch.org/models/vgg16-397923af.pth" in done.stderr
 
 
@@ -186,7 +186,7 @@ def test_weights_that_do_not_fit_are_refused_before_images_are_read(tmp_path, co
             "--out", tmp_path / "run",
         )  # fmt: skip
         assert done.returncode == 2
-        assert "do not fit the network" in done.stderr
+        assert "do not match the network" in done.stderr
         assert "features.1.weight" in done.stderr
         assert done.stdout == ""
         assert not (tmp_path / "run").exists()

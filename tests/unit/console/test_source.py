@@ -29,7 +29,7 @@ def test_a_name_is_an_untrained_network_of_seed_0(tmp_path, monkeypatch):
     [
         ("vgg99", "unknown model 'vgg99'; choose one of vgg11"),
         ("runs/gone", "runs/gone does not exist"),
-        (".", "is no run folder"),
+        (".", "is not a run folder"),
         ("no.such.module:build", "cannot import"),
     ],
 )

@@ -130,7 +130,9 @@ def test_forty_lines_of_our_own_give_the_same_figures():
 def test_splits_are_chosen_by_name():
     data = open_dataset("digits")
     assert indices_of(data, "test")[1] == "all"
-    with pytest.raises(DataError, match="unknown split 'tset'; there are train, val, test and all"):
+    with pytest.raises(
+        DataError, match="unknown split 'tset'; choose one of train, val, test and all"
+    ):
         indices_of(data, "tset")
     given = data.splits.copy()
     given[:] = "train"

@@ -237,7 +237,7 @@ def test_bounds_and_stages_must_fit():
         (scratch, {"time_budget": 5.0}, "either epochs or a time budget"),
         (scratch, {"epochs": None}, "either epochs or a time budget"),
         (vgg_paper, {"epochs": None, "time_budget": 5.0}, "trains in 4 stages"),
-        (vgg_paper, {"data.cache": "memory"}, "the stages differ"),
+        (vgg_paper, {"data.cache": "memory"}, "the stages have different sizes"),
     ]:
         with pytest.raises(ConvscopeError, match=message):
             build("digits").with_settings(changes)

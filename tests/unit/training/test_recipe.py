@@ -33,9 +33,9 @@ def test_settings_change_values_deep_inside():
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("optim.lr", 1, "optim.lr: no such setting; there are class_weights, clip"),
-        ("nothing", 1, "nothing: no such setting; there are augment, batch_size"),
-        ("seed.deep", 1, "there is nothing below"),
+        ("optim.lr", 1, "optim.lr: no such setting; choose one of class_weights, clip"),
+        ("nothing", 1, "nothing: no such setting; choose one of augment, batch_size"),
+        ("seed.deep", 1, "the setting above 'deep' has no parts"),
         ("optim.learning_rate", -1, "optim.learning_rate: Input should be greater than 0, got -1"),
         ("data.fraction", 2, "less than or equal to 1"),
         ("optim.schedule", "steps", "optim.schedule: Input should be 'one-cycle'"),

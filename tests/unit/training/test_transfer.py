@@ -6,7 +6,7 @@ import torch
 from convscope import build_model
 from convscope.base.errors import ConvscopeError, WeightsError
 from convscope.nets.catalog import build_module
-from convscope.training.transfer import freeze, take
+from convscope.training.transfer import freeze, transfer_weights
 
 SMALL = {"widths": [4, 4, 8], "head": [6]}
 SHAPE = (1, 16, 16)
@@ -33,7 +33,7 @@ def same(first, second, key):
 
 def test_the_same_classes_take_everything():
     theirs, module = source(), network()
-    taken = take(module, theirs, ("a", "b", "c"))
+    taken = transfer_weights(module, theirs, ("a", "b", "c"))
     assert taken.new == taken.unused == ()
     assert taken.classes == ("a", "b", "c")
     assert all(same(module, theirs.module, key) for key in module.state_dict())
@@ -41,7 +41,7 @@ def test_the_same_classes_take_everything():
 
 def test_rows_of_the_last_layer_go_by_class_name():
     theirs, module = source(), network(num_classes=4)
-    taken = take(module, theirs, ("c", "x", "a", "y"))
+    taken = transfer_weights(module, theirs, ("c", "x", "a", "y"))
     assert taken.classes == ("c", "a")
     head = module.classifier[-1]
     for place, row in ((0, 2), (2, 0)):
@@ -55,14 +55,14 @@ def test_rows_of_the_last_layer_go_by_class_name():
 
 def test_classes_in_another_order_are_not_shifted():
     theirs, module = source(), network()
-    take(module, theirs, ("b", "c", "a"))
+    transfer_weights(module, theirs, ("b", "c", "a"))
     rows = [theirs.module.classifier[-1].weight[i] for i in (1, 2, 0)]
     assert torch.equal(module.classifier[-1].weight, torch.stack(rows))
 
 
 def test_a_trunk_fits_below_any_head():
     theirs, module = source(names=None), network(head=[])
-    taken = take(module, theirs, ("a", "b", "c"))
+    taken = transfer_weights(module, theirs, ("a", "b", "c"))
     assert taken.new == ("classifier.0.weight", "classifier.0.bias")
     assert taken.unused == taken.classes == ()
 
@@ -70,9 +70,9 @@ def test_a_trunk_fits_below_any_head():
 def test_what_does_not_fit_below_the_dense_layers_is_all_listed():
     theirs, module = source(widths=[4, 6, 8]), network()
     with pytest.raises(WeightsError) as caught:
-        take(module, theirs, ("a", "b", "c"))
+        transfer_weights(module, theirs, ("a", "b", "c"))
     message = str(caught.value)
-    assert message.startswith("the weights of vgg-small do not fit the network:\n")
+    assert message.startswith("the weights of vgg-small do not match the network:\n")
     assert "features.7.weight: (6, 4, 3, 3) in the weights, (4, 4, 3, 3) in the network" in message
     assert "features.14.weight: (8, 6, 3, 3)" in message
     assert "features.0.weight" not in message
@@ -81,7 +81,7 @@ def test_what_does_not_fit_below_the_dense_layers_is_all_listed():
 def test_networks_with_nothing_in_common_are_refused():
     mlp = build_model("mlp", num_classes=3, input_shape=SHAPE, hidden=[5], seed=0)
     with pytest.raises(WeightsError, match=r"features.0.weight: nothing in the weights"):
-        take(network(), mlp, ("a", "b", "c"))
+        transfer_weights(network(), mlp, ("a", "b", "c"))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,9 @@ def test_frozen_modules_ask_for_no_gradient(names, moving):
 
 
 def test_unknown_and_total_freezes_are_refused():
-    with pytest.raises(ConvscopeError, match=r"no module 'feature'; there are features, avgpool"):
+    with pytest.raises(
+        ConvscopeError, match=r"no module 'feature'; choose one of features, avgpool"
+    ):
         freeze(network(), ("feature",))
     with pytest.raises(ConvscopeError, match="nothing is left to train"):
         freeze(network(), ("features", "classifier"))
