@@ -31,7 +31,7 @@ class Commands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        # For suggestions after a misspelling, which read the names alone.
+        # Click suggests names after a misspelling; it reads only the keys.
         self.commands = dict.fromkeys(NAMES)  # type: ignore[assignment]
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -90,13 +90,15 @@ def _print(found: "Imported", out: Path) -> None:
     lines = [
         f"{found.source} · {found.format} · SHA-256 {found.sha256[:12]}...",
         f"{found.model.name}{' without its head' if names is None else ''} · input {shape}{least}",
-        f"{len(found.fit.matched)} of the file's {total} tensors, all that the network has",
+        f"{len(found.fit.matched)} of the file's {total} tensors, all that the network needs",
     ]
     if found.fit.unexpected:
-        lines.append(f"left over: {', '.join(found.fit.unexpected)}")
+        lines.append(f"not used: {', '.join(found.fit.unexpected)}")
     lines.append(f"preprocessing: {found.preprocessing}{sure}")
     if found.flipped:
-        lines.append("the first convolution was converted from BGR to RGB; the run takes RGB")
+        lines.append(
+            "the first convolution was converted from BGR to RGB: the run takes RGB images"
+        )
     lines += [f"{note[0].upper()}{note[1:]}" for note in found.notes]
     if names is not None:
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

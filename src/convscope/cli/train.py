@@ -114,7 +114,9 @@ def train(
         _run(resume, None, None, json_log=json_log)
         return
     if not data:
-        raise ConvscopeError("which data? Give a folder or a name: convscope train DATA")
+        raise ConvscopeError(
+            "give the data: convscope train DATA, a folder of class folders or a data set's name"
+        )
     if epochs is not None and time is not None:
         raise ConvscopeError("give --epochs or --time, not both")
     given = {
