@@ -7,9 +7,10 @@ from functools import reduce
 import numpy as np
 from PIL import Image, ImageDraw
 
+from convscope.base.numbers import number
 from convscope.base.tensors import Pixels
 from convscope.drawing.colours import Range, Scale, coloured, enlarged, range_of, shrunk
-from convscope.drawing.page import FAINT, INK, SMALL, Box, font, number, page, wrapped
+from convscope.drawing.page import FAINT, INK, SMALL, Box, font, page, wrapped
 from convscope.drawing.sheets import Maps, Sheet, draw_map, scaled
 from convscope.graph.blocks import HEAD, blocks
 from convscope.graph.graph import Graph, Node

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from convscope.base.numbers import number
 from convscope.base.tensors import Pixels
 from convscope.drawing.colours import Range, as_colour, coloured, range_of
 from convscope.drawing.page import (
@@ -17,7 +18,6 @@ from convscope.drawing.page import (
     Box,
     arranged,
     font,
-    number,
     page,
 )
 from convscope.drawing.sheets import Sheet, draw_map
