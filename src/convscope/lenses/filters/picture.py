@@ -46,7 +46,7 @@ def filter_sheet(
     draw = _draw_filters if shape[1] in (1, 3) else _draw_kernels
     shown = {name: _first(array) for name, array in weights.items()}
     notes = [*notes, *_left_out(shape, next(iter(shown.values())).shape)]
-    if shape[1] == 3:
+    if shape[1] == 3 and ends.limit > 0:
         limit = number(ends.limit)
         notes.append(
             f"colours: mid-grey is 0, black -{limit}, white {limit}; then red, green, blue"
