@@ -106,7 +106,7 @@ def wrong_inputs(tmp_path):
     (tmp_path / "file.jpg").write_text("x")
     return [
         ([tmp_path / "nowhere"], "no folder"),
-        ([tmp_path / "file.jpg"], "is a file"),
+        ([tmp_path / "file.jpg"], "is not a data set in a supported format"),
         ([empty], "classes without images"),
         ([one], "only one class"),
         ([text], "page.jpg: not an image"),
@@ -122,8 +122,8 @@ def wrong_inputs(tmp_path):
         ([good, "--colour"], "No such option"),
         (["--resume", tmp_path / "norun"], "does not exist"),
         (["--resume", good], "is no run folder"),
-        ([good, "--resume", good], "give no data or settings beside it"),
-        (["--resume", good, "--seed", "3"], "give no data or settings beside it"),
+        ([good, "--resume", good], "give no other options"),
+        (["--resume", good, "--seed", "3"], "give no other options"),
         ([good, "--recipe", "vgg-paper", "--model", "mlp"], "trains vgg11 to vgg19"),
         ([good, "--set", "model.options.dropout=2"], "dropout probability"),
         ([good, "--out", good / "run"], "is inside the data folder"),

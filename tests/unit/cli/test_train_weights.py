@@ -137,7 +137,7 @@ def test_the_official_weights_offline_say_where_to_put_them(tmp_path, convscope,
     done = convscope("train", data, "--weights", "imagenet", "--out", tmp_path / "run")
     assert done.returncode == 2
     place = tmp_path / "cache" / "weights" / "vgg16-397923af.pth"
-    assert f"put it at {place}" in done.stderr
+    assert f"save it as {place}" in done.stderr
     assert "https://download.pytorch.org/models/vgg16-397923af.pth" in done.stderr
 
 
