@@ -1,4 +1,4 @@
-"""The filters of a convolution as a picture: as colours, and as signed kernels."""
+"""The filters of a convolution as a picture: in colour, and kernel by kernel."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -31,15 +31,15 @@ def filter_sheet(
 ) -> Sheet:
     """Filters (filters, input channels, height, width), one panel for each named array.
 
-    All panels share one scale, symmetric around zero. Filters on one or three channels are drawn
-    whole, those on colour also as colours; others as a table of their kernels, with filters down
-    and input channels across, the first 32 of each. Sheet.tiles holds every kernel, panel by panel,
-    filter by filter, the filter's colours first.
+    All panels share one scale, symmetric around zero if any weight is negative. Filters on one or
+    three channels are drawn filter by filter, those on three also in colour. Others are drawn as a
+    table of kernels, with filters down and input channels across, the first 32 of each. Sheet.tiles
+    has every kernel, panel by panel, filter by filter, the filter in colour first.
 
     Args:
-        weights: by what they are ("learned", "at initialisation"), all of one shape.
+        weights: by name ("learned", "at initialisation"), all of one shape.
         title: network, layer and shape.
-        notes: lines below the title; what is left out is added.
+        notes: lines below the title; a line that says what is omitted is added.
     """
     ends = range_of(np.stack(list(weights.values())))
     shape = next(iter(weights.values())).shape
@@ -88,7 +88,7 @@ def _left_out(shape: Sequence[int], shown: Sequence[int]) -> list[str]:
 def _draw_filters(
     weights: np.ndarray, ends: Range, num_panels: int
 ) -> tuple[Image.Image, list[Box]]:
-    """Each filter as a group: its colours, where it has three channels, then kernel by kernel."""
+    """Each filter as a group: in colour if it has three channels, then kernel by kernel."""
     count, channels, height, width = weights.shape
     parts = 4 if channels == 3 else 1
     body = (BODY[0] - _BETWEEN * (num_panels - 1)) // num_panels, BODY[1] - _HEAD
