@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from convscope.base.errors import listing
+from convscope.base.numbers import duration
 from convscope.training.events import (
     EpochEnded,
     Event,
@@ -45,18 +46,6 @@ def json_lines(run: Path) -> Show:
         print(json.dumps(as_json(event) | more, allow_nan=False), flush=True)
 
     return show
-
-
-def duration(seconds: float) -> str:
-    """Seconds as minutes and seconds, or as hours and minutes.
-
-    >>> duration(95), duration(7260)
-    ('1:35', '2h01')
-    """
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d}"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}"
 
 
 class TerminalView:

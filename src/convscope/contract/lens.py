@@ -5,12 +5,13 @@ A lens declares one value, `LENS`, in `lenses/<lens>/lens.py`. Its command with 
 that needs a command or routes of its own names them. docs/adding-a-lens.md builds one.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import ConfigDict
+from pydantic import BeforeValidator, ConfigDict, WithJsonSchema
 
 from convscope.base.values import Value
 
@@ -25,6 +26,12 @@ Needs = Literal["network", "image", "images", "run", "runs"]
 CLASS = "class index"
 # A class of the network: an index in Python and over HTTP, a name or an index on the command line.
 ClassIndex = Annotated[int, CLASS]
+# A number of a result that may be NaN or infinite: null in JSON, and NaN when it is read again.
+AnyFloat = Annotated[
+    float,
+    BeforeValidator(lambda value: math.nan if value is None else value),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "null"}]}),
+]
 
 
 class Params(Value):
@@ -34,7 +41,7 @@ class Params(Value):
 class Result(Value):
     """The result of a lens: its JSON file, `--json` and the answer of its route are this value.
 
-    NaN and infinities are allowed and become null: a field that may hold them is `float | None`.
+    NaN and infinities become null in JSON; fields that may hold them are declared `AnyFloat`.
     """
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True, allow_inf_nan=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from convscope.base.numbers import number
 from convscope.drawing.colours import Range, coloured
 
 INK, FAINT, PAPER = (32, 32, 32), (150, 150, 150), (255, 255, 255)
@@ -34,21 +35,6 @@ def font(size: int, *, bold: bool = False) -> Font:
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), size)
-
-
-def number(value: float) -> str:
-    """`value` with three significant digits, as short as they can be.
-
-    >>> number(1234.5), number(0.001234), number(1e9), number(0.0)
-    ('1,234', '0.00123', '1e9', '0')
-    """
-    if 1000 <= abs(value) < 1e6:
-        return f"{value:,.0f}"
-    text = f"{value:.3g}"
-    if "e" in text:
-        digits, _, power = text.partition("e")
-        text = f"{digits}e{int(power)}"
-    return text
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from convscope.base.numbers import number
 from convscope.base.storage import safe_name
 from convscope.base.tensors import Pixels
 from convscope.drawing.colours import (
@@ -33,7 +34,6 @@ from convscope.drawing.page import (
     Grid,
     arranged,
     font,
-    number,
     page,
     shortened,
 )

@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 from convscope.base.errors import ConvscopeError
 from convscope.contract.command import command_of
 from convscope.contract.files import as_json, read_answer, write_answer
-from convscope.contract.lens import Answer, Lens, Params, Result
+from convscope.contract.lens import Answer, AnyFloat, Lens, Params, Result
 
 
 class Figures(Result):
-    """A number that there may be, and one that there must be."""
+    """A number that may be NaN, and one that is finite."""
 
-    one: float | None
+    one: AnyFloat
     two: float
 
 
@@ -87,7 +87,10 @@ def test_numbers_that_are_not_finite_are_null(tmp_path, value):
     assert json.loads(done.stdout) == expected
     assert json.loads((tmp_path / "figures.json").read_text()) == expected
     stored = read_answer(tmp_path, declared)
+    assert math.isnan(stored.result.one)
     assert as_json(stored.result) == expected
+    one = Figures.model_json_schema(mode="serialization")["properties"]["one"]
+    assert [kind["type"] for kind in one["anyOf"]] == ["number", "null"]
     assert np.array_equal(stored.arrays["values"], [value, 2.5], equal_nan=True)
 
 

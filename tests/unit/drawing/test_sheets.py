@@ -7,6 +7,7 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
+from convscope.base.numbers import number
 from convscope.drawing.colours import (
     DEAD,
     MISSING,
@@ -17,7 +18,7 @@ from convscope.drawing.colours import (
     range_of,
     shrunk,
 )
-from convscope.drawing.page import Grid, arranged, font, number, shortened, wrapped
+from convscope.drawing.page import Grid, arranged, font, shortened, wrapped
 from convscope.drawing.sheets import Sheet, layer_sheet
 from convscope.lenses.activations.strongest import (
     Block,

@@ -7,6 +7,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from convscope.base.numbers import plain
 from convscope.graph.html import ledger_html
 from convscope.graph.kinds import Kind
 
@@ -217,14 +218,14 @@ def worked(ledger: Ledger, channels: int = _CHANNELS, terms: int = _TERMS) -> st
         *(_convolution(ledger, channels) if ledger.channels else _terms(ledger, terms)),
     ]
     if ledger.details:
-        lines.append("  " + " · ".join(f"{name} {_text(x)}" for name, x in ledger.details.items()))
+        lines.append("  " + " · ".join(f"{name} {plain(x)}" for name, x in ledger.details.items()))
     return "\n".join([*lines, *_verdict(ledger)])
 
 
 def _verdict(ledger: Ledger) -> list[str]:
-    parts = "" if ledger.bias is None else f", bias {_text(ledger.bias)} included"
+    parts = "" if ledger.bias is None else f", bias {plain(ledger.bias)} included"
     sign = "✓" if ledger.agrees else "✗ they differ"
-    share = f"{ledger.error:.1e} of the sum of the terms' magnitudes, {_text(ledger.scale)}"
+    share = f"{ledger.error:.1e} of the sum of the terms' magnitudes, {plain(ledger.scale)}"
     return [
         f"  the formula gives {ledger.sum:.9g} (float64{parts})",
         f"  the tensor says   {ledger.value:.9g} {sign}",
@@ -241,7 +242,7 @@ def _convolution(ledger: Ledger, limit: int) -> list[str]:
     total = " + ".join(_bracketed(c.sum) for c in shown)
     if len(shown) < len(sums):
         rest = sum(c.sum for c in sums) - sum(c.sum for c in shown)
-        lines.append(f"  the other {len(sums) - len(shown):,} input channels {_text(rest)}")
+        lines.append(f"  the other {len(sums) - len(shown):,} input channels {plain(rest)}")
         total += f" + {_bracketed(rest)}"
     if ledger.bias is not None:
         total += f" + bias {_bracketed(ledger.bias)}"
@@ -252,13 +253,13 @@ def _convolution(ledger: Ledger, limit: int) -> list[str]:
 
 def _patch(channel: ChannelSum) -> list[str]:
     def text(value: float, outside: bool) -> str:
-        return "[0]" if outside else _text(value)
+        return "[0]" if outside else plain(value)
 
     patch = [
         [text(value, outside) for value, outside in zip(row, border, strict=True)]
         for row, border in zip(channel.patch.tolist(), channel.padding.tolist(), strict=True)
     ]
-    kernel = [[_text(weight) for weight in row] for row in channel.kernel.tolist()]
+    kernel = [[plain(weight) for weight in row] for row in channel.kernel.tolist()]
     wide = max(len(cell) for row in patch for cell in row)
     tall = max(len(cell) for row in kernel for cell in row)
     middle = len(patch) // 2
@@ -266,7 +267,7 @@ def _patch(channel: ChannelSum) -> list[str]:
     for number, (values, weights) in enumerate(zip(patch, kernel, strict=True)):
         left = " ".join(cell.rjust(wide) for cell in values)
         right = " ".join(cell.rjust(tall) for cell in weights)
-        end = f" = {_text(channel.sum)}" if number == middle else ""
+        end = f" = {plain(channel.sum)}" if number == middle else ""
         lines.append(f"    {left}  {'·' if number == middle else ' '}  {right}{end}")
     return lines
 
@@ -284,10 +285,10 @@ def _terms(ledger: Ledger, limit: int) -> list[str]:
         rest = f"  and {len(terms) - len(chosen):,} more terms"
         if ledger.weighted:
             others = sum(t.product for t in terms) - sum(terms[i].product for i in chosen)
-            rest += f", together {_text(others)}"
+            rest += f", together {plain(others)}"
         lines.append(rest)
     if ledger.bias is not None:
-        lines.append(f"  bias {_text(ledger.bias)}")
+        lines.append(f"  bias {plain(ledger.bias)}")
     return lines
 
 
@@ -295,14 +296,9 @@ def _term(ledger: Ledger, term: Term) -> str:
     place = ", ".join(map(str, term.index))
     where = f"{term.node} [{place}]" + (" (padding)" if term.padding else "")
     if not ledger.weighted:
-        return f"  {where}: value {_text(term.value)}, weight {_text(term.weight)}"
-    return f"  {where}: {_text(term.weight)} · {_text(term.value)} = {_text(term.product)}"
+        return f"  {where}: value {plain(term.value)}, weight {plain(term.weight)}"
+    return f"  {where}: {plain(term.weight)} · {plain(term.value)} = {plain(term.product)}"
 
 
 def _bracketed(number: float) -> str:
-    return f"({_text(number)})" if number < 0 else _text(number)
-
-
-def _text(number: float) -> str:
-    """Whole numbers as they are, others with six digits."""
-    return str(int(number)) if float(number).is_integer() and abs(number) < 1e9 else f"{number:.6g}"
+    return f"({plain(number)})" if number < 0 else plain(number)

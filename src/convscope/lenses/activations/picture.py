@@ -1,4 +1,4 @@
-"""A recorded pass as sheets: which layers, under which titles and file names, on which scale."""
+"""The sheets of a recorded pass: their layers, titles, file names and colour scale."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from convscope.lenses.activations.strongest import Block, block_ends, strongest_
 
 @dataclass(frozen=True)
 class View:
-    """What sheets of one image show: values by layer, and how.
+    """The sheets of one image.
 
     Attributes:
         nodes: the layers to draw, in the network's order.
         blocks: for each block the layer that `strongest.png` shows.
         values: of all of them, float32, without the batch axis.
-        network: as it is named in titles.
-        image: as it is named below them.
+        network: its name in titles.
+        image: its name below the titles.
         class_names: of logits and probabilities.
-        scale: over what colours compare.
-        logits: the layer of the scores.
+        scale: the values that share a colour scale.
+        logits: the layer of the logits.
         places: the position of each layer in the network, for file names.
     """
 
@@ -62,7 +62,7 @@ class View:
         )
 
     def strongest(self, image: Pixels) -> Sheet:
-        """The sheet of the strongest maps of each block; `image` as the network sees it."""
+        """The sheet of the strongest maps of each block; `image` as the network gets it."""
         return strongest_sheet(
             image,
             [
@@ -77,7 +77,7 @@ class View:
 
     @property
     def _range(self) -> Range | None:
-        """Over all that is drawn in colours, but for probabilities: their unit is another."""
+        """The range of all values that are drawn in colours, except probabilities."""
         if self.scale is not Scale.network:
             return None
         ranges = [
@@ -88,23 +88,23 @@ class View:
         return reduce(Range.joined, ranges) if ranges else None
 
 
-def layers_to_show(graph: Graph, asked: Collection[str]) -> list[str]:
-    """The names asked for, or all convolutions, activation functions, pools, logits and softmax.
+def layers_to_show(graph: Graph, names: Collection[str]) -> list[str]:
+    """`names`, or all convolutions, activation functions, pools, logits and softmax.
 
     Raises:
         ConvscopeError: for an unknown name, with similar ones.
     """
     scores = len(graph[graph.logits].output_shape) == 1
     ends = (SOFTMAX,) if scores and graph.logits == graph.output else ()
-    if asked:
-        return list(dict.fromkeys(n if n in ends else graph[n].name for n in asked))
+    if names:
+        return list(dict.fromkeys(n if n in ends else graph[n].name for n in names))
     kinds = {Kind.CONVOLUTION, *ACTIVATIONS, *POOLS}
     last = {graph.logits, graph.output}
     return [n.name for n in graph.nodes if n.kind in kinds or n.name in last] + list(ends)
 
 
 def layers_to_keep(graph: Graph, names: Collection[str]) -> set[str]:
-    """What `trace` has to keep for a `View` of these layers."""
+    """The layers that `trace` must record for a `View` of `names`."""
     return {*names, *(node.name for node in block_ends(graph).values())}
 
 

@@ -1,4 +1,4 @@
-"""The strongest maps of each block on one sheet, beside the image that excited them."""
+"""The maps with the largest means of each block on one sheet, beside the image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,9 +7,10 @@ from functools import reduce
 import numpy as np
 from PIL import Image, ImageDraw
 
+from convscope.base.numbers import number
 from convscope.base.tensors import Pixels
 from convscope.drawing.colours import Range, Scale, coloured, enlarged, range_of, shrunk
-from convscope.drawing.page import FAINT, INK, SMALL, Box, font, number, page, wrapped
+from convscope.drawing.page import FAINT, INK, SMALL, Box, font, page, wrapped
 from convscope.drawing.sheets import Maps, Sheet, draw_map, scaled
 from convscope.graph.blocks import HEAD, blocks
 from convscope.graph.graph import Graph, Node
@@ -36,9 +37,9 @@ class Block:
 
 
 def block_ends(graph: Graph) -> dict[str, Node]:
-    """For each block ("block 1", ...) its last activation; where there is none, its last pool.
+    """For each block ("block 1", ...) its last activation function, or its last pool without one.
 
-    Maps of one pixel are left out, and the head.
+    The head and maps of one pixel are omitted.
     """
     ends: dict[str, Node] = {}
     for name, block in blocks(graph).items():
@@ -54,7 +55,7 @@ def block_ends(graph: Graph) -> dict[str, Node]:
 def strongest_channels(values: np.ndarray, count: int = PER_BLOCK) -> list[int]:
     """The `count` channels of (channels, height, width) with the largest mean, largest first.
 
-    Maps with NaN or infinities come last.
+    Maps with NaN or infinities are last.
     """
     with np.errstate(invalid="ignore", over="ignore"):
         means = values.astype(np.float64).mean(axis=(1, 2))
@@ -73,11 +74,11 @@ def strongest_sheet(
 ) -> Sheet:
     """The image at the left; at its right a row for each block with its strongest maps.
 
-    Each map carries its channel and its mean; each row the range of its block. Maps keep to the
-    scale of their layer's own sheet; the legend shows shares, but for `Scale.network`.
+    Each map is labelled with its channel and mean, each row with the range of its block. Maps have
+    the scale of their layer's own sheet; the legend shows shares, except for `Scale.network`.
 
     Args:
-        image: as the network sees it, before normalisation.
+        image: resized and cropped as for the network, before normalisation.
         blocks: one or more, from the image to the logits.
         title: network and image.
         notes: lines below the title.
@@ -87,7 +88,7 @@ def strongest_sheet(
     layers = [scaled(block.values, scale, network) for block in blocks]
     legend = _LEGENDS[scale]
     if scale is Scale.layer:
-        # Each row has a scale of its own: one legend for all can only show shares of it.
+        # Each row has its own scale, so that one legend for all rows shows shares.
         layers = [
             replace(maps, values=maps.values.astype(np.float64) / (maps.ends.limit or 1))
             for maps in layers
@@ -148,7 +149,7 @@ def _draw_maps(
 
 
 def _shown(image: Pixels) -> Image.Image:
-    """The image, enlarged by a whole factor, or made to fit; framed, for white backgrounds."""
+    """The image with a frame, enlarged by an integer factor or shrunk to fit."""
     pixels = np.ascontiguousarray(to_channels(image, 3))
     longer = max(pixels.shape[:2])
     if longer <= _IMAGE:

@@ -1,4 +1,4 @@
-"""The weights that a run's network started with, drawn again as its training drew them."""
+"""The weights of a run's network before training, computed again from its seed."""
 
 from pathlib import Path
 
@@ -13,14 +13,15 @@ from convscope.training.work import initial_module
 
 
 def load_initial(run: str | Path) -> nn.Module:
-    """The network of a run's best weights as it was before its first step, in eval mode.
+    """The network of a run as it was before the first step of training, in eval mode.
 
-    They are not stored: seed and recipe give them again, to the last bit where torch's version and
-    kind of processor are those of the training. torch's generator is left as it was.
+    Initial weights are not stored. Seed and recipe give them again, bit by bit if torch's version
+    and the kind of processor are those of the training. torch's random generator is not changed.
 
     Raises:
-        ConvscopeError: no run, or one whose start its recipe does not tell: a stage that went on
-            from another one's weights, or a network of one's own, whose code may have changed.
+        ConvscopeError: it is not a run; the stage of the best weights continued from another
+            stage's weights; training started from given weights; or the network is your own, whose
+            code may have changed.
     """
     run = Path(run)
     stored, recipe = load_checkpoint(best_path(run)), read_recipe(run)
@@ -29,7 +30,7 @@ def load_initial(run: str | Path) -> nn.Module:
     if index > 0 and stage.start != "random":
         raise ConvscopeError(
             f"{run}: stage {stage.name!r} started from weights of the stage before it, "
-            "which were not kept"
+            "which are not stored"
         )
     if recipe.weights is not None and index == 0:
         raise ConvscopeError(f"{run} started from the weights of {recipe.weights.source}")

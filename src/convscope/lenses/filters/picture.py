@@ -1,4 +1,4 @@
-"""The filters of a convolution as a picture: as colours, and as signed kernels."""
+"""The filters of a convolution as a picture: in colour, and kernel by kernel."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from convscope.base.numbers import number
 from convscope.base.tensors import Pixels
 from convscope.drawing.colours import Range, as_colour, coloured, range_of
 from convscope.drawing.page import (
@@ -17,7 +18,6 @@ from convscope.drawing.page import (
     Box,
     arranged,
     font,
-    number,
     page,
 )
 from convscope.drawing.sheets import Sheet, draw_map
@@ -31,22 +31,22 @@ def filter_sheet(
 ) -> Sheet:
     """Filters (filters, input channels, height, width), one panel for each named array.
 
-    All panels share one scale, symmetric around zero. Filters on one or three channels are drawn
-    whole, those on colour also as colours; others as a table of their kernels, with filters down
-    and input channels across, the first 32 of each. Sheet.tiles holds every kernel, panel by panel,
-    filter by filter, the filter's colours first.
+    All panels share one scale, symmetric around zero if any weight is negative. Filters on one or
+    three channels are drawn filter by filter, those on three also in colour. Others are drawn as a
+    table of kernels, with filters down and input channels across, the first 32 of each. Sheet.tiles
+    has every kernel, panel by panel, filter by filter, the filter in colour first.
 
     Args:
-        weights: by what they are ("learned", "at initialisation"), all of one shape.
+        weights: by name ("learned", "at initialisation"), all of one shape.
         title: network, layer and shape.
-        notes: lines below the title; what is left out is added.
+        notes: lines below the title; a line that says what is omitted is added.
     """
     ends = range_of(np.stack(list(weights.values())))
     shape = next(iter(weights.values())).shape
     draw = _draw_filters if shape[1] in (1, 3) else _draw_kernels
     shown = {name: _first(array) for name, array in weights.items()}
     notes = [*notes, *_left_out(shape, next(iter(shown.values())).shape)]
-    if shape[1] == 3:
+    if shape[1] == 3 and ends.limit > 0:
         limit = number(ends.limit)
         notes.append(
             f"colours: mid-grey is 0, black -{limit}, white {limit}; then red, green, blue"
@@ -88,7 +88,7 @@ def _left_out(shape: Sequence[int], shown: Sequence[int]) -> list[str]:
 def _draw_filters(
     weights: np.ndarray, ends: Range, num_panels: int
 ) -> tuple[Image.Image, list[Box]]:
-    """Each filter as a group: its colours, where it has three channels, then kernel by kernel."""
+    """Each filter as a group: in colour if it has three channels, then kernel by kernel."""
     count, channels, height, width = weights.shape
     parts = 4 if channels == 3 else 1
     body = (BODY[0] - _BETWEEN * (num_panels - 1)) // num_panels, BODY[1] - _HEAD

@@ -173,7 +173,7 @@ def _survey(
 
 
 def _print_survey(rows: "Sequence[SurveyRow]") -> None:
-    from convscope.drawing.page import number
+    from convscope.base.numbers import number
 
     lines = [
         ("images with such a proof", [str(row.images) for row in rows]),

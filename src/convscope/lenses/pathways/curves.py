@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from convscope.base.numbers import number
 from convscope.drawing.colours import Range, coloured
-from convscope.drawing.page import INK, PAPER, SMALL, Box, font, number
+from convscope.drawing.page import INK, PAPER, SMALL, Box, font
 
 _SCALE, _WIDEST = 150, 13  # pixels: of the legend, of the widest line
 _GREY = (200, 200, 200)

@@ -6,19 +6,10 @@ import math
 import re
 from collections.abc import Sequence
 
-from convscope.drawing.page import number
+from convscope.base.numbers import number, signed
 from convscope.lenses.pathways.compute import PathwayLayer, Pathways
 from convscope.lenses.pathways.proof import Proof
 from convscope.lenses.pathways.result import proof_result
-
-
-def signed(value: float, digits: int = 3) -> str:
-    """`value` with its sign and as many significant digits.
-
-    >>> signed(0.51234), signed(-12.0), signed(3.14159, 5)
-    ('+0.512', '-12', '+3.1416')
-    """
-    return f"{value:+.{digits}g}"
 
 
 def short(value: float, largest: float) -> str:

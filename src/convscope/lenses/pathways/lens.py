@@ -75,7 +75,8 @@ def _draw(answer: Answer[PathwaysResult]) -> Iterator[tuple[str, bytes]]:
 
 
 def _lines(answer: Answer[PathwaysResult]) -> Iterator[str | Table]:
-    from convscope.lenses.pathways.files import signed, sum_lines
+    from convscope.base.numbers import signed
+    from convscope.lenses.pathways.files import sum_lines
     from convscope.lenses.pathways.proof_picture import proof_title
 
     panel = answer.value.panel
@@ -102,7 +103,7 @@ def _lines(answer: Answer[PathwaysResult]) -> Iterator[str | Table]:
 
 
 def _row(proof: "Proof", title: str) -> list[str]:
-    from convscope.drawing.page import number
+    from convscope.base.numbers import number
 
     return [
         title,

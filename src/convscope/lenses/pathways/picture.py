@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from convscope.base.numbers import signed
 from convscope.base.tensors import Pixels
 from convscope.drawing.colours import Range, coloured, enlarged, range_of, shrunk
 from convscope.drawing.page import (
@@ -28,7 +29,7 @@ from convscope.images.files import to_channels
 from convscope.lenses.pathways.behind import CONVOLUTION
 from convscope.lenses.pathways.compute import PathwayLayer, Pathways
 from convscope.lenses.pathways.curves import Edge, draw_edges, draw_scale
-from convscope.lenses.pathways.files import short, signed, sum_lines
+from convscope.lenses.pathways.files import short, sum_lines
 from convscope.lenses.pathways.proof import Proof
 from convscope.lenses.pathways.proof_picture import STRIP, draw_proofs
 

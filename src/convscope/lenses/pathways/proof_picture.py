@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import ImageDraw
 
-from convscope.drawing.page import INK, SMALL, font, number, wrapped
+from convscope.base.numbers import number
+from convscope.drawing.page import INK, SMALL, font, wrapped
 from convscope.lenses.pathways.compute import PathwayLayer
 from convscope.lenses.pathways.proof import Proof
 

@@ -1,4 +1,4 @@
-"""Which part of its receptive field a unit really uses."""
+"""The effective receptive field: the part of its receptive field that a unit uses."""
 
 import math
 
@@ -19,7 +19,7 @@ ImageMap = Float[Tensor, "height width"]
 def effective_receptive_field(
     graph: Graph, images: Images, node_name: str, index: int | None = None
 ) -> ImageMap:
-    """How much each pixel moves the unit in the middle of a node's map; sums to 1.
+    """The sensitivity of the middle unit of a node's map to each pixel; sums to 1.
 
     The mean over the images of |d(activation) / d(pixel)|, summed over the colours: in most
     networks a bell much smaller than the receptive field. All zero where no image has a gradient.

@@ -1,4 +1,4 @@
-"""A receptive field as a picture: what a unit can see, and what it really uses."""
+"""A receptive field and the effective receptive field as a picture."""
 
 import numpy as np
 from matplotlib.figure import Figure
