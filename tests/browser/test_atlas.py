@@ -1,4 +1,4 @@
-"""What a channel looks for: the atlas' winners, and a unit of this image sent back."""
+"""What activates a channel: the top images of the atlas, and a unit of this image projected."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def largest(subject, layer, channel, at):
     return float((backward(record, layer, seed, "deconvnet") * value).abs().max())
 
 
-def test_the_strongest_unit_of_this_image_is_sent_back(page_at, twin, subject):
+def test_the_strongest_unit_of_this_image_is_projected(page_at, twin, subject):
     page = page_at(view="atlas", layer="stem.2", unit=3, image="data-5")
     values = twin["stem.2"][3]
     y, x = divmod(int(values.argmax()), 16)
@@ -61,10 +61,10 @@ def test_arrow_keys_move_the_unit_on_the_map_and_elsewhere_go_to_the_next_channe
     page.wait_for_url("**view=layer**")
 
 
-def test_winners_and_statistics_are_the_atlas(page_at, subject):
+def test_top_images_and_statistics_are_those_of_the_atlas(page_at, subject):
     ranking = subject.atlas.layer("stem.3").ranking
     page = page_at(view="atlas", layer="stem.3", unit=2, image="data-5")
-    about = page.locator("[data-winner]")
+    about = page.locator("[data-rank]")
     buttons = page.locator("section[aria-label='Over the data set'] button")
     buttons.nth(8).wait_for()
     for place in (0, 4, 8):

@@ -1,4 +1,4 @@
-"""The shift view: the image dragged, and every network's answer beside the others."""
+"""The shift view: the image dragged, and every network's prediction beside the others."""
 
 import re
 
@@ -31,7 +31,7 @@ def shares(subject, network, dx, dy, border="zero"):
 
 
 def check(page, subject, networks, dx, dy, border="zero"):
-    """Both answers are those of plain torch for this shift."""
+    """Both predictions are those of plain torch for this shift."""
     label = int(subject.dataset.labels[IMAGE])
     for name, network in networks.items():
         share = float(shares(subject, network, dx, dy, border)[label])
@@ -43,7 +43,7 @@ def stage(page):
     return page.get_by_role("button", name=re.compile("^The image, "))
 
 
-def test_the_answers_follow_the_dragged_image(page_at, subject, networks):
+def test_the_predictions_follow_the_dragged_image(page_at, subject, networks):
     page = page_at(view="shift", image=f"data-{IMAGE}")
     check(page, subject, networks, 0, 0)
     box = stage(page).bounding_box()
@@ -73,7 +73,7 @@ def test_arrow_keys_move_it_too(page_at, subject, networks):
     check(page, subject, networks, 0, 0)
 
 
-def test_a_map_of_each_network_has_every_place(page_at, subject, networks):
+def test_a_map_of_each_network_has_every_shift(page_at, subject, networks):
     page = page_at(view="shift", image=f"data-{IMAGE}", shift="2,1,zero")
     label = subject.dataset.labels[[IMAGE]]
     image = subject.dataset.image(IMAGE, 3)

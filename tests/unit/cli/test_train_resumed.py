@@ -75,7 +75,7 @@ def test_changed_data_are_refused_with_the_difference(stopped, convscope, tmp_pa
         refused(
             convscope, run, "1 missing (cat/0.png)", "1 new (dog/x.png)",
             "1 changed in content (cat/1.png)",
-            f"({run / 'split.csv'} has the images as they were)",
+            f"restore the images that {run / 'split.csv'} lists",
         )  # fmt: skip
     finally:
         shutil.rmtree(original)

@@ -5,36 +5,36 @@ import { FakeSource } from "../../source/fake";
 import { addressSays, click, mainText, open, press, says } from "../../testing";
 import type { AtlasAnswer, AtlasEntry, UnitProjection } from "./requests";
 
-const ENTRY: AtlasEntry = {
+const entryOf = (layer: string, channel: number): AtlasEntry => ({
   channel: {
-    layer: "conv",
-    channel: 2,
-    active: 0.5,
-    class: "bee",
+    layer,
+    channel,
     dead: false,
-    maximum: 2,
+    active: 0.5,
     mean: 1,
+    maximum: 2,
     selectivity: 0.5,
+    class: "bee",
     top: [{ path: "bee/4.png", value: 2, position: [2, 5], crop: [0, 0, 3, 3] }],
   },
-  classes: [{ name: "bee", mean: 1, images: 3 }],
   data: "images",
-  exact: true,
-  images: 30,
   split: "test",
+  images: 30,
+  exact: true,
+  classes: [{ name: "bee", mean: 1, images: 3 }],
   top: [{ image: "data-4", label: "bee", largest: 1, colour_limit: 1 }],
-};
+});
 
-function channelOf(query: Record<string, unknown>): AtlasAnswer {
-  const layer = String(query["layer"]);
+function answerOf(query: Record<string, unknown>): AtlasAnswer {
+  const [layer, channel] = [String(query["layer"]), Number(query["channel"])];
   if (layer === "relu") {
     const reason = "The atlas has other layers than relu.";
     return { entry: null, reason, command: null, layers: ["conv"] };
   }
-  return { entry: ENTRY, reason: null, command: null, layers: [] };
+  return { entry: entryOf(layer, channel), reason: null, command: null, layers: ["conv"] };
 }
 
-function projectedOf(query: Record<string, unknown>): UnitProjection {
+function projectionOf(query: Record<string, unknown>): UnitProjection {
   const given = String(query["at"] ?? "1,2").split(",");
   const [row, column] = given.map(Number) as [number, number];
   return {
@@ -51,7 +51,7 @@ function projectedOf(query: Record<string, unknown>): UnitProjection {
 }
 
 const source = (): FakeSource =>
-  new FakeSource({ "/api/atlas": channelOf, "/api/atlas/unit": projectedOf });
+  new FakeSource({ "/api/atlas": answerOf, "/api/atlas/unit": projectionOf });
 const CHOSEN = "view=atlas&layer=conv&unit=2&image=data-3&at=4,3&position=chosen";
 
 describe("the atlas", () => {
@@ -59,7 +59,7 @@ describe("the atlas", () => {
     await open("view=atlas&layer=relu&unit=1&image=data-3", source());
     await says("The atlas has other layers than relu.");
     await click("conv");
-    await waitFor(() => expect(document.querySelector("[data-winner]")).not.toBeNull());
+    await waitFor(() => expect(document.querySelector("[data-rank]")).not.toBeNull());
     expect(location.search).toContain("layer=conv");
   });
 
@@ -71,7 +71,7 @@ describe("the atlas", () => {
   it("and the channel view are the two sides of a channel", async () => {
     await open("view=channel&layer=conv&unit=2&image=data-3", source());
     await click("Atlas");
-    await waitFor(() => expect(document.querySelector("[data-winner]")).not.toBeNull());
+    await waitFor(() => expect(document.querySelector("[data-rank]")).not.toBeNull());
     expect(screen.getByRole("button", { name: "Atlas" }).getAttribute("aria-current")).toBe("page");
     await click("How it is made");
     await waitFor(() =>
@@ -79,7 +79,7 @@ describe("the atlas", () => {
     );
   });
 
-  it("opens a strongest image at its place", async () => {
+  it("opens a top image at its position", async () => {
     await open('view=atlas&layer=conv&unit=2&image=data-3&off=[["conv",1]]', source());
     await click(/^Image 1: bee/);
     await addressSays("view=atlas&image=data-4&layer=conv&unit=2&at=2,5&position=chosen");

@@ -5,6 +5,7 @@ import type { PassRequest, Query, Source } from "../../source/source";
 
 export type AtlasAnswer = Schemas["AtlasAnswer"];
 export type AtlasEntry = Schemas["AtlasEntry"];
+export type TopImage = Schemas["TopImage"];
 export type UnitProjection = Schemas["UnitProjection"];
 
 export type PictureKind = "patch" | "projection";
@@ -25,10 +26,10 @@ const query = ({ image, off, layer, channel, at }: UnitRequest): Query<"/api/atl
 });
 
 /** What activates a channel most, over the data set. */
-export const channelOf = (source: Source, layer: string, channel: number): Promise<AtlasAnswer> =>
+export const atlasAnswer = (source: Source, layer: string, channel: number): Promise<AtlasAnswer> =>
   source.lensOnce("/api/atlas", { layer, channel });
 
-export const topPicture = (
+export const topImagePicture = (
   source: Source,
   layer: string,
   channel: number,
@@ -36,12 +37,12 @@ export const topPicture = (
   kind: PictureKind,
 ): string => source.picture("/api/atlas/picture", { layer, channel, rank, kind });
 
-/** What a unit sees of the image, and what activated it there. */
-export const projected = (
+/** What a unit sees of the image, and its projection to the pixels. */
+export const unitProjection = (
   source: Source,
   request: UnitRequest,
   signal?: AbortSignal,
 ): Promise<UnitProjection> => source.lens("/api/atlas/unit", query(request), signal);
 
-export const projectedPicture = (source: Source, request: UnitRequest, kind: PictureKind): string =>
+export const unitPicture = (source: Source, request: UnitRequest, kind: PictureKind): string =>
   source.picture("/api/atlas/unit/picture", { ...query(request), kind });

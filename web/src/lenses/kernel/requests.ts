@@ -2,11 +2,11 @@
 import type { Schemas } from "../../api/wire";
 import type { Source } from "../../source/source";
 
-export type KernelResult = Schemas["KernelResult"];
 export type KernelRequest = Schemas["KernelRequest"];
+export type KernelResult = Schemas["KernelResult"];
+export type OutputCell = Schemas["OutputCell"];
 export type OutputSize = Schemas["OutputSize"];
 export type Preset = Schemas["Preset"];
-export type OutputCell = Schemas["OutputCell"];
 
 export const presets = (source: Source): Promise<Preset[]> =>
   source.lensOnce("/api/kernel/presets", undefined);

@@ -1,44 +1,46 @@
-// What the shift view requests: the answers of the networks to a moved image.
+// What the shift view requests: what the networks predict for a shifted image.
 import type { Schemas } from "../../api/wire";
 import { offParameter } from "../../model/query";
 import type { PassRequest, Source } from "../../source/source";
-import type { Shift } from "./shift";
 
-/** The networks that are compared, the borders, and the study of many images. */
-export type Networks = Schemas["ShiftOverview"];
-export type MovedAnswers = Schemas["ShiftPredictions"];
-export type NetworkAnswer = Schemas["ShiftPrediction"];
+export type Border = Schemas["Border"];
 export type ShiftMap = Schemas["ShiftMap"];
-export type StudyRun = Schemas["ShiftRun"];
+export type ShiftOverview = Schemas["ShiftOverview"];
+export type ShiftPrediction = Schemas["ShiftPrediction"];
+export type ShiftPredictions = Schemas["ShiftPredictions"];
+export type ShiftRun = Schemas["ShiftRun"];
 
-/** An image moved `dx` pixels to the right and `dy` down. */
-export interface MovedRequest extends Pick<PassRequest, "image" | "off"> {
+/** An image shifted `dx` pixels to the right and `dy` down. */
+export interface ShiftRequest extends Pick<PassRequest, "image" | "off"> {
   readonly dx: number;
   readonly dy: number;
-  readonly border: Shift["border"];
+  readonly border: Border;
 }
 
-export const networks = (source: Source): Promise<Networks> =>
+export const overview = (source: Source): Promise<ShiftOverview> =>
   source.lensOnce("/api/shift", undefined);
 
-export const movedPicture = (source: Source, { image, dx, dy, border }: MovedRequest): string =>
+export const shiftedPicture = (source: Source, { image, dx, dy, border }: ShiftRequest): string =>
   source.picture("/api/shift/picture", { image, dx, dy, border });
 
-/** What every network answers, when the picture that it belongs to is there too. */
-export async function movedAnswers(source: Source, request: MovedRequest): Promise<MovedAnswers> {
-  const [answers] = await Promise.all([
+/** What every network predicts, as soon as the picture is there too. */
+export async function predictions(
+  source: Source,
+  request: ShiftRequest,
+): Promise<ShiftPredictions> {
+  const [found] = await Promise.all([
     source.lens("/api/shift/predictions", { ...request, off: offParameter(request.off) }),
-    source.pictureLoaded(movedPicture(source, request)), // the answer says what is wrong
+    source.pictureLoaded(shiftedPicture(source, request)), // the predictions say what is wrong
   ]);
-  return answers;
+  return found;
 }
 
-/** What one network answers wherever the image is moved to. */
+/** What one network predicts for an image at many shifts. */
 export const shiftMap = (
   source: Source,
   { image, off }: Pick<PassRequest, "image" | "off">,
   run: number,
-  border: Shift["border"],
+  border: Border,
   signal?: AbortSignal,
 ): Promise<ShiftMap> =>
   source.lens("/api/shift/map", { image, off: offParameter(off), run, border }, signal);

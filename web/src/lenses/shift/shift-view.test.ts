@@ -3,18 +3,18 @@ import { screen, waitFor } from "@testing-library/svelte";
 import { describe, expect, it } from "vitest";
 import { FakeSource } from "../../source/fake";
 import { addressSays, click, mainText, open, press } from "../../testing";
-import type { MovedAnswers, Networks, ShiftMap, StudyRun } from "./requests";
+import type { ShiftMap, ShiftOverview, ShiftPredictions, ShiftRun } from "./requests";
 
-const STUDY: StudyRun = {
+const STUDY: ShiftRun = {
   run: "example",
   network: "example",
   data: "images",
   split: "test",
+  weights: null,
   border: "zero",
-  weights: "0".repeat(64),
-  protocol: "all pairs",
   n: 30,
   max_shift: 1,
+  protocol: "",
   accuracy_unshifted: 0.75,
   accuracy_grid: [
     [0.5, 0.5, 0.5],
@@ -28,10 +28,10 @@ const STUDY: StudyRun = {
   one_pixel: {
     changed: 0.25,
     changed_interval: [0.125, 0.375],
-    moved: 0.125,
-    moved_interval: [0.1, 0.15],
+    moved: 0.1,
+    moved_interval: [0, 0.2],
     gained: 0,
-    gained_interval: [0, 0],
+    gained_interval: [-0.1, 0.1],
   },
   path: [],
   layers: [],
@@ -39,32 +39,34 @@ const STUDY: StudyRun = {
     parameters: 6789,
     seconds_per_epoch: null,
     test_accuracy: 0.75,
-    test_accuracy_interval: [0.5, 0.9],
+    test_accuracy_interval: [0.6, 0.9],
     first_convolution: null,
+    gap: -0.0625,
+    gap_interval: [-0.125, 0.25],
   },
 };
-const NETWORKS: Networks = {
+const OVERVIEW: ShiftOverview = {
   borders: { zero: "black", edge: "", reflect: "", wrap: "" },
   command: null,
   largest_shift: 7,
   runs: ["example"],
   study: [STUDY],
 };
-const answersTo = (query: Record<string, unknown>): MovedAnswers => ({
-  border: "zero",
+const predictionsOf = (query: Record<string, unknown>): ShiftPredictions => ({
+  border: query["border"] as ShiftPredictions["border"],
   dx: Number(query["dx"]),
   dy: Number(query["dy"]),
   labelled: true,
   predictions: [
     {
       run: "example",
-      target: 1,
       predicted: 1,
+      predicted_unshifted: 1,
       probabilities: [0.1, 0.6, 0.1, 0.1, 0.1],
       probability: 0.6,
+      target: 1,
       target_probability: 0.6,
       target_probability_unshifted: 0.7,
-      predicted_unshifted: 1,
     },
   ],
 });
@@ -72,6 +74,7 @@ const MAP: ShiftMap = {
   run: "example",
   border: "zero",
   target: 1,
+  predicted_unshifted: 1,
   predicted: [
     [1, 1, 1],
     [1, 1, 0],
@@ -85,22 +88,21 @@ const MAP: ShiftMap = {
   max_shift: 1,
   same_class: 8 / 9,
   step: 1,
-  predicted_unshifted: 1,
 };
 const source = (): FakeSource =>
   new FakeSource({
-    "/api/shift": () => NETWORKS,
-    "/api/shift/predictions": answersTo,
+    "/api/shift": () => OVERVIEW,
+    "/api/shift/predictions": predictionsOf,
     "/api/shift/map": () => MAP,
   });
 
 const stage = (): Promise<HTMLElement> => screen.findByRole("button", { name: /^The image, / });
 const shown = (words: string): Promise<void> =>
   waitFor(() => expect(screen.getByTestId("shift").textContent).toBe(words));
-const heatMap = (): Promise<HTMLElement> => screen.findByRole("button", { name: /at every place/ });
+const heatMap = (): Promise<HTMLElement> => screen.findByRole("button", { name: /at every shift/ });
 
 describe("the shift view", () => {
-  it("moves the image by keys, and puts it back", async () => {
+  it("shifts the image by keys, and puts it back", async () => {
     await open("view=shift&image=data-3", source());
     const image = await stage();
     image.focus();
@@ -112,7 +114,7 @@ describe("the shift view", () => {
     expect(location.search).not.toContain("shift=1");
   });
 
-  it("moves the image to a place of the map, by keys", async () => {
+  it("shifts the image to a cell of the map, by keys", async () => {
     await open("view=shift&image=data-3", source());
     await waitFor(() => expect(document.querySelector("figure[data-map] circle")).not.toBeNull());
     expect(document.querySelectorAll("figure[data-map] circle")).toHaveLength(1);
@@ -135,6 +137,7 @@ describe("the shift view", () => {
   it("shows the study of many images", async () => {
     await open("view=shift&image=data-3", source());
     await waitFor(() => expect(mainText()).toContain("62.5 % (50.0 to 75.0)"));
+    expect(mainText()).toContain("−6.3 (−12.5 to 25.0)");
   });
 
   it("tries again what failed, and takes the error with it", async () => {

@@ -7,6 +7,10 @@ describe("a shift in the address", () => {
     expect(parseShift(formatShift(shift))).toEqual(shift);
   });
 
+  it("understands the old name of a border", () => {
+    expect(parseShift("3,-2,circular").border).toBe("wrap");
+  });
+
   it("is the middle where it is not understood, and no further than the image", () => {
     const middle = { dx: 0, dy: 0, border: "zero" };
     for (const text of [null, "", "here", "2", "3,1", "1e9,x,moon", ",,"]) {

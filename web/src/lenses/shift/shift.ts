@@ -1,4 +1,4 @@
-// By how much the image is moved, as a value and as text in the address. Pure.
+// By how much the image is shifted, as a value and as text in the address. Pure.
 
 export const BORDERS = ["zero", "edge", "reflect", "wrap"] as const;
 
@@ -14,32 +14,32 @@ export function parseShift(text: string | null): Shift {
   return {
     dx: Number(dx ?? 0) + 0, // no minus zero
     dy: Number(dy ?? 0) + 0,
-    // `circular` is the old name of `wrap`.
-    border: BORDERS.find((one) => one === border) ?? (border === "circular" ? "wrap" : "zero"),
+    // "circular" is what earlier versions wrote.
+    border: border === "circular" ? "wrap" : (BORDERS.find((one) => one === border) ?? "zero"),
   };
 }
 
 export const formatShift = ({ dx, dy, border }: Shift): string => `${dx},${dy},${border}`;
 
-/** The shift, but no further than `furthest` pixels in either direction. */
-export const within = ({ dx, dy, border }: Shift, furthest: number): Shift => ({
-  dx: clamped(dx, furthest),
-  dy: clamped(dy, furthest),
+/** The shift, but no further than `largest` pixels in either direction. */
+export const within = ({ dx, dy, border }: Shift, largest: number): Shift => ({
+  dx: clamped(dx, largest),
+  dy: clamped(dy, largest),
   border,
 });
 
-export const clamped = (value: number, furthest: number): number =>
-  Math.max(-furthest, Math.min(furthest, Math.round(value))) + 0; // no minus zero
+export const clamped = (value: number, largest: number): number =>
+  Math.max(-largest, Math.min(largest, Math.round(value))) + 0; // no minus zero
 
 /** Where an arrow key leads: by one pixel, with Shift by four; Home to the middle. */
-export function keyed(shift: Shift, key: string, far: boolean, furthest: number): Shift | null {
+export function keyed(shift: Shift, key: string, far: boolean, largest: number): Shift | null {
   const step = far ? 4 : 1;
   const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[
     key
   ] ?? [0, 0];
   if (key === "Home") return { ...shift, dx: 0, dy: 0 };
   if (!x && !y) return null;
-  const to = (value: number, way: number): number => clamped(value + way * step, furthest);
+  const to = (value: number, way: number): number => clamped(value + way * step, largest);
   return { ...shift, dx: to(shift.dx, x ?? 0), dy: to(shift.dy, y ?? 0) };
 }
 

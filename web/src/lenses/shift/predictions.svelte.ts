@@ -1,15 +1,15 @@
-// The answers of the networks while the image is dragged: one request on its way at a time, and then
-// the latest. To cancel each for the next would leave a fast hand without any answer.
+// The predictions of the networks while the image is dragged: one request at a time, then the latest.
+// To cancel each for the next would leave a fast hand without any prediction.
 import type { Explorer } from "../../state/explorer.svelte";
-import { movedAnswers, type MovedAnswers, type MovedRequest } from "./requests";
+import { predictions, type ShiftPredictions, type ShiftRequest } from "./requests";
 
-export class MovingAnswers {
-  /** The last answers, with the request that they belong to. */
-  arrived: { readonly request: MovedRequest; readonly answers: MovedAnswers } | null =
+export class LatestPredictions {
+  /** The last predictions, with the request that they belong to. */
+  arrived: { readonly request: ShiftRequest; readonly answer: ShiftPredictions } | null =
     $state.raw(null);
   readonly #explorer: Explorer;
-  #next: MovedRequest | null = null;
-  #latest: MovedRequest | null = null;
+  #next: ShiftRequest | null = null;
+  #latest: ShiftRequest | null = null;
   #busy = false;
   #removeError: () => void = () => undefined;
 
@@ -17,7 +17,7 @@ export class MovingAnswers {
     this.#explorer = explorer;
   }
 
-  request(request: MovedRequest | null): void {
+  request(request: ShiftRequest | null): void {
     if (JSON.stringify(request) !== JSON.stringify(this.#latest)) this.#send(request);
   }
 
@@ -27,7 +27,7 @@ export class MovingAnswers {
     this.#removeError();
   }
 
-  #send(request: MovedRequest | null): void {
+  #send(request: ShiftRequest | null): void {
     this.#next = this.#latest = request;
     void this.#follow();
   }
@@ -41,7 +41,7 @@ export class MovingAnswers {
       this.#next = null;
       this.#removeError();
       try {
-        this.arrived = { request, answers: await movedAnswers(source, request) };
+        this.arrived = { request, answer: await predictions(source, request) };
       } catch (error) {
         if (this.#latest) {
           this.#removeError = errors.report(error, () => this.#send(this.#latest));
