@@ -209,7 +209,7 @@ def _read_file(path: Path) -> Dataset:
     if path.suffix.lower() in manifest.ENDINGS:
         return read_manifest(path, path.stem)
     if not is_archive(path):
-        raise DataError(f"{path} is not a data set in a supported format; {_ACCEPTED}")
+        raise DataError(f"{path} is a file in an unsupported format; {_ACCEPTED}")
     ending = next((e for e in archive.ENDINGS if path.name.lower().endswith(e)), path.suffix)
     root = _data_root(extract_archive(path, cache_folder() / "archives"))
     try:

@@ -199,7 +199,7 @@ def test_folders_of_known_layouts(idx_folder, tmp_path):
 def test_a_file_of_another_kind_is_refused_with_what_is_accepted(tmp_path, content):
     (tmp_path / "data.zip").write_bytes(content)
     with pytest.raises(
-        DataError, match=r"data\.zip is not a data set in a supported format; give the folder"
+        DataError, match=r"data\.zip is a file in an unsupported format; give the folder"
     ) as e:
         open_dataset(str(tmp_path / "data.zip"))
     assert "give the folder" in str(e.value)
