@@ -1,4 +1,4 @@
-"""Trainings in processes of their own that are stopped in all ways, and what is left of them."""
+"""Trainings in separate processes that are stopped in all ways, and the files that remain."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Nothing is ever written into a user's data folder."""
+"""Nothing is written into a user's data folder."""
 
 import gzip
 import struct

@@ -1,4 +1,4 @@
-"""IDX files with any shape are read; damaged ones are refused by the one error that users see."""
+"""IDX files of any shape are read; damaged ones raise DataError."""
 
 import gzip
 import struct

@@ -1,4 +1,4 @@
-"""Random numbers depend on seed, epoch and image alone; cuts always have the right size."""
+"""Random numbers depend only on seed, epoch and image; crops always have the right size."""
 
 import numpy as np
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Damaged image files are refused by the one error that users see, whatever the damage."""
+"""Damaged image files raise UnreadableImageError, whatever the damage."""
 
 import io
 

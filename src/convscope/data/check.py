@@ -146,18 +146,18 @@ def check(dataset: Dataset, progress: Progress = lambda done, total: None) -> Ch
     )
 
 
-def imbalance(found: Check) -> dict[str, Any] | None:
+def imbalance(result: Check) -> dict[str, Any] | None:
     """The largest and the smallest class of the readable training images; None if there are none.
 
     `ratio` is None if the smallest class is empty. `share` is the accuracy of always predicting the
     largest class.
     """
-    labels = found.dataset.labels[(found.splits == "train") & found.facts.readable]
-    train = np.bincount(labels, minlength=len(found.dataset.class_names))
+    labels = result.dataset.labels[(result.splits == "train") & result.facts.readable]
+    train = np.bincount(labels, minlength=len(result.dataset.class_names))
     if not train.sum():
         return None
     most, least = int(train.argmax()), int(train.argmin())
-    names = found.dataset.class_names
+    names = result.dataset.class_names
     return {
         "largest": {"class": names[most], "images": int(train[most])},
         "smallest": {"class": names[least], "images": int(train[least])},
@@ -166,8 +166,8 @@ def imbalance(found: Check) -> dict[str, Any] | None:
     }
 
 
-def _sizes(found: Check) -> dict[str, Any] | None:
-    sizes = found.facts.sizes[found.facts.readable]
+def _sizes(result: Check) -> dict[str, Any] | None:
+    sizes = result.facts.sizes[result.facts.readable]
     if not len(sizes):
         return None
     common = Counter(map(tuple, sizes.tolist())).most_common(5)
@@ -184,29 +184,29 @@ def _sizes(found: Check) -> dict[str, Any] | None:
     }
 
 
-def _cropped(found: Check) -> dict[str, Any] | None:
-    if not found.facts.readable.any():
+def _cropped(result: Check) -> dict[str, Any] | None:
+    if not result.facts.readable.any():
         return None
-    shares = found.cropped()
+    shares = result.cropped()
     worst = int(shares.argmax())
     return {
-        "mean": round(float(shares[found.facts.readable].mean()), 4),
+        "mean": round(float(shares[result.facts.readable].mean()), 4),
         "worst": round(float(shares[worst]), 4),
-        "worst_file": found.dataset.paths[worst],
+        "worst_file": result.dataset.paths[worst],
     }
 
 
-def _group(found: Check, group: tuple[int, ...]) -> dict[str, Any]:
+def _group(result: Check, group: tuple[int, ...]) -> dict[str, Any]:
     members = list(group)
     return {
-        "files": [found.file(index) for index in members],
-        "across_splits": len(set(found.splits[members].tolist())) > 1,
-        "same_class": len(set(found.dataset.labels[members].tolist())) == 1,
+        "files": [result.file(index) for index in members],
+        "across_splits": len(set(result.splits[members].tolist())) > 1,
+        "same_class": len(set(result.dataset.labels[members].tolist())) == 1,
     }
 
 
-def _about_names(found: Check) -> list[str]:
-    names, remarks = found.dataset.class_names, []
+def _about_names(result: Check) -> list[str]:
+    names, remarks = result.dataset.class_names, []
     if any(name.isdecimal() for name in names) and list(names) != sorted(
         names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
     ):
@@ -227,43 +227,43 @@ def _about_names(found: Check) -> list[str]:
     ]
 
 
-def _about_counts(found: Check) -> list[str]:
-    remarks, names = [], found.dataset.class_names
-    ratio = imbalance(found)
+def _about_counts(result: Check) -> list[str]:
+    remarks, names = [], result.dataset.class_names
+    ratio = imbalance(result)
     if ratio and (ratio["ratio"] is None or ratio["ratio"] >= UNEVEN):
         most, least = ratio["largest"], ratio["smallest"]
         remarks.append(
             f"uneven: {most['images']:,} training images of {most['class']}, {least['images']:,} "
             f"of {least['class']}; `--class-weights` gives rare classes more weight"
         )
-    single = [names[i] for i in np.flatnonzero(found.counts().sum(axis=1) == 1)]
+    single = [names[i] for i in np.flatnonzero(result.counts().sum(axis=1) == 1)]
     if single:
         first = ", ".join(single[:5]) + (", ..." if len(single) > 5 else "")
         remarks.append(
             f"classes with one image, which cannot be used for both training and test: {first}"
         )
-    if found.dataset.ignored:
-        remarks.append(f"{found.dataset.ignored:,} files with other endings were left out")
+    if result.dataset.ignored:
+        remarks.append(f"{result.dataset.ignored:,} files with other endings were left out")
     return remarks
 
 
-def _about_images(found: Check) -> list[str]:
-    remarks, readable = [], found.facts.readable
-    modes = {kind.split()[1] for kind in found.facts.kinds[readable].tolist()}
+def _about_images(result: Check) -> list[str]:
+    remarks, readable = [], result.facts.readable
+    modes = {kind.split()[1] for kind in result.facts.kinds[readable].tolist()}
     if len(modes) > 1:
         remarks.append(
             f"mixed modes ({', '.join(sorted(modes))}): all become "
-            f"{'grey' if found.dataset.channels == 1 else 'RGB'}; do classes differ in mode?"
+            f"{'grey' if result.dataset.channels == 1 else 'RGB'}; do classes differ in mode?"
         )
-    tiny = int((found.facts.sizes[readable].min(axis=1, initial=TINY) < TINY).sum())
+    tiny = int((result.facts.sizes[readable].min(axis=1, initial=TINY) < TINY).sum())
     if tiny:
         remarks.append(f"{tiny:,} images have a side of less than {TINY} pixels")
-    cropped = _cropped(found)
+    cropped = _cropped(result)
     if cropped and cropped["mean"] >= ROUGH_CROP:
         remarks.append(
             f"a square crop loses {cropped['mean']:.0%} of the pixels on average; "
             "`--set data.fit=pad` keeps them all"
         )
-    if conflicts := found.conflicts():
+    if conflicts := result.conflicts():
         remarks.append(f"equal images occur in different classes: {len(conflicts):,} groups")
     return remarks

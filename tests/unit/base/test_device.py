@@ -1,4 +1,4 @@
-"""Where to compute, in which precision and memory layout."""
+"""The default device, the precision and the memory layout."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine: whole, resumed, cut off, wrong, missing."""
+"""Downloads from a local server: complete, resumed, truncated, wrong, missing."""
 
 import hashlib
 import http.server
@@ -73,7 +73,7 @@ def no_progress(name, done, total):
     pass
 
 
-def test_a_whole_download(server, target):
+def test_a_complete_download(server, target):
     seen = []
     download(server.url, target, SHA256, lambda *progress: seen.append(progress))
     assert target.read_bytes() == CONTENT
@@ -97,7 +97,7 @@ def test_a_part_is_taken_up_and_only_what_is_missing_is_sent(server, target, par
     assert not part.exists()
 
 
-def test_a_part_that_is_already_whole(server, target, part):
+def test_a_part_that_is_already_complete(server, target, part):
     part.write_bytes(CONTENT)
     download(server.url, target, SHA256, no_progress)
     assert target.read_bytes() == CONTENT
@@ -124,7 +124,7 @@ def test_a_wrong_sum_removes_the_part(server, target, part):
     assert list(target.parent.iterdir()) == []
 
 
-def test_a_damaged_part_is_not_believed(server, target, part):
+def test_a_damaged_part_is_downloaded_again(server, target, part):
     part.write_bytes(b"x" * 1000)
     with pytest.raises(DataError, match="expected"):
         download(server.url, target, SHA256, no_progress)
@@ -133,7 +133,7 @@ def test_a_damaged_part_is_not_believed(server, target, part):
     assert target.read_bytes() == CONTENT
 
 
-def test_a_part_that_is_too_long_is_not_believed(server, target, part):
+def test_a_part_that_is_too_long_is_downloaded_again(server, target, part):
     part.write_bytes(CONTENT + b"more")
     with pytest.raises(DataError, match="expected"):
         download(server.url, target, SHA256, no_progress)

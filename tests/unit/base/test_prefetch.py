@@ -1,4 +1,4 @@
-"""Work ahead of the caller: in order, bounded, and errors where they belong."""
+"""Prefetching: the order, the limit, and where errors are raised."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +40,7 @@ def test_items_are_taken_as_the_caller_goes_on(ahead):
     assert len(taken) == 29 + ahead
 
 
-def test_items_are_worked_on_before_they_are_asked_for():
+def test_results_are_computed_before_they_are_requested():
     third = threading.Event()
 
     def work(item):
@@ -68,7 +68,7 @@ def test_an_error_comes_out_in_its_place():
         next(results)
 
 
-def test_after_an_error_what_waits_is_not_begun(monkeypatch):
+def test_after_an_error_pending_items_are_not_started(monkeypatch):
     begun = []
     ending = threading.Event()
 

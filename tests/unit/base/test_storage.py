@@ -1,4 +1,4 @@
-"""Files are whole or absent, and errors name them."""
+"""Atomic writes, and errors that name the file."""
 
 import errno
 import hashlib
@@ -105,7 +105,7 @@ def test_json_and_back(tmp_path):
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_what_is_no_json_is_not_written(tmp_path, number):
+def test_values_that_json_lacks_are_not_written(tmp_path, number):
     with pytest.raises(ValueError, match="JSON compliant"):
         storage.write_json(tmp_path / "a.json", {"loss": number})
     assert names(tmp_path) == []
@@ -129,7 +129,7 @@ def test_sha256():
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("call", ["open", "write", "sync", "rename", "sync of the folder"])
-def test_a_failure_of_any_call_leaves_a_whole_file(tmp_path, monkeypatch, call, number):
+def test_a_failure_of_any_call_leaves_a_complete_file(tmp_path, monkeypatch, call, number):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     sync, real_open = os.fsync, open
@@ -215,7 +215,7 @@ def test_bytes_that_a_disk_swallows_are_missed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000])
-def test_what_is_no_json_names_the_file_and_the_remedy(tmp_path, content):
+def test_invalid_json_names_the_file_and_the_remedy(tmp_path, content):
     path = tmp_path / "some.json"
     path.write_bytes(content)
     with pytest.raises(

@@ -85,7 +85,7 @@ def test_parse_names_every_wrong_key_and_the_file():
 
 
 @pytest.mark.parametrize("data", [None, 3, [], "text"])
-def test_parse_of_what_is_no_object(data):
+def test_parse_of_json_that_is_not_an_object(data):
     with pytest.raises(ConvscopeError, match=r"recipe\.json: not a JSON object of settings"):
         Outer.parse(data, "recipe.json")
 

@@ -1,4 +1,4 @@
-"""Archives are extracted whole or not at all, and never outside their folder."""
+"""Archives are extracted completely or not at all, and never outside their folder."""
 
 import bz2
 import gzip
@@ -90,7 +90,7 @@ def test_empty_folders_are_kept_and_hidden_files_are_not(tmp_path, cache):
     ]  # fmt: skip
 
 
-def test_it_is_extracted_once_and_anew_when_it_changed(tmp_path, cache, monkeypatch):
+def test_it_is_extracted_once_and_again_after_a_change(tmp_path, cache, monkeypatch):
     path = zip_of(tmp_path / "a.zip", {"a/1.png": b"1"})
     first = extract_archive(path, cache)
     monkeypatch.setattr(archive, "_extract", lambda *_: pytest.fail("extracted again"))
@@ -172,7 +172,7 @@ def test_two_members_of_one_name_are_refused(tmp_path, cache, twin):
 
 @pytest.mark.parametrize("names", [("cat", "cat/1.png"), ("cat/1.png", "cat"), ("a", "a/b/1.png")])
 @pytest.mark.parametrize("make", [zip_of, tar_of])
-def test_a_name_that_is_file_and_folder_is_refused_by_its_own_name(tmp_path, cache, make, names):
+def test_a_name_that_is_file_and_folder_is_refused_by_name(tmp_path, cache, make, names):
     path = make(tmp_path / "a.archive", dict.fromkeys(names, b"1"))
     told = refusal(path, cache)
     assert f"member {names[1]!r}" in told
@@ -278,7 +278,7 @@ def test_an_archive_without_files_is_refused(tmp_path, cache, files):
     assert "has no files in it" in refusal(zip_of(tmp_path / "a.zip", files), cache)
 
 
-def test_compressed_files_that_are_no_tar_are_refused(tmp_path, cache):
+def test_compressed_files_that_are_not_tars_are_refused(tmp_path, cache):
     path = tmp_path / "notes.gz"
     path.write_bytes(gzip.compress(b"notes" * 500))
     assert "its content is not a tar" in refusal(path, cache)
@@ -320,7 +320,7 @@ def _started(path, cache):
     return process
 
 
-def test_a_killed_extraction_leaves_nothing_that_is_believed(tmp_path, cache):
+def test_a_killed_extraction_leaves_nothing_that_is_used(tmp_path, cache):
     path = zip_of(tmp_path / "a.zip", FILES)
     process = _started(path, cache)
     os.kill(process.pid, signal.SIGKILL)
@@ -340,7 +340,7 @@ def test_a_second_process_waits_for_the_first(tmp_path, cache, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
-def test_progress_is_told_up_to_the_end(tmp_path, cache, name):
+def test_progress_is_reported_to_the_end(tmp_path, cache, name):
     files = {f"cat/{i}.png": os.urandom(3000) for i in range(50)}
     make = {"a.zip": zip_of, "a.tar": tar_of}.get(name) or (lambda p, f: tar_of(p, f, "w:gz"))
     told = []

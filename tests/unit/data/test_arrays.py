@@ -1,4 +1,4 @@
-"""IDX files and CIFAR's binary batches: what they hold, and how damage is told."""
+"""IDX files and CIFAR's binary files: their content, and errors for damaged ones."""
 
 import gzip
 import re
@@ -176,7 +176,7 @@ def test_cifar_with_too_few_class_names(tmp_path):
         read_cifar_folder(tmp_path, "cifar")
 
 
-def test_an_empty_gzip_stream_is_no_idx_file(tmp_path):
+def test_an_empty_gzip_stream_is_not_an_idx_file(tmp_path):
     (tmp_path / "file.gz").write_bytes(gzip.compress(b""))
     with pytest.raises(DataError, match="is not an IDX file"):
         read_idx(tmp_path / "file.gz")

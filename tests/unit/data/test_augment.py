@@ -1,4 +1,4 @@
-"""Random changes to images: bounds, statistics, and nothing where they are switched off."""
+"""Augmentation: bounds, statistics, and no change if it is turned off."""
 
 import numpy as np
 import pytest

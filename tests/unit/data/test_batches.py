@@ -1,4 +1,4 @@
-"""Batches: the same images however they are read, each once, in an order by seed and epoch."""
+"""Batches: the same images from memory and from files, each once, in a seeded order."""
 
 import numpy as np
 import pytest
@@ -159,7 +159,7 @@ def test_a_caller_may_stop_in_the_middle_of_an_epoch(data):
     assert_same([first], epoch(batches(data))[:1])
 
 
-def test_whole_canvases_are_gathered_as_they_are_cut_one_by_one(data):
+def test_gathered_canvases_equal_those_cropped_one_by_one(data):
     flips = Augment(flip=True, pad=0)
     indices = np.arange(len(data))
     whole = {i: PREPROCESS.centre(PREPROCESS.canvas(data.image(i, 3))) for i in indices.tolist()}

@@ -1,4 +1,4 @@
-"""Data sets by name or path, and where their files are looked for."""
+"""Data sets by name or path, and the folders where their files are searched."""
 
 import dataclasses
 import hashlib
@@ -260,7 +260,7 @@ def test_what_is_wrong_in_an_archive_names_the_archive(image_files, tmp_path):
     assert str(catalog.cache_folder()) not in str(e.value)
 
 
-def test_every_known_file_has_a_sum_and_every_name_an_ending():
+def test_every_known_file_has_a_checksum_and_an_ending():
     for entry in DATASETS.values():
         for url, sha256 in entry.files.items():
             assert url.startswith(("http://", "https://"))

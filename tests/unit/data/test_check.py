@@ -1,4 +1,4 @@
-"""What `check` finds in a data set, and what it remembers of it."""
+"""The checks of a data set, and their cache."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def test_counts_by_class_and_split_sum_to_all_images(pets):
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
-def test_own_splits_are_kept_and_not_called_drawn(image_files):
+def test_splits_of_the_data_are_kept_and_not_called_drawn(image_files):
     root = image_files(*(f"{s}/{c}/{i}.png" for s in ("train", "val") for c in "ab" for i in "12"))
     found = checked(root)
     assert found.drawn == ()

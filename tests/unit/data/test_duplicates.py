@@ -1,4 +1,4 @@
-"""Equal and nearly equal images: planted ones are found, look-alikes are not."""
+"""Exact and near duplicates are detected; merely similar images are not."""
 
 import io
 
@@ -63,7 +63,7 @@ def found_among(train, test):
     )
 
 
-def test_re_encoded_and_resized_leaks_are_found_and_nothing_else():
+def test_only_re_encoded_and_resized_copies_are_found():
     train = [photo(seed) for seed in range(400)]
     leaks = [LEAKS[i % len(LEAKS)](train[7 * i]) for i in range(50)]
     clean = [photo(1000 + seed) for seed in range(150)]
@@ -74,7 +74,7 @@ def test_re_encoded_and_resized_leaks_are_found_and_nothing_else():
     assert got <= right
 
 
-def test_images_that_all_look_alike_do_not_flood_the_list_but_a_copy_is_found():
+def test_a_copy_is_found_among_images_that_are_all_similar():
     """One picture, each time a little different: as clothes of 28 x 28 pixels are."""
     base = photo(0).astype(float)
 
@@ -88,7 +88,7 @@ def test_images_that_all_look_alike_do_not_flood_the_list_but_a_copy_is_found():
     assert near.limit < 0.2
 
 
-def test_blank_images_are_no_look_alikes_of_each_other():
+def test_blank_images_are_not_near_duplicates_of_each_other():
     blank = [np.full((9, 9, 3), level, np.uint8) for level in range(60)]
     assert found_among(blank[:30], blank[30:]).pairs == ()
 
@@ -113,7 +113,7 @@ def test_more_candidates_than_are_looked_at_do_not_hide_the_nearest(monkeypatch)
     assert [(pair.held_out, pair.other) for pair in near.pairs] == [(40, 5)]
 
 
-def test_the_blocks_of_queries_do_not_change_what_is_found(monkeypatch):
+def test_the_size_of_blocks_does_not_change_the_pairs(monkeypatch):
     train = [photo(seed) for seed in range(60)]
     test = [encoded(train[i], "JPEG") for i in range(20)]
     whole = found_among(train, test)

@@ -161,7 +161,7 @@ def test_splits_mixed_with_classes(image_files):
 @pytest.mark.parametrize(
     ("one", "other"), [("val", "valid"), ("test", "testing"), ("Train", "train")]
 )
-def test_two_folders_that_mean_one_split(image_files, one, other):
+def test_two_folders_for_one_split(image_files, one, other):
     root = image_files("training/a/1.png", f"{one}/a/1.png", f"{other}/a/1.png")
     message = refusal(root)
     assert "are the same split; keep one of them" in message

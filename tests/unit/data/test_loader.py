@@ -1,4 +1,4 @@
-"""One reading of every image: hashes, statistics, kept canvases, unreadable files."""
+"""Reading all images once: hashes, statistics, canvases in memory, unreadable files."""
 
 import hashlib
 import os
@@ -68,7 +68,7 @@ def test_no_statistics(dataset):
     assert (found.covariance == 0).all()
 
 
-def test_only_the_wanted_canvases_are_kept(dataset):
+def test_only_the_canvases_of_the_mask_are_kept(dataset):
     data = dataset([0, 1] * 5)
     keep = np.arange(10) % 2 == 1
     *_, found = scan(data, PREPROCESS, keep, np.ones(10, bool))
@@ -85,7 +85,7 @@ def test_progress_is_reported_in_chunks(dataset, monkeypatch):
     assert progress == [(4, 10), (8, 10), (10, 10)]
 
 
-def test_chunks_do_not_change_what_is_found(dataset, monkeypatch):
+def test_the_size_of_chunks_does_not_change_the_pairs(dataset, monkeypatch):
     data = dataset([0, 1] * 5)
     whole = scanned(data)
     monkeypatch.setattr(loader, "_CHUNK", 3)
@@ -114,7 +114,7 @@ def test_all_unreadable_files_are_listed(image_files):
     assert (found.canvases.rows < 0).sum() == 4
 
 
-def test_files_that_are_neither_kept_nor_measured_are_checked_too(image_files):
+def test_files_outside_both_masks_are_checked_too(image_files):
     root = image_files("a/1.png", "b/1.png")
     (root / "b" / "1.png").write_text("no image")
     dataset = read_folder(root, "x")

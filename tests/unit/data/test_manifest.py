@@ -1,4 +1,4 @@
-"""CSV manifests: what is read, and what is refused with its line."""
+"""CSV manifests: their content, and errors with the line number."""
 
 import numpy as np
 import pytest
@@ -74,7 +74,7 @@ def test_absolute_paths_are_read(opened, tmp_path):
     assert dataset.image(0, 1).shape == (6, 8, 1)
 
 
-def test_a_runs_own_split_table_is_a_manifest(opened, image_files, tmp_path):
+def test_the_split_table_of_a_run_is_a_manifest(opened, image_files, tmp_path):
     folder = open_dataset(str(tmp_path / "data"))
     splits = assign_splits(folder, 0, 0.2, 0.2).astype(object)
     splits[0] = "skipped"
@@ -119,7 +119,7 @@ def test_rows_that_do_not_fit_the_header_are_listed(opened):
     assert "line 2: 3 fields, the header has 2\n  line 3: 1 fields" in message
 
 
-def test_tables_that_are_none_are_refused(opened):
+def test_files_that_are_not_tables_are_refused(opened):
     assert "lists no images" in refusal(opened, "path,label\n")
     assert "line 3: not UTF-8" in refusal(
         opened, "path,label\ncat/1.png,cat\ncat/2.png,caf\u00e9\n", encoding="latin-1"

@@ -1,4 +1,4 @@
-"""Who is held out: in proportion, by seed, and as a table recorded it."""
+"""Stratified, seeded splits, and the table that records them."""
 
 import csv
 import io
@@ -72,7 +72,7 @@ def test_given_train_and_test_hold_out_only_validation(dataset):
     assert counts(data, splits, "val") == [4, 4]
 
 
-def test_given_train_and_validation_have_no_test_unless_asked_for(dataset):
+def test_given_train_and_val_have_no_test_unless_a_share_is_given(dataset):
     data = dataset([0, 1] * 50, splits=["train"] * 80 + ["val"] * 20)
     splits = assign_splits(data, 0, None, None)
     assert (splits == data.splits).all()
@@ -145,7 +145,7 @@ def test_a_table_gives_labels_splits_and_hashes_back(dataset):
 
 
 @pytest.mark.parametrize("text", ["", "path,split\n", "a,b,c,d\n1,2,3,4\n", "\n"])
-def test_what_is_no_table(text):
+def test_content_that_is_not_a_split_table(text):
     with pytest.raises(
         DataError, match=r"split\.csv is not a table with the columns path, label, split, sha256"
     ):
@@ -166,7 +166,7 @@ def test_too_few_images_to_hold_any_out(dataset):
         assign_splits(dataset([0, 1]), 0, None, 0.0)
 
 
-def test_differences_between_tables_are_told_by_kind():
+def test_differences_between_tables_are_listed_by_kind():
     before = "path,label,split,sha256\n" + "".join(f"{i}.png,cat,train,{i:064}\n" for i in range(9))
     assert differences(before, before) == []
     now = before.replace("0.png,cat,train", "0.png,dog,train").replace(

@@ -1,4 +1,4 @@
-"""Evaluation's figures against scikit-learn and against forty lines of our own."""
+"""Metrics of an evaluation against scikit-learn and a second implementation."""
 
 import math
 
@@ -86,7 +86,7 @@ def test_damaged_weights_are_noticed():
         measure(predictions, split="test")
 
 
-def test_forty_lines_of_our_own_give_the_same_figures():
+def test_a_second_implementation_gives_the_same_metrics():
     """From the images themselves: decode, normalise, run, count; nothing of ours but the module."""
     import torch
 

@@ -1,4 +1,4 @@
-"""Image files made in memory, and photo-like pixels to put into them."""
+"""Image files in memory, and photo-like pixels to fill them."""
 
 import io
 

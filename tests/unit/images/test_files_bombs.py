@@ -1,4 +1,4 @@
-"""Small files that promise or cost too much are refused before memory and time are spent."""
+"""Small files that claim or cost too much are rejected before memory and time are spent."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Files that are no images, are damaged or too large: refused with the file's name and a reason."""
+"""Files that are not images, damaged or too large: the error names the file and the reason."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The fast way for JPEG files gives Pillow's bits."""
+"""The fast decoder for JPEG files gives Pillow's pixels."""
 
 import io
 
@@ -68,7 +68,7 @@ def test_grey_from_colour_is_the_luma_of_the_decoded_pixels(encoded, photo):
     np.testing.assert_array_equal(decode_image(content, 1, name="x")[..., 0], expected)
 
 
-def test_restart_markers_and_own_tables(encoded, photo, fast_calls):
+def test_restart_markers_and_custom_tables(encoded, photo, fast_calls):
     content = encoded(Image.fromarray(photo(70, 90)), "JPEG", restart_marker_rows=1, optimize=True)
     np.testing.assert_array_equal(decode_image(content, 3, name="x"), by_pillow(content, "RGB"))
     assert fast_calls == ["RGB"]

@@ -1,4 +1,4 @@
-"""Preprocessing: sizes, fits, values, and what callers may hand in."""
+"""Preprocessing: sizes, fits, values, and the inputs that it accepts."""
 
 import json
 
@@ -69,7 +69,7 @@ def test_a_window_inside_is_the_canvas_itself():
     assert np.shares_memory(preprocess().window(canvas, 1, 2, (3, 4)), canvas)
 
 
-def test_resized_to_its_own_size_is_itself(photo):
+def test_resizing_to_the_same_size_returns_the_array(photo):
     pixels = photo(6, 9)
     assert resized(pixels, (6, 9)) is pixels
 

@@ -1,4 +1,4 @@
-"""Figures of classification on cases small enough to check by hand."""
+"""Classification metrics on cases small enough to check by hand."""
 
 import numpy as np
 import pytest

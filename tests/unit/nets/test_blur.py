@@ -1,4 +1,4 @@
-"""Pooling with a low-pass filter: what it computes, what is stored, how a graph reads it."""
+"""Pooling with a low-pass filter: its output, its buffers, its graph."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A classifier keeps its module as it found it and answers alike by every way."""
+"""A classifier does not change its module, and all of its methods give the same answers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The multilayer perceptron's numbers, as in the guide."""
+"""The multilayer perceptron's parameter counts, as in the guide."""
 
 import pytest
 import torch

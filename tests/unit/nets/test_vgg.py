@@ -1,4 +1,4 @@
-"""The VGG family: counts, shapes, options, initialisation."""
+"""The VGG family: parameter counts, shapes, options, initialisation."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A checkpoint vouches for itself: what was stored comes back, and no wrong bit passes."""
+"""Checkpoints: the stored content is read back, and every wrong bit is detected."""
 
 import numpy as np
 import pytest

@@ -132,7 +132,7 @@ def test_a_time_budget_is_planned_and_the_rate_reaches_its_end(mlp_recipe):
 
 
 @pytest.mark.usefixtures("_steady_clock")
-def test_the_stored_plan_is_the_one_that_was_told(mlp_recipe):
+def test_the_stored_plan_is_the_one_of_the_events(mlp_recipe):
     recipe = mlp_recipe.with_settings({"epochs": None, "time_budget": 1.5})
     events = collect(recipe)
     state = [e.state for e in events if isinstance(e, Checkpoint)][-1]
@@ -194,7 +194,7 @@ def test_plateau_drops_three_times_and_ends(recipe):
     assert events[-1].reason == "no gain after 3 divisions of the learning rate"
 
 
-def test_a_loss_that_is_no_number_stops_with_step_and_files(recipe):
+def test_a_loss_that_is_not_finite_stops_with_step_and_files(recipe):
     recipe = recipe.with_settings({"optim.learning_rate": 1e30, "optim.warmup": 0})
     with pytest.raises(TrainingError, match=r"at step \d+ .*\n  digits#\d+") as error:
         collect(recipe)

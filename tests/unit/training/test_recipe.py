@@ -1,4 +1,4 @@
-"""Recipes: strict JSON, settings by dotted keys, and the VGG paper's chain."""
+"""Recipes: strict JSON, settings by dotted keys, and the VGG paper's stages."""
 
 import json
 

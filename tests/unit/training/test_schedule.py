@@ -1,4 +1,4 @@
-"""The learning rate and the plan are pure functions that hit their ends."""
+"""The learning-rate schedule and the plan of a time budget."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""What a deeper net takes from net A."""
+"""Which weights a deeper net gets from net A."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Weights brought into another network: what is taken, what stays, what does not move."""
+"""Transfer learning: which weights are copied, which stay, and which are frozen."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Names and layouts of others, and what does not fit."""
+"""Names and layouts of other libraries, and mismatches."""
 
 import h5py
 import numpy as np
@@ -112,7 +112,7 @@ def test_headless_leaves_the_dense_layers_over_and_nothing_else(saved):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_values_that_are_no_numbers_are_refused(saved, value):
+def test_nan_and_infinity_are_refused(saved, value):
     tensors = module().state_dict()
     tensors["features.3.weight"][1, 2, 0, 0] = value
     with pytest.raises(WeightsError, match=r"features\.3\.weight contains NaN or infinity"):
@@ -261,7 +261,7 @@ ODD = ["stem", "second", "alpha", "zeta", "middle", "beta"]
 
 @pytest.mark.parametrize("top", ["model_weights", ""])
 @pytest.mark.parametrize("parts", [1, 3])
-def test_layers_of_odd_names_are_taken_in_the_files_own_order(tmp_path, top, parts):
+def test_layers_of_odd_names_are_matched_in_the_order_of_the_file(tmp_path, top, parts):
     theirs, dense = plain_network(), ["last_but_two", "last_but_one", "first"]
     names = [n.encode() for n in [*ODD, "pool", *dense]]
     cut = [names[i * len(names) // parts : (i + 1) * len(names) // parts] for i in range(parts)]

@@ -1,4 +1,4 @@
-"""Files that mean harm are refused with file, reason and remedy; nothing in them happens."""
+"""Malicious files are rejected with file, reason and remedy; nothing in them is executed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The official files: from the cache when the hash is right, else downloaded, else a way out."""
+"""Official weights: from the cache, downloaded, or an error that says where to put the file."""
 
 import hashlib
 
@@ -34,7 +34,7 @@ def test_another_file_there_is_refused(known):
         official("vgg11")
 
 
-def test_it_is_downloaded_by_the_hash_that_is_known(known, monkeypatch):
+def test_it_is_downloaded_with_the_known_hash(known, monkeypatch):
     def download(url, target, sha256, progress):
         assert url == f"https://download.pytorch.org/models/{known.name}"
         assert DIGEST.startswith(sha256)
@@ -61,7 +61,7 @@ def test_a_network_without_official_weights(known):
         official("mlp")
 
 
-def test_whole_hashes_begin_as_the_files_names_say():
+def test_complete_hashes_begin_with_the_digits_of_the_names():
     for name, digest in module._KNOWN.items():
         assert FILES[name].removesuffix(".pth").endswith(f"-{digest[:8]}")
         assert len(digest) == 64

@@ -44,7 +44,7 @@ def test_ranges(name, low, high):
     assert found.resize == 64
 
 
-def test_an_unknown_preprocessing_is_refused_with_those_there_are():
+def test_the_error_for_an_unknown_preprocessing_lists_the_known_ones():
     with pytest.raises(ConvscopeError, match="imagenet, caffe-bgr, minus-one-to-one, unit"):
         pixel_scaling("caffe")
 
