@@ -32,10 +32,6 @@ if TYPE_CHECKING:
     from convscope.graph.trace import Trace
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
-_STUDY = (
-    "The result is stored. The same command continues where it was stopped, and computes only what "
-    "is missing or has changed."
-)
 _ARGUMENTS: dict[Needs, dict[str, Any]] = {
     "network": {"source": Source},
     "image": {"source": Source, "images": Annotated[Path, typer.Argument(help="An image file.")]},
@@ -60,8 +56,7 @@ def command_of(lens: Lens[Any, Any], about: str) -> Callable[..., None]:
         return getattr(import_module(module), name)
     assert lens.params is not None
     work = _run_study if lens.study else _run_answer
-    if lens.study:
-        about = f"{about}\n\n{_STUDY}"
+    about = f"{about}\n\n{lens.about}".strip()
 
     def run(params: OptionValues[Any], **given: Any) -> None:
         work(lens, params, **given)

@@ -124,6 +124,7 @@ class Lens(Generic[P, R]):
         study: a study from run folders, parameters, a folder (None: the default one) and progress.
         lines: what the terminal says of an answer.
         draw: its pictures by file name, as PNG.
+        about: what the help says after the catalog's line.
         command: a command of its own, as "package.module:function"; None derives it.
         routes: routes of its own, as "package.module:router"; None derives them from `compute`.
         stored: the newest study of this network in a run folder, for the explorer; None where
@@ -139,6 +140,7 @@ class Lens(Generic[P, R]):
     study: Callable[[Sequence[Path], P, Path | None, Progress], Answer[R]] | None = None
     lines: Callable[[Answer[R]], Iterable[str | Table]] | None = None
     draw: Callable[[Answer[R]], Iterable[tuple[str, bytes]]] | None = None
+    about: str = ""
     command: str | None = None
     routes: str | None = None
     stored: "Callable[[Path, Subject], Any] | None" = None

@@ -14,9 +14,9 @@ LENSES = {
     "arithmetic": "Show how one number came about: every term, their sum, the tensor's value.",
     "receptive-field": "Draw what the middle unit of a layer can see, and what it really uses.",
     "kernel": "Filter an image by a kernel and draw both side by side.",
-    "atlas": "Find the images that activate each channel most, and project what did to the pixels.",
+    "atlas": "Find the images that activate each channel most; project the activations to the pixels.",
     "pathways": "Show which units carried a class's logit, and switch them off to prove it.",
-    "shift": "Move test images by every (dx, dy): what stays right, and how each layer answers.",
+    "shift": "Shift test images by every (dx, dy): how accuracy and each layer respond.",
 }
 
 

@@ -144,6 +144,8 @@ LENS = Lens(
     study=_study,
     lines=_lines,
     draw=_draw,
+    about="The atlas is stored. The same command continues where it was stopped, and computes only "
+    "what is missing or has changed.",
     routes="convscope.lenses.atlas.routes:routes",
     stored=_stored,
     page=True,
