@@ -14,7 +14,7 @@ LENSES = {
     "arithmetic": "Show how one number came about: every term, their sum, the tensor's value.",
     "receptive-field": "Draw what the middle unit of a layer can see, and what it really uses.",
     "kernel": "Filter an image by a kernel and draw both side by side.",
-    "atlas": "Find the images that activate each channel most; project the activations to the pixels.",
+    "atlas": "Find the images that activate each channel most, and project these activations.",
     "pathways": "Show which units carried a class's logit, and switch them off to prove it.",
     "shift": "Shift test images by every (dx, dy): how accuracy and each layer respond.",
 }
