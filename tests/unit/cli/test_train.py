@@ -95,7 +95,7 @@ def wrong_inputs(tmp_path):
     (tmp_path / "file.jpg").write_text("x")
     return [
         ([tmp_path / "nowhere"], "no folder"),
-        ([tmp_path / "file.jpg"], "is not a data set in a supported format"),
+        ([tmp_path / "file.jpg"], "is a file in an unsupported format"),
         ([empty], "classes without images"),
         ([one], "only one class"),
         ([text], "page.jpg: not an image"),
