@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
 
-from convscope.contract.lens import Answer, Inputs, Lens, Params, Result, Table
+from convscope.contract.lens import Answer, AnyFloat, Inputs, Lens, Params, Result, Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,9 +40,9 @@ class LayerActivations(Result):
 
     layer: str
     shape: list[int]
-    minimum: float
-    mean: float
-    maximum: float
+    minimum: AnyFloat
+    mean: AnyFloat
+    maximum: AnyFloat
     maps: int | None
     dead_maps: int | None
     sheet: str

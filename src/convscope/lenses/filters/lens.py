@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import Field
 
 from convscope.base.errors import ConvscopeError
-from convscope.contract.lens import Answer, Inputs, Lens, Params, Result, Table
+from convscope.contract.lens import Answer, AnyFloat, Inputs, Lens, Params, Result, Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,9 +33,9 @@ class FilterFigures(Result):
     layer: str
     weights: str
     shape: list[int]
-    minimum: float
-    maximum: float
-    std: float
+    minimum: AnyFloat
+    maximum: AnyFloat
+    std: AnyFloat
     sheet: str
 
 

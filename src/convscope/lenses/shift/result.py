@@ -132,6 +132,8 @@ class ShiftRun(Result):
     from -max_shift to max_shift. `difference` is there for every run but the first.
     """
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     run: str
     network: str
     weights: str | None = None

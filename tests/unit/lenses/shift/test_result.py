@@ -83,7 +83,7 @@ def test_a_study_of_an_old_version_has_no_weights_and_another_word_for_wrap(writ
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no JSON"),
+        ("{", "JSON"),
         ("[]", "is not a shift study"),
         ("{}", "is not a shift study"),
         ("[1]", "is not a shift study"),
