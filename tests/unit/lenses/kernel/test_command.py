@@ -161,7 +161,7 @@ def test_wrong_input_leaves_no_file(convscope, photo, tmp_path, arguments, messa
 
 def test_files_that_are_no_images(convscope, tmp_path):
     (tmp_path / "text.png").write_text("not an image")
-    for name, message in [("text.png", "not an image in a supported format"), ("gone.png", "No such file")]:
+    for name, message in [("text.png", "not an image in a"), ("gone.png", "No such file")]:
         done = convscope("kernel", name, *SOBEL, "-o", "k.png", cwd=tmp_path)
         assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["text.png"]
