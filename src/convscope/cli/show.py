@@ -34,14 +34,13 @@ _MUCH_CROPPED = 0.3
 
 def json_lines(run: Path) -> Show:
     """Prints the events of `run` as JSON, one per line; at most one step per second."""
-    last = 0.0
+    last: dict[type[Event], float] = {}
 
     def show(event: Event) -> None:
-        nonlocal last
         if isinstance(event, Stepped | Reading):
-            if monotonic() - last < _STEP_SECONDS:
+            if monotonic() - last.get(type(event), 0.0) < _STEP_SECONDS:
                 return
-            last = monotonic()
+            last[type(event)] = monotonic()
         more = {"run": str(run)} if isinstance(event, Finished) else {}
         print(json.dumps(as_json(event) | more, allow_nan=False), flush=True)
 
