@@ -102,7 +102,9 @@ class Maker:
             "image": self.image(),
             "images": ",".join(self.image() for _ in range(3)),
             "layer": layer,
-            "array": self.random.choice(["concatenate", "relu#2", layer, "mass"]),
+            "array": self.random.choice(
+                ["concatenate", "relu#2", layer, f"{layer} learned", "mass"]
+            ),
             "off": json.dumps(units) if number(2) else "",
             "target": number(6), "contrast": number(6), "label": number(6), "run": number(3),
             "offset": number(40), "limit": number(210), "rank": number(-1, 12),

@@ -133,7 +133,8 @@ def _add_initial(
     try:
         module = load_initial(inputs.run)
     except ConvscopeError as error:
-        return str(error)
+        # The page shows this too, and it does not tell where the run is on the disk.
+        return str(error).replace(str(inputs.run), inputs.run.name)
     before = graph_of(replace(inputs.subject.classifier, module=module))
     for node in nodes:
         weights[node.name][_BEFORE] = _weight(before, node)
