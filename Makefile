@@ -12,7 +12,7 @@ CPU_TORCH := https://download.pytorch.org/whl/cpu
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 STATIC := src/convscope/server/static/index.html
-PAGE := $(shell find web -path web/node_modules -prune -o -type f -print)
+PAGE := $(shell find web -path web/node_modules -prune -o -type f -print) docs/glossary.md
 # The page's types, made from the server's schema; they change only where the schema does.
 TYPES := web/src/api/types.ts
 SERVER := $(shell find src/convscope -name '*.py')

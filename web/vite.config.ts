@@ -1,3 +1,4 @@
+import { realpathSync } from "node:fs";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { svelteTesting } from "@testing-library/svelte/vite";
 import { defineConfig } from "vitest/config";
@@ -13,6 +14,10 @@ export default defineConfig({
     target: "es2022",
     modulePreload: { polyfill: false },
   },
-  server: { proxy: { "/api": "http://127.0.0.1:8765" } },
+  server: {
+    proxy: { "/api": "http://127.0.0.1:8765" },
+    // The glossary, and node_modules where that is a link.
+    fs: { allow: [".", "../docs", realpathSync("node_modules")] },
+  },
   test: { include: ["src/**/*.test.ts"], testTimeout: 20_000 },
 });

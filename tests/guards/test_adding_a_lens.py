@@ -27,7 +27,7 @@ def tree(tmp_path_factory):
     """The sources with the lens of the page in them."""
     tree = tmp_path_factory.mktemp("tree")
     ignored = shutil.ignore_patterns("__pycache__", "static", "node_modules")
-    for folder in ("src", "docs", "tests", "tools"):
+    for folder in ("src", "docs", "tests", "tools", "web"):
         shutil.copytree(ROOT / folder, tree / folder, ignore=ignored)
     for file in ("pyproject.toml", "mkdocs.yml"):
         shutil.copy(ROOT / file, tree / file)
@@ -92,4 +92,16 @@ def test_it_keeps_to_the_contracts(tree):
 def test_its_own_tests_and_those_of_every_lens_pass(tree):
     tests = ["tests/unit/lenses/sparsity", "tests/unit/lenses/test_every_lens.py"]
     run(tree, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests,
-        "-k", "sparsity and not test_one_name")  # fmt: skip
+        "-k", "sparsity")  # fmt: skip
+
+
+@pytest.mark.slow
+def test_its_view_is_on_the_page(tree):
+    (tree / ".venv").symlink_to(Path(sys.executable).parents[1])
+    (tree / "web/node_modules").symlink_to(ROOT / "web/node_modules")
+    run(tree, "tools/make-schema")
+    run(tree / "web", "npm", "run", "--silent", "check")
+    run(tree / "web", "npx", "--no-install", "eslint", "src/lenses/sparsity")
+    run(tree / "web", "npm", "run", "--silent", "test", "--", "sparsity")
+    view = [name for name in blocks() if name.startswith("web/")]
+    run(tree / "web", "npx", "--no-install", "prettier", "--check", *(tree / one for one in view))

@@ -25,22 +25,31 @@ export function field(found: Field | null): string {
 }
 
 const SETTINGS = [
-  ["kernel_size", "kernel"],
-  ["stride", "stride"],
-  ["padding", "padding"],
-  ["dilation", "dilation"],
-  ["groups", "groups"],
+  ["kernel_size", "kernel", true],
+  ["stride", "stride", true],
+  ["padding", "padding", true],
+  ["dilation", "dilation", true],
+  ["groups", "groups", false],
 ] as const;
 
-/** "kernel 3 × 3, stride 2, padding 1": torch's settings of a window; "" without any. */
-export function setup(settings: Readonly<Record<string, unknown>>): string {
-  return SETTINGS.flatMap(([key, name]) => {
+/** A setting of a window; `term` is its name in the glossary, null where it has none. */
+export interface Setting {
+  readonly name: string;
+  readonly term: string | null;
+  readonly value: string;
+}
+
+/** Kernel 3 × 3, stride 2, padding 1: torch's settings of a window; empty without any. */
+export function setup(settings: Readonly<Record<string, unknown>>): readonly Setting[] {
+  return SETTINGS.flatMap(([key, name, defined]) => {
     const given = [settings[key]].flat();
     const sides = given.filter((side) => typeof side === "number");
     if (!sides.length || sides.length < given.length) return [];
     const usual = key === "dilation" || key === "groups" ? 1 : null;
     if (sides.every((side) => side === usual)) return [];
-    if (key === "kernel_size") return [`${name} ${shape([sides[0] ?? 1, sides.at(-1) ?? 1])}`];
-    return [`${name} ${new Set(sides).size === 1 ? sides[0] : shape(sides)}`];
-  }).join(", ");
+    const whole = key === "kernel_size" ? [sides[0] ?? 1, sides.at(-1) ?? 1] : sides;
+    const one = key !== "kernel_size" && new Set(sides).size === 1;
+    const value = one ? String(sides[0]) : shape(whole);
+    return [{ name, term: defined ? name : null, value }];
+  });
 }
