@@ -1,4 +1,4 @@
-"""Where the `convscope` command begins: it can be stopped before anything slow is loaded."""
+"""The entry point of `convscope`: Ctrl-C works before anything slow is imported."""
 
 import signal
 import sys

@@ -1,1 +1,1 @@
-"""Layer 7: the command line. One file per command: parse, call, print."""
+"""The command line: one file for each command that parses, calls and prints."""

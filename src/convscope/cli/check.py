@@ -18,7 +18,10 @@ _CLASSES, _LISTED = 40, 10
 
 def check(
     data: Annotated[
-        str, typer.Argument(help="A folder of class folders, or a known data set's name.")
+        str,
+        typer.Argument(
+            metavar="DATA", help="A folder of class folders, or a known data set's name."
+        ),
     ],
     out: Annotated[
         Path | None,

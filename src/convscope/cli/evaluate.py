@@ -10,7 +10,7 @@ from convscope.console.output import Json
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     data: Annotated[
         str | None, typer.Option(help="Other labelled images; by default the run's own.")
     ] = None,

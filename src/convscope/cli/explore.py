@@ -25,7 +25,11 @@ def explore(
     source: Source,
     images: Annotated[
         list[str] | None,
-        typer.Argument(help="Images to choose from: files, folders, globs.", show_default=False),
+        typer.Argument(
+            metavar="IMAGE",
+            help="Images to choose from: files, folders, globs.",
+            show_default=False,
+        ),
     ] = None,
     data: Annotated[
         str | None,

@@ -28,10 +28,13 @@ class Format(StrEnum):
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     paths: Annotated[
         list[str],
-        typer.Argument(help="Image files, folders, globs; - reads paths from standard input."),
+        typer.Argument(
+            metavar="IMAGE",
+            help="Image files, folders, globs; - reads paths from standard input.",
+        ),
     ],
     topk: Annotated[int, typer.Option(min=1, help="Classes in each answer.")] = 5,
     form: Annotated[

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def reproduce(
-    run: Annotated[Path, typer.Argument(help="A finished run.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")],
     out: Annotated[
         Path | None,
         typer.Option(

@@ -24,7 +24,8 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 Data = Annotated[
-    str | None, typer.Argument(help="A folder of class folders, or a known data set's name.")
+    str | None,
+    typer.Argument(metavar="DATA", help="A folder of class folders, or a known data set's name."),
 ]
 Model = Annotated[
     str | None,

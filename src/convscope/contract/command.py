@@ -34,16 +34,21 @@ if TYPE_CHECKING:
 _PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
 _ARGUMENTS: dict[Needs, dict[str, Any]] = {
     "network": {"source": Source},
-    "image": {"source": Source, "images": Annotated[Path, typer.Argument(help="An image file.")]},
+    "image": {
+        "source": Source,
+        "images": Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file.")],
+    },
     "images": {
         "source": Source,
-        "images": Annotated[list[Path] | None, typer.Argument(help="Image files.")],
+        "images": Annotated[
+            list[Path] | None, typer.Argument(metavar="IMAGE", help="Image files.")
+        ],
     },
     "run": {"runs": Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]},
     "runs": {
         "runs": Annotated[
             list[Path],
-            typer.Argument(metavar="RUN...", help="Run folders, trained on the same data."),
+            typer.Argument(metavar="RUN", help="Run folders, trained on the same data."),
         ]
     },
 }

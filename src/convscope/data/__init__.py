@@ -1,1 +1,1 @@
-"""Layer 2: data sets, splits, augmentation and batches. It never writes into a data folder."""
+"""Data sets, splits, augmentation and batches. It never writes into a data folder."""

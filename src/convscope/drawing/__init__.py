@@ -1,1 +1,1 @@
-"""Colours, sheets of maps, titles and legends, arrays: what pictures are made of."""
+"""Parts of pictures: colour maps, sheets of feature maps, titles, legends, array files."""

@@ -1,4 +1,4 @@
-"""Numbers to colours: zero is always the same colour, and what is no number is seen at once.
+"""Numbers to colours: zero always has the same colour, and NaN one of its own.
 
 Look-up tables are matplotlib's; both are safe for red-green blindness.
 """

@@ -1,4 +1,4 @@
-"""Pixels to pictures that people look at."""
+"""Pixel arrays as pictures for people: enlarged, and side by side."""
 
 from collections.abc import Sequence
 

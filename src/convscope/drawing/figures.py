@@ -1,4 +1,4 @@
-"""Matplotlib's figures as PNG."""
+"""Matplotlib figures as PNG."""
 
 import io
 

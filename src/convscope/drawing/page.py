@@ -1,4 +1,4 @@
-"""The page of a sheet: title, notes, legend, and how many tiles of which size go into a row.
+"""The layout of a sheet: title, notes, legend, and the size and number of tiles in a row.
 
 It knows text, rectangles and colours, nothing of networks.
 """

@@ -1,4 +1,4 @@
-"""What a layer gave for one image, as a picture: maps as tiles, vectors as cells or bars."""
+"""The output of a layer for one image as a picture: maps as tiles, vectors as cells or bars."""
 
 import io
 import math

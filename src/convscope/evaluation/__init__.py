@@ -1,1 +1,1 @@
-"""Layer 4: evaluation: a table of predictions, and the metrics computed from it."""
+"""Evaluation: a table of predictions, and the metrics computed from it."""

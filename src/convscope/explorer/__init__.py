@@ -1,1 +1,1 @@
-"""What the explorer's routes are made of: the subject, its images, recorded passes."""
+"""Shared parts of the explorer's routes: the network, its images, recorded passes."""

@@ -1,4 +1,4 @@
-"""What routes answer with: JSON, arrays, pictures; and the types of parameters that they share."""
+"""Responses of routes: JSON, arrays, pictures; and parameter types that routes share."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""The core's values as wire models and bytes."""
+"""Values of the core as models of the schema and as bytes."""
 
 import io
 from itertools import groupby

@@ -1,4 +1,4 @@
-"""What the routes ask for: images, passes and predictions of one subject."""
+"""The state behind the routes: images, passes and predictions of one network."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence

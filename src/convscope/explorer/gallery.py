@@ -1,4 +1,4 @@
-"""The images that can be opened: the data set's, the files that were given, those that are dropped.
+"""The images that can be opened: of the data set, of the command line, and uploaded ones.
 
 Nothing else on the disk can be read. An image is named by what it is: `data-12`, `file-3`,
 `drop-HEX`.

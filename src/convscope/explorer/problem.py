@@ -1,4 +1,4 @@
-"""What a request can be refused for: a status and words for a person, no path and no stack."""
+"""A refused request: a status and a message without paths or stack traces."""
 
 from convscope.base.errors import ConvscopeError, UnreadableImageError
 

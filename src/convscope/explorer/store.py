@@ -1,4 +1,4 @@
-"""Recorded passes in memory: bounded in bytes, each made once, cancelled when nobody waits for it.
+"""Recorded passes in memory, up to a number of bytes; each is computed once.
 
 Used from one event loop; the passes themselves run in a worker thread, one at a time.
 """

@@ -1,4 +1,4 @@
-"""`/api/pass`, a pass as lines of JSON with its progress; and what else waits for a pass.
+"""`/api/pass`: a pass as JSON lines with its progress; cancelled if the client leaves.
 
 A closed connection ends it.
 """

@@ -1,4 +1,4 @@
-"""What is explored: a classifier with its graph, made once and never changed."""
+"""The network that is explored: a classifier with its graph, as one frozen value."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

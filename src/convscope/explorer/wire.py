@@ -1,4 +1,4 @@
-"""What goes over the wire: the schema that the page's types are generated from.
+"""The models of the schema, from which the page's types are generated.
 
 Places are (channel, row, column); sizes, strides and paddings (vertical, horizontal). Numbers that
 are not finite are null. Images are named by what they are: `data-12` the data set's image 12,

@@ -1,4 +1,4 @@
-"""Layer 3: a network as a graph of operations, and what can be read from it.
+"""A network as a graph of operations, and what is computed from the graph.
 
 Knows nothing of training, runs, files or pictures.
 """

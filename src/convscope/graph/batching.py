@@ -1,4 +1,4 @@
-"""How many images, or units, run together."""
+"""How many images, or units, are computed at once."""
 
 LARGEST_BATCH = 64
 # 256 MB in float32, which a laptop has to spare beside a network and its images.

@@ -1,4 +1,4 @@
-"""A module to a graph. Everything that looks at a network reads the graph; no module hooks."""
+"""Capture a module as a graph. Everything that inspects a network reads the graph."""
 
 import threading
 from collections.abc import Iterator

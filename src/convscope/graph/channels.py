@@ -1,4 +1,4 @@
-"""What numbers are like, channel by channel: means, ranges, which maps are dead or strongest."""
+"""Statistics of channels: means, ranges, dead maps, strongest maps."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A network beside dense layers: what sharing weights and pooling save, in parameters.
+"""The parameters that weight sharing and pooling save, compared with dense layers.
 
 Source: the comparisons of the guide "Understanding Convolutional Neural Networks", sections 1 and
 4. Each is there only where it has a meaning for the network.

@@ -1,4 +1,4 @@
-"""A module to a graph by torch.export, and what to say where that fails.
+"""A module to a graph by torch.export, and error messages where that fails.
 
 Imported when it is needed: torch.export loads torch's compiler, which takes longer than torch.
 """

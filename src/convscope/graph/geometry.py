@@ -1,4 +1,4 @@
-"""What a unit sees of the images: its receptive field, clipped at every layer.
+"""The receptive field of a unit, clipped at every layer.
 
 Rows and columns are followed separately: which rows of the images reach which row of a node. A unit
 sees at most the product of its rows and columns, and in most networks exactly that. Beside this

@@ -1,4 +1,4 @@
-"""A network as a frozen value: nodes in the order in which they run."""
+"""A network as a frozen value: its nodes in the order of execution."""
 
 import difflib
 import hashlib

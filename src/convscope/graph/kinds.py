@@ -1,4 +1,4 @@
-"""What a node computes: a closed enum, and which of torch's operations is which kind."""
+"""The kind of a node, a closed enum, and torch's operations of each kind."""
 
 from enum import StrEnum
 

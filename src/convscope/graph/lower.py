@@ -1,4 +1,4 @@
-"""torch's exported graph to ours: steps to run, nodes to read.
+"""Convert torch's exported graph to ours: steps to run and nodes to read.
 
 A node is what a reader of the network would call an operation. Steps that only serve one (sizes,
 tuples, the ten operations of a local response norm) stay steps.

@@ -1,4 +1,4 @@
-"""A captured network as a flat list of steps, which of them a result needs, and how to run them.
+"""A captured network as a flat list of steps: run all of them, or those a result needs.
 
 A step is a call of one of torch's operations whose arguments are constants or the values of
 earlier steps. Nothing is looked up or interpreted while it runs: on a tiny network that costs less

@@ -1,4 +1,4 @@
-"""What excited one unit, projected back to the pixels, on the part of the image that it sees.
+"""The activation of one unit projected back to the pixels of its receptive field.
 
 The signal of `backward`, computed on crops of the recorded values: each unit has a window in every
 node's map, of one size for all units and grown layer by layer on the way back. Nothing of the

@@ -1,4 +1,4 @@
-"""What one node of torch's exported graph means: kind, settings, and which tensor plays what."""
+"""Recognise a node of torch's exported graph: its kind, settings, and role of each tensor."""
 
 import re
 import sys

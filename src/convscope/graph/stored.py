@@ -1,4 +1,4 @@
-"""Captured graphs in the cache folder: torch.export takes seconds to import, reading JSON none.
+"""Captured graphs in the cache folder, which are faster to read than to capture.
 
 A graph is stored under a key of everything that it depends on: the code of convscope's graph and
 networks, the versions of torch and Python, the shape of the input, and every layer with its

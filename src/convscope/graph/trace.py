@@ -1,4 +1,4 @@
-"""One recorded pass: every activation and, with targets, every gradient. A trace is a value."""
+"""A trace: one recorded pass with every activation and, with targets, every gradient."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The windows of convolutions and pools: their size, stride and padding, and what a unit sees."""
+"""Windows of convolutions and pools: size, stride, padding, and the inputs of a unit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

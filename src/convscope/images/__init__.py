@@ -1,1 +1,1 @@
-"""Layer 1: decode image files, preprocess pixels for a network, filter images."""
+"""Decode image files, preprocess pixels for a network, filter images."""

@@ -1,4 +1,4 @@
-"""What stands beyond the border of an image: one enum for padding, filtering and shifting."""
+"""Border modes: the pixels outside an image in padding, filtering and shifting."""
 
 from enum import StrEnum
 from typing import Literal

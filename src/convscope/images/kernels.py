@@ -1,4 +1,4 @@
-"""Image kernels: a kernel slides over the pixels, and every step can be checked by hand.
+"""Image kernels, applied in steps that can be checked by hand.
 
 Knows numbers and arrays alone: no networks, no files, no pictures.
 """

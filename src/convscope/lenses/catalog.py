@@ -11,12 +11,12 @@ LENSES = {
     "summary": "Show each layer's shape, parameters, multiply-adds, memory and receptive field.",
     "activations": "Draw the output of each layer for an image, and store the numbers beside it.",
     "filters": "Draw the filters of each convolution; for a run also before its training.",
-    "arithmetic": "Show how one number came about: every term, their sum, the tensor's value.",
-    "receptive-field": "Draw what the middle unit of a layer can see, and what it really uses.",
+    "arithmetic": "Show how an activation is computed: its terms, their sum, the recorded value.",
+    "receptive-field": "Draw what a layer's middle unit can see, and which pixels affect it most.",
     "kernel": "Filter an image by a kernel and draw both side by side.",
     "atlas": "Find the images that activate each channel most, and project these activations.",
-    "pathways": "Show which units carried a class's logit, and switch them off to prove it.",
-    "shift": "Shift test images by every (dx, dy): how accuracy and each layer respond.",
+    "pathways": "Show the units that contribute most to a class's logit, and switch them off.",
+    "shift": "Measure how predictions and each layer change when the images are shifted.",
 }
 
 

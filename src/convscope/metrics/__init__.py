@@ -1,1 +1,1 @@
-"""Layer 1: metrics as pure functions of logits and targets."""
+"""Metrics as pure functions of logits and targets."""

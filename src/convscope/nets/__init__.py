@@ -1,1 +1,1 @@
-"""Layer 2: networks, and the Classifier, which adds preprocessing and class names to a network."""
+"""Networks, and the Classifier, which adds preprocessing and class names to a network."""

@@ -1,4 +1,4 @@
-"""The environment of a run, which can change the last bits: code, libraries and machine."""
+"""The environment of a run: the code, libraries and machine on which results depend."""
 
 import os
 import platform

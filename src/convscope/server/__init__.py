@@ -1,1 +1,1 @@
-"""The explorer's server: parse, call, encode; it computes nothing of its own."""
+"""The explorer's server: parse requests, call the explorer, encode the answers."""

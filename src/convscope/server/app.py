@@ -1,4 +1,4 @@
-"""The routes: parse, ask the explorer, encode."""
+"""The routes of the explorer itself: parse, call the explorer, encode."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Access control: an ASGI layer around the app, which does not run for a refused request.
+"""Access control: an ASGI layer that refuses requests before the app sees them.
 
 `/health`, which reveals nothing, needs no cookie, and any site may request it.
 

@@ -1,4 +1,4 @@
-"""The explorer as a running server: the address that opens it, and how it ends."""
+"""The explorer as a running server: its address, its start and its end."""
 
 import asyncio
 import ipaddress

@@ -1,4 +1,4 @@
-"""The page itself: built files in the package's folder `static`, and nothing else."""
+"""The page: the built files in the package's folder `static`."""
 
 import hashlib
 import re

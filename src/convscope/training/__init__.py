@@ -1,1 +1,1 @@
-"""Layer 4: recipes, and training as an iterator of events. It neither writes files nor prints."""
+"""Recipes, and training as an iterator of events. It neither writes files nor prints."""

@@ -1,4 +1,4 @@
-"""The state of a training run, complete enough to continue it exactly."""
+"""The state of a training run, from which it is continued exactly."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

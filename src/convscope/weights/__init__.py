@@ -1,1 +1,1 @@
-"""Layer 2: read weights files without executing their content, and map them to a network."""
+"""Read weights files without executing their content, and map them to a network."""

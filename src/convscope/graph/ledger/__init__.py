@@ -1,1 +1,1 @@
-"""The ledger: how one number came about, term by term."""
+"""The ledger: how one activation is computed, term by term."""

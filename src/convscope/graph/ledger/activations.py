@@ -1,4 +1,4 @@
-"""The activation functions by their definitions: in words, and of one value in float64."""
+"""The definitions of activation functions: as text, and for one value in float64."""
 
 import math
 from collections.abc import Callable, Mapping

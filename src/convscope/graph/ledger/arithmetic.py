@@ -1,4 +1,4 @@
-"""How one number of a trace came about: every term, and the sum recomputed in float64."""
+"""One activation of a trace: its terms, and their sum recomputed in float64."""
 
 import operator
 from collections.abc import Callable, Sequence

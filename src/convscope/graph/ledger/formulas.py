@@ -1,4 +1,4 @@
-"""The formula of every kind of node, for one of its numbers, in float64."""
+"""The formula of every kind of node, for one of its values, in float64."""
 
 import math
 from collections.abc import Callable

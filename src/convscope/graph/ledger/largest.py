@@ -1,4 +1,4 @@
-"""The largest terms of a ledger, where there are too many to list, and the sum of the others."""
+"""The largest terms of a ledger if there are too many to list, and the sum of the rest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

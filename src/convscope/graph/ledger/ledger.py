@@ -1,4 +1,4 @@
-"""How one number came about: its terms, their sum, what the tensor says; and the same in words."""
+"""The ledger of one activation: terms, sum, the tensor's value; and the same as text."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

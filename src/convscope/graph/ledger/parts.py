@@ -1,4 +1,4 @@
-"""A convolution's map taken apart: what each of its input channels adds to it."""
+"""The map of a convolution split into the parts of its input channels."""
 
 from collections.abc import Sequence
 

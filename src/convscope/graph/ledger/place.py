@@ -1,4 +1,4 @@
-"""One number of a trace, and access to what it was made from."""
+"""The position of one value in a trace, and access to its inputs."""
 
 from dataclasses import dataclass
 from functools import cached_property

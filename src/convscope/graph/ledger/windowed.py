@@ -1,4 +1,4 @@
-"""The formulas of convolutions, dense layers and pools: sums and maxima over a window."""
+"""The formulas of convolutions, dense layers and pools: sums and maxima of a window."""
 
 import math
 from dataclasses import dataclass

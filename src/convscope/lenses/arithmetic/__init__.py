@@ -1,1 +1,1 @@
-"""Arithmetic: how one number of a network came about."""
+"""Arithmetic: how one activation of a network is computed."""

@@ -1,4 +1,4 @@
-"""`convscope arithmetic`: how one number of a network came about."""
+"""`convscope arithmetic`: how one activation of a network is computed."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def arithmetic(
     model: Annotated[
         str | None, typer.Argument(metavar="MODEL_OR_RUN", help="A run folder or a model's name.")
     ] = None,
-    image: Annotated[Path | None, typer.Argument(help="An image file.")] = None,
+    image: Annotated[Path | None, typer.Argument(metavar="IMAGE", help="An image file.")] = None,
     layer: Annotated[
         str | None,
         typer.Option(help="A layer's name, see `convscope summary`; by default the logits."),
@@ -46,7 +46,7 @@ def arithmetic(
         str | None, typer.Option(help="Instead of a network: sobel, a 6 x 6 image by hand.")
     ] = None,
 ) -> None:
-    """Show how one number came about: every term, their sum, the tensor's value."""
+    """Show how an activation is computed: its terms, their sum, the recorded value."""
     if example is not None:
         _example(example, as_json)
         return

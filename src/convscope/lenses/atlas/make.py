@@ -1,4 +1,4 @@
-"""Makes an atlas in a folder, or continues one that was stopped."""
+"""Compute an atlas in a folder, or continue one that was stopped."""
 
 import hashlib
 import math

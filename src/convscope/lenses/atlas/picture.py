@@ -1,4 +1,4 @@
-"""The top images of channels, as a picture: projections beside the patches that they are of."""
+"""The top images of channels as a picture: each patch beside its projection."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a unit sees of its top images, and its activation projected to the pixels."""
+"""The patch that a unit sees of a top image, and its activation projected to the pixels."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""The result of the atlas, which `--json` prints, and what the explorer's routes answer with.
+"""The result of the atlas, which `--json` prints, and the answers of its routes.
 
 Crops are (top, left, bottom, right) in pixels of the image as the network sees it, the last two
 excluded; positions are (row, column) in a layer's map.

@@ -15,7 +15,7 @@ from convscope.images.borders import Border
 if TYPE_CHECKING:
     import numpy as np
 
-Image = Annotated[Path, typer.Argument(help="An image file.")]
+Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file.")]
 Preset = Annotated[
     str | None,
     typer.Option(

@@ -1,4 +1,4 @@
-"""What the routes of the lens `kernel` take and answer: kernels, sizes, a filtered image."""
+"""The parameters and answers of the routes of `kernel`: kernels, sizes, filtered images."""
 
 from convscope.explorer.wire import Wire
 from convscope.images.borders import Border

@@ -1,1 +1,1 @@
-"""Pathways: which units carried a class's logit, and the proof."""
+"""Pathways: the units that contribute most to a class's logit, tested by ablation."""

@@ -1,4 +1,4 @@
-"""The part of a network behind a layer, and which layers everything passes through.
+"""The part of a network after a layer, and the layers that every path passes.
 
 It knows graphs, and nothing of contributions.
 """

@@ -45,7 +45,8 @@ def command(
     source: Source,
     params: OptionValues[PathwaysParams],
     images: Annotated[
-        list[Path] | None, typer.Argument(help="One image file, or two to see side by side.")
+        list[Path] | None,
+        typer.Argument(metavar="IMAGE", help="One image file, or two to see side by side."),
     ] = None,
     split: Annotated[
         str | None,
@@ -65,7 +66,7 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show which units carried a class's logit, and switch them off to prove it.
+    """Show the units that contribute most to a class's logit, and switch them off.
 
     `--json` prints one object; for two images a list.
     """

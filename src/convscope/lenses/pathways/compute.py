@@ -1,4 +1,4 @@
-"""Which units carried a logit: activation x gradient, and the biases behind them, in one sum.
+"""Contributions of units to a logit: activation x gradient, and the bias share.
 
 Along the active pattern of ReLU and pooling what follows a layer is an affine function of its
 units. A unit's contribution to a logit is its activation times the logit's gradient; the bias share

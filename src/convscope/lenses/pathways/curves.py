@@ -1,4 +1,4 @@
-"""The lines of a pathway, in the colour and width of what they stand for, and their scale."""
+"""The lines of a pathway: their colour, width and scale."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

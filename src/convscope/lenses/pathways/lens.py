@@ -1,4 +1,4 @@
-"""The lens `pathways`: which units carried a class's logit, and the proof of it."""
+"""The lens `pathways`: the units that contribute most to a class's logit."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple

@@ -1,4 +1,4 @@
-"""Pathways as a picture: from the image over maps and dense units to the logits of two classes.
+"""Pathways as a picture: from the image over maps and dense units to two logits.
 
 Lines are contributions to a logit: red speaks for the class, blue against it; the width follows
 the magnitude. What ends at a class box adds up to its logit. Each of the two fans of lines has a

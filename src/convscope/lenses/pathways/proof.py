@@ -1,4 +1,4 @@
-"""Whether a pathway carries what it claims: switch its units off and watch the logit fall.
+"""The test of a pathway: switch its units off and measure how far the logit falls.
 
 Beside it two controls, since any hole in a network lowers some logit: random active units of the
 same summed activation, and the same number of units chosen by activation alone.

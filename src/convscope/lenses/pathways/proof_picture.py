@@ -1,4 +1,4 @@
-"""The proof of a pathway as bars: what switching its units off did, beside the controls."""
+"""The test of a pathway as bars: the drop of the logit beside that of the controls."""
 
 from collections.abc import Sequence
 

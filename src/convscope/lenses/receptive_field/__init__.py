@@ -1,1 +1,1 @@
-"""Receptive field: what a unit can see of an image, and what it uses."""
+"""Receptive field: the pixels that a unit can see, and those that affect it most."""

@@ -1,4 +1,4 @@
-"""The effective receptive field: the part of its receptive field that a unit uses."""
+"""The effective receptive field: the pixels that affect a unit most."""
 
 import math
 

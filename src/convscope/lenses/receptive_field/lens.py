@@ -1,4 +1,4 @@
-"""The lens `receptive-field`: what a unit can see of an image, and what it really uses."""
+"""The lens `receptive-field`: the pixels that a unit can see, and those that affect it."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

@@ -1,1 +1,1 @@
-"""Shift: what moving the image does to a network's answers."""
+"""Shift: how predictions change when the image is shifted."""

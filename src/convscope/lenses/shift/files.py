@@ -1,4 +1,4 @@
-"""A shift study as its result, and its files: the result; grids, paths and layers as CSV."""
+"""A shift study as its result and as files: JSON, and CSV of grids, paths and layers."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The lens `shift`: how shifting an image changes a network's answers, and each of its layers."""
+"""The lens `shift`: how predictions and each layer change when the image is shifted."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

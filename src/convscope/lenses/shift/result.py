@@ -1,4 +1,4 @@
-"""The result of a shift study, `metrics.json` and `--json`, and what the explorer's routes answer.
+"""The result of a shift study, which `--json` prints, and the answers of its routes.
 
 Of each estimate NAME is the mean over images and NAME_interval its 95 % interval (low, high).
 """

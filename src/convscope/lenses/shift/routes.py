@@ -1,4 +1,4 @@
-"""The routes of the lens `shift`: the study of the run, and one image shifted for every network."""
+"""The routes of `shift`: the study of the run, and the predictions for a shifted image."""
 
 import shlex
 from collections.abc import Sequence

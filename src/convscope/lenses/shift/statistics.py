@@ -1,4 +1,4 @@
-"""What shifts do to predictions: figures of a table of classes, (images, shifts), with intervals.
+"""Statistics of predictions under shifts, with intervals, from a table of classes.
 
 Images are the independent units: every figure is first taken for each image, then averaged. Shifts
 of one image are not independent, and are never counted as if they were.

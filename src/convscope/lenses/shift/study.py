@@ -1,4 +1,4 @@
-"""Runs compared under shifts of the same images, with what each cost and its accuracy."""
+"""Runs compared under shifts of the same images, with their cost and accuracy."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
