@@ -100,12 +100,12 @@ def test_a_click_on_a_term_works_that_unit_out_and_reload_restores_it(page, subj
 
 
 def test_the_way_ends_at_a_map_from_where_the_number_opens(page):
-    start = page.get_by_role("complementary", name="Where it starts")
+    start = page.get_by_role("complementary", name="Source")
     where = start.get_by_text("channel").first.inner_text()
     layer, channel, row, column = re.match(
         r"(\S+), channel (\d+), row (\d+), column (\d+)", where
     ).groups()
-    start.get_by_role("button", name="Work this number out").click()
+    start.get_by_role("button", name="Show how it is computed").click()
     page.wait_for_url(re.compile("view=number"))
     assert f"layer={layer}" in page.url
     assert page.evaluate("new URLSearchParams(location.search).get('unit') ?? '0'") == channel
@@ -117,9 +117,9 @@ def test_a_logit_its_term_its_edge_and_its_probability_light_up_together(page):
     def lit():
         return page.evaluate(
             """() => [
-              document.querySelector('li.lit [data-column="-1"] .name')?.textContent ?? null,
+              document.querySelector('li.highlighted [data-column="-1"] .name')?.textContent ?? null,
               ...['data-term', 'data-edge', 'data-share'].map((name) =>
-                [...document.querySelectorAll(`[${name}].lit`)].map((e) => e.getAttribute(name))),
+                [...document.querySelectorAll(`[${name}].highlighted`)].map((e) => e.getAttribute(name))),
             ]"""
         )
 

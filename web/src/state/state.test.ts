@@ -194,7 +194,7 @@ describe("an address", () => {
   it("that means nothing is named", async () => {
     await open("view=moon&target=77x");
     expect(screen.getByRole("status").textContent).toContain(
-      "The address says view=moon, target=77x, which means nothing here",
+      "The address contains view=moon, target=77x, which this page does not know",
     );
     await click("Dismiss");
     await waitFor(() => expect(screen.queryByText(/which means nothing here/)).toBeNull());

@@ -33,7 +33,7 @@ describe("the network", () => {
     await click("Classifier");
     await says("There is no classifier");
     await click("Pathways");
-    await says("No class, no pathway");
+    await says("No classes, no pathways");
     await click("Shift");
     await says("Nothing to compare");
     expect(document.querySelector("aside ol.bars")).toBeNull();
@@ -147,11 +147,11 @@ describe("a channel", () => {
 
 describe("a number", () => {
   it.each([
-    ["layer=conv&at=99,3", "its rows are 0 to 7", "To the nearest number"],
-    ["layer=conv&unit=77", "its channels are 0 to 3", "To the nearest number"],
-    ["layer=fc&unit=5", "its units are 0 to 4", "To the nearest number"],
+    ["layer=conv&at=99,3", "its rows are 0 to 7", "Go to the nearest number"],
+    ["layer=conv&unit=77", "its channels are 0 to 3", "Go to the nearest number"],
+    ["layer=fc&unit=5", "its units are 0 to 4", "Go to the nearest number"],
     ["layer=blok", "no layer blok", "To the network"],
-    ["layer=conv&at=1,1&tab=5", "reads input channels 0 to 2", "To the nearest"],
+    ["layer=conv&at=1,1&tab=5", "reads input channels 0 to 2", "Go to the nearest"],
   ])("of an address of none, %s, says so and leads back", async (address, told, way) => {
     await open(`view=number&${address}&image=data-3`);
     await says(told);
@@ -208,11 +208,11 @@ describe("a number", () => {
 describe("the classifier", () => {
   it("has all units switched on at once", async () => {
     await open('view=classifier&image=data-3&off=[["flatten",1],["flatten",2]]');
-    const group = await screen.findByRole("group", { name: "What is switched off" });
+    const group = await screen.findByRole("group", { name: "Units that are switched off" });
     within(group).getByRole("button", { name: "Switch all on" }).click();
     await waitFor(() => expect(location.search).not.toContain("off="));
     await waitFor(() =>
-      expect(screen.queryByRole("group", { name: "What is switched off" })).toBeNull(),
+      expect(screen.queryByRole("group", { name: "Units that are switched off" })).toBeNull(),
     );
   });
 
@@ -220,11 +220,13 @@ describe("the classifier", () => {
     await open("view=classifier&image=data-3");
     const logit = await screen.findByRole("button", { name: /^cat .*: logit/ });
     logit.focus();
-    await waitFor(() => expect(document.querySelector("[data-share='2'].lit")).not.toBeNull());
-    expect(document.querySelector("[data-edge='2'].lit")).not.toBeNull();
-    expect(document.querySelector("[data-term='2'].lit")).not.toBeNull();
+    await waitFor(() =>
+      expect(document.querySelector("[data-share='2'].highlighted")).not.toBeNull(),
+    );
+    expect(document.querySelector("[data-edge='2'].highlighted")).not.toBeNull();
+    expect(document.querySelector("[data-term='2'].highlighted")).not.toBeNull();
     logit.blur();
-    await waitFor(() => expect(document.querySelector("[data-share='2'].lit")).toBeNull());
+    await waitFor(() => expect(document.querySelector("[data-share='2'].highlighted")).toBeNull());
   });
 });
 

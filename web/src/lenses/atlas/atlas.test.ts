@@ -89,7 +89,7 @@ describe("the atlas", () => {
   it("shows the strongest place again", async () => {
     await open(CHOSEN, source());
     await says("row 4, column 3");
-    await click("To its strongest place");
+    await click("Go to the strongest position");
     await says("row 1, column 2");
     expect(location.search).not.toContain("position=");
   });

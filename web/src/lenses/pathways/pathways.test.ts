@@ -124,7 +124,7 @@ describe("pathways", () => {
     const { explorer } = await open("view=pathways&target=1&contrast=3&image=data-3", source());
     await screen.findByLabelText("contrast");
     await click("Shift");
-    await says("where it stands");
+    await says("not shifted");
     await popTo("view=pathways&target=1&contrast=3&image=data-3");
     await screen.findByLabelText("contrast");
     explorer.setImage("data-4");

@@ -110,7 +110,7 @@ describe("the shift view", () => {
     await shown("1 right");
     await addressSays("shift=1,0,zero");
     await press("Home");
-    await shown("where it stands");
+    await shown("not shifted");
     expect(location.search).not.toContain("shift=1");
   });
 

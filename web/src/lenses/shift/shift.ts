@@ -43,11 +43,11 @@ export function keyed(shift: Shift, key: string, far: boolean, largest: number):
   return { ...shift, dx: to(shift.dx, x ?? 0), dy: to(shift.dy, y ?? 0) };
 }
 
-/** "3 right, 2 up"; "where it stands". */
+/** "3 right, 2 up"; "not shifted". */
 export function shiftWords({ dx, dy }: Pick<Shift, "dx" | "dy">): string {
   const parts = [
     dx ? `${Math.abs(dx)} ${dx > 0 ? "right" : "left"}` : "",
     dy ? `${Math.abs(dy)} ${dy > 0 ? "down" : "up"}` : "",
   ].filter(Boolean);
-  return parts.join(", ") || "where it stands";
+  return parts.join(", ") || "not shifted";
 }
