@@ -111,7 +111,7 @@ Progress = Callable[[str, int, int], None]
 class Lens(Generic[P, R]):
     """One way to look at a network.
 
-    There are two sorts. An *answer* is computed when it is asked for (`needs` "network", "image" or
+    There are two sorts. An *answer* is computed on request (`needs` "network", "image" or
     "images"). A *study* takes one run or several over many images, stores itself in a folder, and
     goes on where it was stopped (`needs` "run" or "runs").
 

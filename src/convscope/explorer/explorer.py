@@ -97,12 +97,12 @@ class Explorer:
         return await self.store.get((requested.image, requested.off), make, begun)
 
     async def trace(self, requested: PassRequest) -> Trace:
-        """The pass, with its target: the one asked for, else the label, else the prediction."""
+        """The pass, with its target: the one requested, else the label, else the prediction."""
         stored = await self.recorded(requested)
         return self.with_target(stored.trace, requested)
 
     def with_target(self, trace: Trace, requested: PassRequest) -> Trace:
-        """A pass for a class: the one asked for, else the label, else the one predicted."""
+        """A pass for a class: the one requested, else the label, else the predicted one."""
         if self.subject.probabilities is None:
             return trace
         target = requested.target
@@ -128,7 +128,7 @@ class Explorer:
         )
 
     def remembered(self, name: str, key: object, make: Callable[[], T]) -> T:
-        """What `make` gives, kept until another key is asked for under the same name."""
+        """The result of `make`, kept until another key is requested under the same name."""
         found = self._last.get(name)
         if found is None or found[0] != key:
             found = self._last[name] = key, make()

@@ -153,7 +153,7 @@ class Images:
         return found
 
     def stretch(self, split: str | None, label: int | None, offset: int, limit: int) -> Gallery:
-        """Some images of a split, of a class where one is asked for.
+        """Some images of a split, or of one class of it.
 
         Without a split those that the first image is of.
 

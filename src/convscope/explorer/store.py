@@ -76,7 +76,7 @@ class Store:
         Args:
             key: what the pass depends on.
             make: runs it in a worker thread; calls what it is given before each step.
-            begun: told of the pass that is waited for, to follow its progress.
+            begun: called with the pending pass, whose progress can be followed.
         """
         self.go_on()
         if key in self._kept:

@@ -62,14 +62,14 @@ class PassStream(Response):
         try:
             start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
             await send(start)
-            told = 0
+            reported = 0
             while not made.done() and not gone.done():
                 await asyncio.wait(
                     {made, gone}, timeout=_EVERY, return_when=asyncio.FIRST_COMPLETED
                 )
-                if self._pending and not made.done() and self._pending.done > told:
-                    told = self._pending.done
-                    progress = Progress(done=told, of=self._pending.of)
+                if self._pending and not made.done() and self._pending.done > reported:
+                    reported = self._pending.done
+                    progress = Progress(done=reported, of=self._pending.of)
                     await self._line(send, PassLine(progress=progress))
             if made.done():
                 await self._line(send, _last(made))

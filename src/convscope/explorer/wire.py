@@ -127,7 +127,7 @@ class Picture(Wire):
 
 
 class Gallery(Wire):
-    """Some images of `split`, of a class where one is asked for; and which splits there are."""
+    """Some images of `split`, or of one class of it; and the names of all splits."""
 
     splits: list[Split]
     split: str
@@ -234,16 +234,15 @@ class Rest(Wire):
 
 
 class Number(Wire):
-    """How one number came about: a `Ledger`.
+    """How one activation is computed: a `Ledger`.
 
-    A convolution has a `window` (channels, height, width) and its terms are ordered by it, all of
-    `channels` first: `first_channel` is the input channel that they begin with, `channel_sums` has
-    the sum of each, `strongest` are those with the largest, and `others` says what the other
-    channels make. Other kinds list at most so many terms as were asked for, the largest products
-    first, and `rest` says what the others make; `count` is of all terms. Softmax and cross-entropy
-    list those of the largest weights, and the number's own (the target's) even beyond what was
-    asked for. What is no weighted sum else (a quotient) keeps the order of its formula where all
-    fit.
+    A convolution has a `window` (channels, height, width), and its terms are in the order of the
+    window. `first_channel` is the first input channel, `channel_sums` has the sum of each channel,
+    `strongest` lists the channels with the largest sums, and `others` is the sum of the rest. Other
+    kinds list at most `limit` terms, the largest products first; `rest` is the sum of the others,
+    and `count` the number of all terms. Softmax and cross-entropy list the terms with the largest
+    weights, and always the term of the class itself (of the target). A formula that is no weighted
+    sum, such as a quotient, keeps its order if all terms fit.
     """
 
     layer: str

@@ -93,7 +93,7 @@ async def predictions(
     """What the network says of some images."""
     names = [name for name in images.split(",") if name]
     if not 1 <= len(names) <= _MAX_PREDICTIONS:
-        raise RefusedError(422, f"images: give 1 to {_MAX_PREDICTIONS} images, parted by commas")
+        raise RefusedError(422, f"images: give 1 to {_MAX_PREDICTIONS} images, separated by commas")
 
     async def wanted() -> bool:
         return not await request.is_disconnected()

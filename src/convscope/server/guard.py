@@ -129,7 +129,7 @@ class Guard:
         try:
             await self._answer(scope, receive, reply)
         except asyncio.CancelledError:
-            # The server is closing; in the middle of a body nothing else would be told of it.
+            # The server is closing; a client in the middle of a body would not notice it otherwise.
             if not reply.started:
                 await reply.problem(503, "convscope is closing", close=True)
         except Exception as error:  # noqa: BLE001 (of the app; it must go on)
@@ -157,14 +157,14 @@ class Guard:
         if path == HEALTH:
             return await self._app(scope, receive, reply.send)
         opening = path == "/" and method != "POST"
-        foreign = any(site not in _OWN for site in headers.all(b"sec-fetch-site"))
+        other_site = any(site not in _OWN for site in headers.all(b"sec-fetch-site"))
         if opening:
             query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
             tokens = [value for name, value in query if name == "token"]
             if any(map(self._door.opened_by, tokens)):
                 rest = [(name, value) for name, value in query if name != "token"]
-                return await self._grant_access(reply, rest, foreign)
-        elif foreign:
+                return await self._grant_access(reply, rest, other_site)
+        elif other_site:
             return await reply.problem(403, "requests from other sites are refused")
         if not any(map(self._door.opened_by, _cookies(headers, self._door.cookie))):
             if path.startswith("/api/"):
@@ -188,12 +188,12 @@ class Guard:
             return await self._app(scope, _replayed(body, receive), reply.send)
 
     async def _grant_access(
-        self, reply: "_Reply", query: list[tuple[str, str]], foreign: bool
+        self, reply: "_Reply", query: list[tuple[str, str]], other_site: bool
     ) -> None:
         address = "/?" + urlencode(query) if query else "/"
         cookie = f"{self._door.cookie}={self._door.token}; HttpOnly; SameSite=Strict; Path=/"
         more = [(b"set-cookie", cookie.encode())]
-        if foreign:
+        if other_site:
             # Of a link on another site, as a notebook's: a redirect would still be that site's
             # and go without the cookie. What this page opens by itself is our own.
             return await reply.page(200, _CONTINUE_PAGE.format(address=escape(address)), more)

@@ -163,10 +163,9 @@ def is_loopback(host: str) -> bool:
 
 class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Hangs up on everybody in the end.
+        """Closes every connection, also one that arrives while the others are being closed.
 
-        A connection that comes while the others are told to close is told nothing: it would stay
-        open in this process, with nobody to answer it.
+        uvicorn leaves such a connection open, and its client would wait forever.
         """
         await super().shutdown(sockets)
         for connection in self.server_state.connections.copy():

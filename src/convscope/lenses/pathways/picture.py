@@ -1,6 +1,6 @@
 """Pathways as a picture: from the image over maps and dense units to two logits.
 
-Lines are contributions to a logit: red speaks for the class, blue against it; the width follows
+Lines are contributions to a logit: red for positive ones, blue for negative ones; the width follows
 the magnitude. What ends at a class box adds up to its logit. Each of the two fans of lines has a
 scale of its own, the same for all images of a sheet.
 """
