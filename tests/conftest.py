@@ -27,10 +27,32 @@ def _no_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", connect)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _session_cache(tmp_path_factory):
+    """The cache of fixtures that live longer than a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        cache = tmp_path_factory.mktemp("cache")
+        patch.setenv("CONVSCOPE_CACHE", str(cache))
+        yield cache
+
+
+@pytest.fixture
+def _graphs(_session_cache):
+    """Captured graphs: by default each network is captured once for all tests.
+
+    Tests of capturing itself override this, and capture each time.
+    """
+    folder = _session_cache / "graphs"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(monkeypatch, tmp_path_factory):
-    """No test reads or writes the user's cache, or another test's."""
-    monkeypatch.setenv("CONVSCOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+def _own_cache(monkeypatch, tmp_path_factory, _graphs):
+    """No test reads or writes the user's cache or, but for captured graphs, another test's."""
+    cache = tmp_path_factory.mktemp("cache")
+    (cache / "graphs").symlink_to(_graphs)
+    monkeypatch.setenv("CONVSCOPE_CACHE", str(cache))
 
 
 @pytest.fixture(autouse=True)

@@ -117,9 +117,11 @@ def test_a_logit_its_term_its_edge_and_its_probability_light_up_together(page):
     def lit():
         return page.evaluate(
             """() => [
-              document.querySelector('li.highlighted [data-column="-1"] .name')?.textContent ?? null,
+              document.querySelector('li.highlighted [data-column="-1"] .name')
+                ?.textContent ?? null,
               ...['data-term', 'data-edge', 'data-share'].map((name) =>
-                [...document.querySelectorAll(`[${name}].highlighted`)].map((e) => e.getAttribute(name))),
+                [...document.querySelectorAll(`[${name}].highlighted`)]
+                  .map((e) => e.getAttribute(name))),
             ]"""
         )
 

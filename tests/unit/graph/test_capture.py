@@ -27,6 +27,16 @@ from convscope.nets.catalog import build_module
 # The families.
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _graphs(tmp_path_factory):
+    """Nothing here comes from graphs that other tests have captured."""
+    with pytest.MonkeyPatch.context() as patch:
+        cache = tmp_path_factory.mktemp("cache")
+        patch.setenv("CONVSCOPE_CACHE", str(cache))
+        (cache / "graphs").mkdir()
+        yield cache / "graphs"
+
+
 @pytest.fixture(scope="module", params=list(zoo.FAMILIES))
 def family(request):
     module = zoo.network(request.param)

@@ -16,6 +16,12 @@ from convscope.nets.catalog import NETWORKS, build_module, find
 IMAGES = torch.zeros(2, 3, 16, 16)
 
 
+@pytest.fixture
+def _graphs(tmp_path_factory):
+    """No test finds a graph of another one."""
+    return tmp_path_factory.mktemp("graphs")
+
+
 def plain(**changes):
     settings = {"stride": 1, "padding": 1, **changes}
     return nn.Sequential(nn.Conv2d(3, 4, 3, **settings), nn.ReLU(), nn.Flatten())
