@@ -105,7 +105,7 @@ export class Explorer {
     this.navigation.go({ image, target: null, off: [] });
   }
 
-  /** The class that a unit of a layer stands for; null not shifted for none. */
+  /** The class that a unit of a layer represents; null if it represents none. */
   className(layer: Layer | null, unit: number): string | null {
     const { subject } = this;
     if (!layer || !subject || layer.shape.length !== 1) return null;

@@ -20,7 +20,7 @@ export function rangeOn(
 /** For a legend. */
 export const scaleWords = (explorer: Explorer, layer: string): string =>
   ({
-    unit: "this map’s own scale",
-    layer: `scale of all of ${layer}`,
-    network: "one scale for the whole network",
+    unit: "scale of this map",
+    layer: `scale of all maps of ${layer}`,
+    network: "scale of the whole network",
   })[explorer.navigation.place.scale];

@@ -29,13 +29,13 @@ describe("the network", () => {
 
   it("without a head has maps and no classes", async () => {
     await open("image=data-3", new FakeSource({}, TRUNK));
-    await says("a trunk, without classes");
+    await says("a backbone, without classes");
     await click("Classifier");
     await says("There is no classifier");
     await click("Pathways");
-    await says("No classes, no pathways");
+    await says("A pathway leads to the logit of a class.");
     await click("Shift");
-    await says("Nothing to compare");
+    await says("This network is a backbone: it does not predict a class");
     expect(document.querySelector("aside ol.bars")).toBeNull();
   });
 });
@@ -59,7 +59,7 @@ describe("a layer", () => {
   it("that there is not leads back", async () => {
     await open("view=layer&layer=nowhere&image=data-3");
     await says("This network has no layer nowhere.");
-    await click("To the network");
+    await click("Go to the network");
     await waitFor(() => expect(document.querySelector("[data-layer]")).not.toBeNull());
   });
 
@@ -110,7 +110,7 @@ describe("a layer", () => {
   it("of one number has its formula", async () => {
     await open("view=layer&layer=cross_entropy&image=data-3");
     await says(text(valueOf(PASS, "cross_entropy", [])));
-    await click("Its formula");
+    await click("Show the formula");
     await addressSays("view=number&image=data-3&layer=cross_entropy");
   });
 });
@@ -119,12 +119,12 @@ describe("a channel", () => {
   it("that there is not leads to the nearest", async () => {
     await open("view=channel&layer=conv&unit=600&image=data-3");
     await says("There is no channel 600 in conv");
-    await click("To channel 3");
+    await click("Go to channel 3");
     await addressSays("unit=3");
     await screen.findByRole("button", { name: /^Map of conv, channel 3/ });
   });
 
-  it("shows the last place for one that lies outside", async () => {
+  it("shows the last position for one outside the map", async () => {
     await open("view=channel&layer=conv&unit=1&at=99,99&image=data-3");
     await says("row 7, column 7");
   });
@@ -150,14 +150,14 @@ describe("a number", () => {
     ["layer=conv&at=99,3", "its rows are 0 to 7", "Go to the nearest number"],
     ["layer=conv&unit=77", "its channels are 0 to 3", "Go to the nearest number"],
     ["layer=fc&unit=5", "its units are 0 to 4", "Go to the nearest number"],
-    ["layer=blok", "no layer blok", "To the network"],
-    ["layer=conv&at=1,1&tab=5", "reads input channels 0 to 2", "Go to the nearest"],
-  ])("of an address of none, %s, says so and leads back", async (address, told, way) => {
+    ["layer=blok", "no layer blok", "Go to the network"],
+    ["layer=conv&at=1,1&tab=5", "reads input channels 0 to 2", "Go to the nearest channel"],
+  ])("that does not exist, %s, is reported, with a link back", async (address, message, link) => {
     await open(`view=number&${address}&image=data-3`);
-    await says(told);
-    await click(way);
-    await waitFor(() => expect(mainText()).not.toContain(told));
-    if (way !== "To the network") await screen.findByTestId("value");
+    await says(message);
+    await click(link);
+    await waitFor(() => expect(mainText()).not.toContain(message));
+    if (link !== "Go to the network") await screen.findByTestId("value");
   });
 
   it("is the tensor's, and of a unit that is off it is zero", async () => {
@@ -216,7 +216,7 @@ describe("the classifier", () => {
     );
   });
 
-  it("lights a logit up with its probability and its term", async () => {
+  it("highlights a logit with its probability and its term", async () => {
     await open("view=classifier&image=data-3");
     const logit = await screen.findByRole("button", { name: /^cat .*: logit/ });
     logit.focus();
@@ -235,7 +235,7 @@ describe("the dialog", () => {
     await open("image=data-1");
     await click("Choose an image");
     await waitFor(() => expect(document.querySelectorAll("dialog li button")).toHaveLength(5));
-    // Every image is taken for class 1: that of class 1 is right.
+    // Every image is predicted as class 1; only the image of class 1 is correct.
     await waitFor(() => expect(document.querySelectorAll("dialog .wrong")).toHaveLength(4));
     document.querySelectorAll<HTMLElement>("dialog li button")[4]?.click();
     await addressSays("image=data-4");

@@ -73,7 +73,7 @@ describe("the atlas", () => {
     await click("Atlas");
     await waitFor(() => expect(document.querySelector("[data-rank]")).not.toBeNull());
     expect(screen.getByRole("button", { name: "Atlas" }).getAttribute("aria-current")).toBe("page");
-    await click("How it is made");
+    await click("How it is computed");
     await waitFor(() =>
       expect(document.querySelector("[aria-label='Input channels']")).not.toBeNull(),
     );
@@ -86,7 +86,7 @@ describe("the atlas", () => {
     expect(location.search).not.toContain("off=");
   });
 
-  it("shows the strongest place again", async () => {
+  it("shows the strongest position again", async () => {
     await open(CHOSEN, source());
     await says("row 4, column 3");
     await click("Go to the strongest position");
@@ -106,7 +106,7 @@ describe("the atlas", () => {
     expect(mainText()).toContain("conv, channel 2");
   });
 
-  it("leads to the next channel by arrow keys elsewhere, at its strongest place", async () => {
+  it("leads to the next channel by arrow keys elsewhere, at its strongest position", async () => {
     await open(CHOSEN, source());
     await says("row 4, column 3");
     await press("ArrowRight", document.body);

@@ -1,4 +1,4 @@
-// What the atlas requests: what a channel looks for, in one image and over a data set.
+// The requests of the atlas: what activates a channel, in one image and in a data set.
 import type { Schemas } from "../../api/wire";
 import { offParameter } from "../../model/query";
 import type { PassRequest, Query, Source } from "../../source/source";
@@ -37,7 +37,7 @@ export const topImagePicture = (
   kind: PictureKind,
 ): string => source.picture("/api/atlas/picture", { layer, channel, rank, kind });
 
-/** What a unit sees of the image, and its projection to the pixels. */
+/** The receptive field of a unit, and the projection of its activation to the pixels. */
 export const unitProjection = (
   source: Source,
   request: UnitRequest,

@@ -80,7 +80,7 @@ describe("the kernel view", () => {
     await click("Try again");
     await screen.findByTestId("sum");
     await screen.findByRole("option", { name: "outline" });
-    await waitFor(() => expect(mainText()).not.toContain("Opening the picture…"));
+    await waitFor(() => expect(mainText()).not.toContain("Loading the image…"));
     expect(screen.queryByRole("alert")).toBeNull();
   });
 });

@@ -2,7 +2,7 @@ import { wholeNumber } from "../../model/address";
 import type { TabView } from "../../state/view";
 import Pathways from "./Pathways.svelte";
 
-/** The class to compare with; null: the strongest other one. */
+/** The contrast class; null: the most probable other class. */
 export interface PathwaysParameters {
   readonly contrast: number | null;
 }
@@ -21,7 +21,7 @@ export const view: TabView<"pathways"> = {
   above: "network",
   // The class to compare with was chosen for one image.
   keep: "image",
-  whenUnitsAreOff: "the probabilities above are without, the pathway is that of the whole network.",
+  whenUnitsAreOff: "this changes the probabilities above, but not the pathway.",
   parameters: {
     start: { contrast: null },
     parse: (query) => ({ contrast: wholeNumber(query.get("contrast")) }),

@@ -144,7 +144,9 @@ describe("pathways", () => {
 
   it("switch a unit off by a click and by a key", async () => {
     await open("view=pathways&target=1&contrast=3&image=data-3", source());
-    const unit = await screen.findByRole("button", { name: /^unit 3 .*: given to bee/ });
+    const unit = await screen.findByRole("button", {
+      name: /^unit 3 .*: contribution to bee, in flatten/,
+    });
     unit.click();
     await addressSays('off=[["flatten",3]]');
     await waitFor(() => expect(screen.getAllByTestId("now")).toHaveLength(2));

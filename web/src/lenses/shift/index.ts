@@ -15,7 +15,7 @@ export const view: TabView<"shift"> = {
   order: 7,
   above: "network",
   whenUnitsAreOff:
-    "the probabilities above and what the first network predicts are without; the other networks and the study are whole.",
+    "this changes the probabilities above and the predictions of the first network, but not the other networks or the study.",
   parameters: {
     start: parseShift(null),
     parse: (query) => parseShift(query.get("shift")),

@@ -15,6 +15,6 @@ export const view: LayerView<"channel"> = {
   order: 2,
   above: "layer",
   parameters: NO_PARAMETERS,
-  side: "How it is made",
+  side: "How it is computed",
   component: Channel,
 };

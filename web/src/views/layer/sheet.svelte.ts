@@ -5,7 +5,7 @@ import { mapOf, type Maps } from "../../model/maps";
 import type { PassRequest } from "../../source/source";
 import type { Explorer } from "../../state/explorer.svelte";
 
-const LARGE = 100 * 100; // values of a map; of such maps a batch has fewer
+const LARGE = 100 * 100; // values of a map; batches of larger maps are smaller
 
 export class Sheet {
   readonly batch: number;
@@ -50,13 +50,13 @@ export class Sheet {
     }
   }
 
-  /** Nothing of it is shown any more: its errors are removed. */
+  /** To be called when the maps are no longer shown: removes their errors. */
   end(): void {
     this.#ended = true;
     for (const remove of this.#removeErrors) remove();
   }
 
-  /** The map at a position; null while it is on its way. */
+  /** The map at a position; null while it is loading. */
   at(position: number): Float32Array | null {
     const maps = this.#maps.get(Math.floor(position / this.batch));
     return maps ? mapOf(maps, position % this.batch) : null;
