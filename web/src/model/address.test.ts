@@ -1,36 +1,39 @@
 import { describe, expect, it } from "vitest";
 import { Addresses, NO_PARAMETERS, wholeNumber, type Place, type ViewAddress } from "./address";
 
-const plain = (name: "network" | "layer" | "channel", above: "network" | "layer"): ViewAddress => ({
+const plain = (
+  name: "network" | "layer" | "channel",
+  parent: "network" | "layer",
+): ViewAddress => ({
   name,
-  above,
+  parent,
   parameters: NO_PARAMETERS,
 });
 const number: ViewAddress<"number"> = {
   name: "number",
-  above: "channel",
+  parent: "channel",
   alwaysPosition: true,
   parameters: {
-    start: { tab: null },
-    parse: (query) => ({ tab: wholeNumber(query.get("tab")) }),
-    format: ({ tab }) => ({ tab: tab === null ? "" : String(tab) }),
+    defaults: { inputChannel: null },
+    parse: (query) => ({ inputChannel: wholeNumber(query.get("tab")) }),
+    format: ({ inputChannel }) => ({ tab: inputChannel === null ? "" : String(inputChannel) }),
   },
 };
 const pathways: ViewAddress<"pathways"> = {
   name: "pathways",
-  above: "network",
+  parent: "network",
   keep: "image",
   parameters: {
-    start: { contrast: null },
+    defaults: { contrast: null },
     parse: (query) => ({ contrast: wholeNumber(query.get("contrast")) }),
     format: ({ contrast }) => ({ contrast: contrast === null ? "" : String(contrast) }),
   },
 };
 const atlas: ViewAddress<"atlas"> = {
   name: "atlas",
-  above: "layer",
+  parent: "layer",
   parameters: {
-    start: { unit: "strongest" },
+    defaults: { unit: "strongest" },
     parse: (query) => ({ unit: query.get("position") === "here" ? "chosen" : "strongest" }),
     format: ({ unit }) => ({ position: unit }),
   },
@@ -57,7 +60,7 @@ const place: Place = {
     ["a,b:c", 4],
     ["<img>", 0],
   ],
-  own: { tab: 2 },
+  own: { inputChannel: 2 },
 };
 
 describe("the address", () => {
@@ -68,7 +71,7 @@ describe("the address", () => {
   });
 
   it("names the first position of a number, too", () => {
-    const first: Place = { ...addresses.start, view: "number", own: { tab: null } };
+    const first: Place = { ...addresses.start, view: "number", own: { inputChannel: null } };
     expect(addresses.format(first)).toBe("?view=number&at=0%2C0");
   });
 
@@ -101,17 +104,17 @@ describe("the address", () => {
   });
 
   it("leads one level up, and keeps the cursor", () => {
-    const channel = addresses.above(place);
+    const channel = addresses.parent(place);
     expect(channel).toEqual({ ...place, view: "channel", own: {} });
-    expect(addresses.above(channel).view).toBe("layer");
-    expect(addresses.above(addresses.above(channel)).view).toBe("network");
+    expect(addresses.parent(channel).view).toBe("layer");
+    expect(addresses.parent(addresses.parent(channel)).view).toBe("network");
   });
 });
 
 describe("a view's own parameters", () => {
   it("stay while the view shows the same layer", () => {
     expect(addresses.change(place, { unit: 4 }).own).toEqual({ tab: 2 });
-    expect(addresses.change(place, { layer: "other" }).own).toEqual({ tab: null });
+    expect(addresses.change(place, { layer: "other" }).own).toEqual({ inputChannel: null });
     expect(addresses.change(place, { view: "channel" }).own).toEqual({});
   });
 

@@ -49,8 +49,8 @@ export type Change = Partial<Shared> &
 
 /** How the parameters of a view are written in the address. */
 export interface Codec<Own> {
-  readonly start: Own;
-  /** What is missing or wrong is as in `start`. */
+  readonly defaults: Own;
+  /** What is missing or wrong is as in `defaults`. */
   parse(query: URLSearchParams): Own;
   /** Every parameter as text, by name. */
   format(own: Own): Readonly<Record<string, string>>;
@@ -58,7 +58,7 @@ export interface Codec<Own> {
 
 export type NoParameters = Readonly<Record<string, never>>;
 export const NO_PARAMETERS: Codec<NoParameters> = {
-  start: {},
+  defaults: {},
   parse: () => ({}),
   format: () => ({}),
 };
@@ -66,7 +66,7 @@ export const NO_PARAMETERS: Codec<NoParameters> = {
 export interface ViewAddress<V extends ViewName = ViewName> {
   readonly name: V;
   /** The view one level up. */
-  readonly above: ViewName;
+  readonly parent: ViewName;
   readonly parameters: Codec<ViewParameters[V]>;
   /** When the parameters are kept: "image": for the same image; "view": also when one comes back. */
   readonly keep?: "image" | "view";
@@ -98,7 +98,7 @@ export class Addresses {
     this.#views = new Map(views.map((view) => [view.name, view]));
     const [first] = views;
     if (!first) throw new Error("there are no views");
-    this.start = this.#place(SHARED_AT_START, first, first.parameters.start);
+    this.start = this.#place(SHARED_AT_START, first, first.parameters.defaults);
   }
 
   view(name: ViewName): ViewAddress {
@@ -113,7 +113,7 @@ export class Addresses {
     const name = query.get("view") ?? "";
     const view = this.#views.get(EARLIER_VIEWS.get(name) ?? name) ?? this.view(this.start.view);
     const earlier = query.get(EARLIER_PARAMETER);
-    const [parameter] = Object.keys(view.parameters.format(view.parameters.start));
+    const [parameter] = Object.keys(view.parameters.format(view.parameters.defaults));
     if (earlier !== null && parameter && !query.has(parameter)) query.set(parameter, earlier);
     return this.#place(shared(query), view, view.parameters.parse(query));
   }
@@ -142,9 +142,9 @@ export class Addresses {
   }
 
   /** The place one level up: number, channel, layer, network. */
-  above(place: Place): Place {
-    const above = this.view(this.view(place.view).above);
-    return this.#place(place, above, above.parameters.start);
+  parent(place: Place): Place {
+    const parent = this.view(this.view(place.view).parent);
+    return this.#place(place, parent, parent.parameters.defaults);
   }
 
   /**
@@ -156,13 +156,13 @@ export class Addresses {
     const view = this.view(next.view);
     const sameView = next.view === place.view && next.layer === place.layer;
     const kept = sameView && (view.keep !== "image" || next.image === place.image);
-    const own = kept ? place.own : (remembered ?? view.parameters.start);
+    const own = kept ? place.own : (remembered ?? view.parameters.defaults);
     return this.#place(next, view, { ...own, ...change.own } as ViewParameters[ViewName]);
   }
 
   /** The texts that are not written: everything at the start, in the first view. */
   #startTexts(view: ViewName): Readonly<Record<string, string>> {
-    const own = this.view(view).parameters.start;
+    const own = this.view(view).parameters.defaults;
     return { ...this.#texts({ ...this.start, view, own } as Place), view: this.start.view };
   }
 

@@ -1,15 +1,15 @@
 import { describe, expect, it } from "vitest";
 import {
   curve,
-  madeBy,
-  same,
-  single,
+  originOf,
+  sameIndex,
+  hasOneInput,
   spot,
   termsOf,
   thickness,
   unitName,
-  way,
-  wayText,
+  parsePath,
+  formatPath,
   type Node,
 } from "./head";
 
@@ -40,7 +40,9 @@ describe("terms", () => {
       ["other", 9],
     ] as const;
     const found = termsOf(sum([[7, -3], [4, 1]], 3), off, before); // prettier-ignore
-    expect(found.map((term) => [term.index[0], term.product, term.off, term.was])).toEqual([
+    expect(
+      found.map((term) => [term.index[0], term.product, term.off, term.productBefore]),
+    ).toEqual([
       [7, -3, false, -3],
       [2, 0, true, 2],
       [4, 1, false, 1],
@@ -48,24 +50,24 @@ describe("terms", () => {
   });
 
   it("know a number that is made from one other alone", () => {
-    expect(single(sum([[1, 2]]))).toBe(true);
-    expect(single(sum([[1, 2]], 4))).toBe(false);
-    expect(single({ sources: [source("a", [[0, 1]]), source("b", [[0, 1]])], rest: { count: 0 } }))
+    expect(hasOneInput(sum([[1, 2]]))).toBe(true);
+    expect(hasOneInput(sum([[1, 2]], 4))).toBe(false);
+    expect(hasOneInput({ sources: [source("a", [[0, 1]]), source("b", [[0, 1]])], rest: { count: 0 } }))
       .toBe(false); // prettier-ignore
   });
 });
 
-describe("the way", () => {
+describe("the parsePath", () => {
   it("is the text that it was written as", () => {
     const indices = [[4095], [7], [3, 2, 1]];
-    expect(wayText(indices)).toBe("4095_7_3-2-1");
-    expect(way(wayText(indices))).toEqual(indices);
-    expect(wayText([])).toBeNull();
+    expect(formatPath(indices)).toBe("4095_7_3-2-1");
+    expect(parsePath(formatPath(indices))).toEqual(indices);
+    expect(formatPath([])).toBeNull();
   });
 
   it("is empty for what nobody wrote", () => {
     for (const text of [null, "", "_", "1_", "a", "-1", "1--2", "1e9", "12345678", "1 2"]) {
-      expect(way(text)).toEqual([]);
+      expect(parsePath(text)).toEqual([]);
     }
   });
 });
@@ -88,8 +90,8 @@ const nodes = new Map<string, Node>(
 describe("units", () => {
   it("are followed to the layer that made them", () => {
     const names = (name: string) => {
-      const { origin, then } = madeBy(nodes, name);
-      return [origin?.name, ...then.map((node) => node.name)];
+      const { origin, after } = originOf(nodes, name);
+      return [origin?.name, ...after.map((node) => node.name)];
     };
     expect(names("drop")).toEqual(["fc1", "relu", "drop"]);
     expect(names("fc2")).toEqual(["fc2"]);
@@ -105,7 +107,7 @@ describe("units", () => {
     expect(unitName(nodes, "flat", [6])).toBe("0 [1,2]");
     expect(unitName(nodes, "relu", [3])).toBe("3");
     expect(unitName(nodes, "pool", [1, 2, 3])).toBe("1 [2,3]");
-    expect(same([1, 2], [1, 2]) && !same([1], [1, 2])).toBe(true);
+    expect(sameIndex([1, 2], [1, 2]) && !sameIndex([1], [1, 2])).toBe(true);
   });
 
   it("are joined by lines as thick as their products", () => {

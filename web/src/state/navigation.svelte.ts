@@ -34,7 +34,7 @@ export class Navigation {
   /** The parameters of a view, as the address has them; of another view than this as at the start. */
   own<V extends ViewName>(view: V): ViewParameters[V] {
     const { place } = this;
-    const own = place.view === view ? place.own : this.#addresses.view(view).parameters.start;
+    const own = place.view === view ? place.own : this.#addresses.view(view).parameters.defaults;
     return own as ViewParameters[V];
   }
 
@@ -48,8 +48,8 @@ export class Navigation {
 
   /** Another unit in the same view, whose own parameters are as at the start. */
   moveToUnit(unit: number): void {
-    const { start } = this.#addresses.view(this.place.view).parameters;
-    this.#replace({ ...this.place, unit, own: start } as Place);
+    const { defaults } = this.#addresses.view(this.place.view).parameters;
+    this.#replace({ ...this.place, unit, own: defaults } as Place);
   }
 
   #replace(next: Place): void {
@@ -60,7 +60,7 @@ export class Navigation {
   /** One level up. */
   up(): void {
     const { view } = this.place;
-    if (view !== this.#addresses.start.view) this.#goTo(this.#addresses.above(this.place));
+    if (view !== this.#addresses.start.view) this.#goTo(this.#addresses.parent(this.place));
   }
 
   /** The first view and the first image, all units on. */

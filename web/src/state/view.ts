@@ -19,13 +19,13 @@ interface Described<V extends ViewName> extends ViewAddress<V> {
 
 /** A view of the whole network, with a tab at the top. */
 export interface TabView<V extends ViewName = ViewName> extends Described<V> {
-  readonly stands: "tab";
+  readonly kind: "tab";
   readonly component: Component;
 }
 
 /** A view below a layer. With a `side` it is one of the sides of a channel. */
 export interface LayerView<V extends ViewName = ViewName> extends Described<V> {
-  readonly stands: "layer";
+  readonly kind: "layer";
   readonly side?: string;
   readonly component: Component<{ layer: Layer }>;
 }

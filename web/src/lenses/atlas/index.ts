@@ -16,13 +16,13 @@ export const view: LayerView<"atlas"> = {
   name: "atlas",
   title: "Atlas",
   side: "Atlas",
-  stands: "layer",
+  kind: "layer",
   order: 3,
-  above: "layer",
+  parent: "layer",
   whenUnitsAreOff:
     "this changes what is shown for this image, but not the results for the data set.",
   parameters: {
-    start: { unit: "strongest" },
+    defaults: { unit: "strongest" },
     // "here" is what earlier versions wrote.
     parse: (query) => {
       const chosen = ["chosen", "here"].includes(query.get("position") ?? "");

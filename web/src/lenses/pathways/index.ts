@@ -16,14 +16,14 @@ declare module "../../model/address" {
 export const view: TabView<"pathways"> = {
   name: "pathways",
   title: "Pathways",
-  stands: "tab",
+  kind: "tab",
   order: 6,
-  above: "network",
+  parent: "network",
   // The class to compare with was chosen for one image.
   keep: "image",
   whenUnitsAreOff: "this changes the probabilities above, but not the pathway.",
   parameters: {
-    start: { contrast: null },
+    defaults: { contrast: null },
     parse: (query) => ({ contrast: wholeNumber(query.get("contrast")) }),
     format: ({ contrast }) => ({ contrast: contrast === null ? "" : String(contrast) }),
   },

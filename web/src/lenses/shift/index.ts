@@ -11,13 +11,13 @@ declare module "../../model/address" {
 export const view: TabView<"shift"> = {
   name: "shift",
   title: "Shift",
-  stands: "tab",
+  kind: "tab",
   order: 7,
-  above: "network",
+  parent: "network",
   whenUnitsAreOff:
     "this changes the probabilities above and the predictions of the first network, but not the other networks or the study.",
   parameters: {
-    start: parseShift(null),
+    defaults: parseShift(null),
     parse: (query) => parseShift(query.get("shift")),
     format: (shift) => ({ shift: formatShift(shift) }),
   },

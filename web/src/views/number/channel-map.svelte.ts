@@ -5,7 +5,7 @@ import { getExplorer, getSource } from "../../state/context";
 import { latest } from "../../state/latest.svelte";
 
 /** To be called in a component's script. */
-export function ownMaps(
+export function channelMap(
   of: () => Layer | null,
   channel: () => number,
 ): { readonly value: Maps | null } {

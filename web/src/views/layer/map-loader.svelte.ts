@@ -7,7 +7,7 @@ import type { Explorer } from "../../state/explorer.svelte";
 
 const LARGE = 100 * 100; // values of a map; batches of larger maps are smaller
 
-export class Sheet {
+export class MapLoader {
   readonly batch: number;
   readonly #maps = new SvelteMap<number, Maps>();
   /* eslint-disable svelte/prefer-svelte-reactivity -- nothing that is shown reads these */
