@@ -64,25 +64,25 @@ const place: Place = {
 };
 
 describe("the address", () => {
-  it("gives the place back", () => {
+  it("is parsed to the same place", () => {
     expect(addresses.parse(addresses.format(place))).toEqual(place);
     expect(addresses.parse(addresses.format(addresses.start))).toEqual(addresses.start);
     expect(addresses.format(addresses.start)).toBe("");
   });
 
-  it("names the first position of a number, too", () => {
+  it("also contains the first position of a number", () => {
     const first: Place = { ...addresses.start, view: "number", own: { inputChannel: null } };
     expect(addresses.format(first)).toBe("?view=number&at=0%2C0");
   });
 
-  it("takes what it does not understand for the start", () => {
+  it("has defaults for what is not understood", () => {
     const broken = "?view=moon&unit=-1&at=1,x&tab=1e9&scale=&order=best&target=&off={}&off=[";
     expect(addresses.parse(broken)).toEqual(addresses.start);
     expect(addresses.parse("?view=__proto__")).toEqual(addresses.start);
     expect(addresses.parse('?off=[["a",1],["b"],3,["c",1.5],["d","2"]]').off).toEqual([["a", 1]]);
   });
 
-  it("names what it does not understand", () => {
+  it("reports what is not understood", () => {
     expect(addresses.unknown("?view=moon&unit=-1&at=foo&target=77x&off=broken")).toEqual([
       "view=moon",
       "unit=-1",
@@ -96,14 +96,14 @@ describe("the address", () => {
     expect(addresses.unknown(start)).toEqual([]);
   });
 
-  it("opens what earlier versions wrote", () => {
+  it("of earlier versions still opens", () => {
     const card = addresses.parse("?view=card&layer=a&more=here");
     expect([card.view, card.own]).toEqual(["atlas", { unit: "chosen" }]);
     expect(addresses.parse("?view=pathways&more=4").own).toEqual({ contrast: 4 });
     expect(addresses.unknown("?view=card&more=here")).toEqual([]);
   });
 
-  it("leads one level up, and keeps the cursor", () => {
+  it("one level up keeps the cursor", () => {
     const channel = addresses.parent(place);
     expect(channel).toEqual({ ...place, view: "channel", own: {} });
     expect(addresses.parent(channel).view).toBe("layer");
@@ -112,21 +112,21 @@ describe("the address", () => {
 });
 
 describe("a view's own parameters", () => {
-  it("stay while the view shows the same layer", () => {
-    expect(addresses.change(place, { unit: 4 }).own).toEqual({ tab: 2 });
+  it("are kept while the view shows the same layer", () => {
+    expect(addresses.change(place, { unit: 4 }).own).toEqual({ inputChannel: 2 });
     expect(addresses.change(place, { layer: "other" }).own).toEqual({ inputChannel: null });
     expect(addresses.change(place, { view: "channel" }).own).toEqual({});
   });
 
-  it("stay with another image only where they are not for one image", () => {
-    expect(addresses.change(place, { image: "data-1" }).own).toEqual({ tab: 2 });
+  it("are kept for another image, unless `keep` is image", () => {
+    expect(addresses.change(place, { image: "data-1" }).own).toEqual({ inputChannel: 2 });
     const compared = addresses.change(place, { view: "pathways", own: { contrast: 3 } });
     expect(compared.own).toEqual({ contrast: 3 });
     expect(addresses.change(compared, { target: 1 }).own).toEqual({ contrast: 3 });
     expect(addresses.change(compared, { image: "data-1" }).own).toEqual({ contrast: null });
   });
 
-  it("are the remembered ones in another view", () => {
+  it("are the remembered ones after another view", () => {
     expect(addresses.change(place, { view: "pathways" }, { contrast: 5 }).own).toEqual({
       contrast: 5,
     });

@@ -27,13 +27,13 @@ const sum = (terms: [number, number][], count = 0) => ({
 });
 
 describe("terms", () => {
-  it("come with the strongest first, whatever their sign", () => {
+  it("are sorted by magnitude", () => {
     const found = termsOf(sum([[4, 1], [7, -3], [2, 2]])); // prettier-ignore
     expect(found.map((term) => term.index[0])).toEqual([7, 2, 4]);
     expect(found.every((term) => !term.off)).toBe(true);
   });
 
-  it("keep a unit that is switched off where it was", () => {
+  it("keep a switched-off unit at its position", () => {
     const before = sum([[7, -3], [2, 2], [4, 1]]); // prettier-ignore
     const off = [
       ["drop", 2],
@@ -49,7 +49,7 @@ describe("terms", () => {
     ]);
   });
 
-  it("know a number that is made from one other alone", () => {
+  it("with one input are recognised", () => {
     expect(hasOneInput(sum([[1, 2]]))).toBe(true);
     expect(hasOneInput(sum([[1, 2]], 4))).toBe(false);
     expect(hasOneInput({ sources: [source("a", [[0, 1]]), source("b", [[0, 1]])], rest: { count: 0 } }))
@@ -57,15 +57,15 @@ describe("terms", () => {
   });
 });
 
-describe("the parsePath", () => {
-  it("is the text that it was written as", () => {
+describe("the path", () => {
+  it("is parsed to the same path", () => {
     const indices = [[4095], [7], [3, 2, 1]];
     expect(formatPath(indices)).toBe("4095_7_3-2-1");
     expect(parsePath(formatPath(indices))).toEqual(indices);
     expect(formatPath([])).toBeNull();
   });
 
-  it("is empty for what nobody wrote", () => {
+  it("is empty for text that is not a path", () => {
     for (const text of [null, "", "_", "1_", "a", "-1", "1--2", "1e9", "12345678", "1 2"]) {
       expect(parsePath(text)).toEqual([]);
     }
@@ -88,7 +88,7 @@ const nodes = new Map<string, Node>(
 );
 
 describe("units", () => {
-  it("are followed to the layer that made them", () => {
+  it("are traced to the layer that computed them", () => {
     const names = (name: string) => {
       const { origin, after } = originOf(nodes, name);
       return [origin?.name, ...after.map((node) => node.name)];
@@ -100,7 +100,7 @@ describe("units", () => {
     expect(names("nothing")).toEqual([undefined]);
   });
 
-  it("of a flattened vector are named by their place in the maps", () => {
+  it("of a flattened vector are named by their position in the maps", () => {
     expect(spot(nodes, "flat", 23)).toEqual([1, 2, 3]);
     expect(spot(nodes, "flat", 12)).toEqual([1, 0, 0]);
     expect(spot(nodes, "relu", 3)).toBeNull();
@@ -110,7 +110,7 @@ describe("units", () => {
     expect(sameIndex([1, 2], [1, 2]) && !sameIndex([1], [1, 2])).toBe(true);
   });
 
-  it("are joined by lines as thick as their products", () => {
+  it("are connected by lines whose width is that of their products", () => {
     expect(curve(0, 1, 20, 100)).toBe("M0 10C50 10 50 30 100 30");
     expect([thickness(-4, 4), thickness(2, 4), thickness(0, 4), thickness(null, 0)]).toEqual([
       8, 4, 0.75, 0.75,

@@ -8,7 +8,7 @@ const chain = [
 ];
 
 describe("lanes", () => {
-  it("are one for a chain", () => {
+  it("a chain needs one lane", () => {
     const { nodes, edges, count } = lanesOf(chain);
     expect(nodes).toEqual([0, 0, 0]);
     expect(count).toBe(1);
@@ -18,7 +18,7 @@ describe("lanes", () => {
     ]);
   });
 
-  it("draw a shortcut beside the block that it passes", () => {
+  it("a shortcut has a lane beside its block", () => {
     const { nodes, edges, count } = lanesOf([
       ...chain,
       { name: "add", inputs: ["b", "input"] },
@@ -29,7 +29,7 @@ describe("lanes", () => {
     expect(edges).toContainEqual({ from: 0, to: 3, out: 0, lane: 1, into: 0 });
   });
 
-  it("draw branches side by side, and use a lane again", () => {
+  it("branches have lanes side by side, and free lanes are used again", () => {
     const { nodes, count } = lanesOf([
       { name: "input", inputs: [] },
       { name: "left", inputs: ["input"] },
@@ -43,7 +43,7 @@ describe("lanes", () => {
     expect(count).toBe(2);
   });
 
-  it("never let two edges that run at once share a lane", () => {
+  it("two edges at the same rows never share a lane", () => {
     const vertices = Array.from({ length: 40 }, (_, i) => ({
       name: String(i),
       inputs: [i - 1, i - 3, i - 7].filter((j) => j >= 0).map(String),

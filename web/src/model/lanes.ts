@@ -1,5 +1,4 @@
-// Where the nodes and edges of a graph are drawn: one row a node, branches in lanes side by side.
-// Pure.
+// The layout of a graph: one row per node, and branches in lanes side by side. Pure functions.
 
 export interface Vertex {
   readonly name: string;
@@ -23,8 +22,8 @@ export interface Lanes {
 }
 
 /**
- * Lanes for nodes that come after their inputs. The first to use a value goes on in its lane, the
- * others (a shortcut, a branch) run beside it until they are used.
+ * Lanes for nodes in topological order. The first user of a value continues in its lane; edges to other
+ * users (a shortcut, a branch) have their own lanes until they end.
  */
 export function lanesOf(nodes: readonly Vertex[]): Lanes {
   const rows = new Map(nodes.map((node, row) => [node.name, row]));

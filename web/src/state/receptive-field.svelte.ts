@@ -8,7 +8,7 @@ export type Box = readonly [top: number, left: number, bottom: number, right: nu
 export class ReceptiveField {
   readonly #navigation: Navigation;
   #shown: { readonly view: string; readonly box: Box } | null = $state.raw(null);
-  /** What is drawn; null: nothing. What was shown in another view or layer is gone. */
+  /** The box to draw; null if there is none in the current view and layer. */
   readonly box: Box | null;
 
   constructor(navigation: Navigation) {
@@ -20,7 +20,7 @@ export class ReceptiveField {
     this.#shown = box && { view: this.#view(), box };
   }
 
-  /** Shows what the unit at a position of a layer's map sees. */
+  /** Shows the receptive field of the unit at a position of a layer's map. */
   showAt(detail: LayerDetail | null, at: readonly [number, number] | null): void {
     const rows = at && detail?.rows?.[at[0]];
     const columns = at && detail?.columns?.[at[1]];

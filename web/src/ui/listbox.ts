@@ -1,4 +1,4 @@
-// A field of many tiles as a list: keys move among them, open one, or mean something else.
+// The keyboard of a grid of tiles: keys move the selection and open a tile.
 import { stepped, type Tiling } from "../model/tiles";
 
 export interface List {
@@ -8,7 +8,7 @@ export interface List {
   readonly handleKey?: (event: KeyboardEvent) => void;
 }
 
-/** `tall` is how much of the field is seen, in CSS pixels. */
+/** `tall` is the visible height of the grid, in CSS pixels. */
 export function handleKey(event: KeyboardEvent, list: List, tiles: Tiling, tall: number): void {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const next = stepped(tiles, list.active, event.key, tall);

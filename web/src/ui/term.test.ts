@@ -13,7 +13,7 @@ describe("a term", () => {
   });
   const shown = (): string | undefined => screen.queryByRole("tooltip")?.textContent?.trim();
 
-  it("shows its definition to the keyboard until Esc, and only that", async () => {
+  it("shows its definition on focus; Esc only hides it", async () => {
     expect(shown()).toBeUndefined();
     await fireEvent.focus(term);
     expect(shown()).toBe(`stride ${definition("stride")}`);
@@ -28,14 +28,14 @@ describe("a term", () => {
     expect(left).toBe(true);
   });
 
-  it("shows it to the pointer, also while that is on the definition", async () => {
+  it("shows it under the pointer, also while the pointer is on the definition", async () => {
     await fireEvent.pointerEnter(term.parentElement as HTMLElement);
     expect(term.parentElement?.contains(screen.getByRole("tooltip"))).toBe(true);
     await fireEvent.pointerLeave(term.parentElement as HTMLElement);
     expect(shown()).toBeUndefined();
   });
 
-  it("shows it when it is tapped, and hides it when the focus goes", async () => {
+  it("shows it on a tap, and hides it on blur", async () => {
     await fireEvent.click(term);
     expect(shown()).toContain("stride");
     await fireEvent.blur(term);

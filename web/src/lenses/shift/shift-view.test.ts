@@ -140,7 +140,7 @@ describe("the shift view", () => {
     expect(mainText()).toContain("−6.3 (−12.5 to 25.0)");
   });
 
-  it("tries again what failed, and takes the error with it", async () => {
+  it("retries a failed request, and removes its error", async () => {
     const failing = source();
     await open("view=shift&image=data-3", failing);
     await waitFor(() => expect(document.querySelector("section[data-run]")).not.toBeNull());

@@ -10,7 +10,7 @@ const LARGE = 100 * 100; // values of a map; batches of larger maps are smaller
 export class MapLoader {
   readonly batch: number;
   readonly #maps = new SvelteMap<number, Maps>();
-  /* eslint-disable svelte/prefer-svelte-reactivity -- nothing that is shown reads these */
+  /* eslint-disable svelte/prefer-svelte-reactivity -- no component reads these */
   readonly #requested = new Set<number>();
   readonly #removeErrors = new Set<() => void>();
   /* eslint-enable svelte/prefer-svelte-reactivity */

@@ -1,4 +1,4 @@
-// Which component works out which kind of number.
+// Which component shows the formula of which kind of layer.
 import type { Component } from "svelte";
 import type { Layer, Ledger } from "../../api/wire";
 import Activation from "./Activation.svelte";

@@ -19,7 +19,7 @@ export const view: LayerView<"number"> = {
   kind: "layer",
   order: 4,
   parent: "channel",
-  // A position that was chosen is kept: it does not step on by itself.
+  // With a position in the address, the kernel does not start to move by itself.
   alwaysPosition: true,
   parameters: {
     defaults: { inputChannel: null },
