@@ -85,13 +85,13 @@ describe("the server", () => {
       },
     });
     answering(() => ({ ok: true, status: 200, headers: new Headers(), body: stream }) as Response);
-    const told: unknown[] = [];
+    const reports: unknown[] = [];
     const pass = await new ServerSource().pass(
       PASS,
-      (progress) => told.push(progress),
+      (progress) => reports.push(progress),
       new AbortController().signal,
     );
-    expect(told).toEqual([{ done: 1, of: 2 }]);
+    expect(reports).toEqual([{ done: 1, of: 2 }]);
     expect(pass).toEqual({ image: "data-3" });
   });
 

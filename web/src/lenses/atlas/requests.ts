@@ -10,7 +10,7 @@ export type UnitProjection = Schemas["UnitProjection"];
 
 export type PictureKind = "patch" | "projection";
 
-/** A unit of the image that is shown; without `at` the channel's strongest. */
+/** A unit in the current image; without `at`, the strongest of the channel. */
 export interface UnitRequest extends Pick<PassRequest, "image" | "off"> {
   readonly layer: string;
   readonly channel: number;

@@ -40,7 +40,7 @@ export const DEFAULTS: KernelSettings = {
   axis: { size: 227, kernel: 11, stride: 4, padding: 0, dilation: 1 },
 };
 
-/** "1_0_-1_2_0_-2_1_0_-1*s2*bedge": what differs from `DEFAULTS`; null where nothing does. */
+/** "1_0_-1_2_0_-2_1_0_-1*s2*bedge": what differs from `DEFAULTS`; null if nothing does. */
 export function encode(value: KernelSettings): string | null {
   const parts: string[] = [];
   const write = (differs: boolean, text: string): void => {

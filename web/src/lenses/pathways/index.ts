@@ -19,7 +19,7 @@ export const view: TabView<"pathways"> = {
   kind: "tab",
   order: 6,
   parent: "network",
-  // The class to compare with was chosen for one image.
+  // The contrast class was chosen for one image.
   keep: "image",
   whenUnitsAreOff: "this changes the probabilities above, but not the pathway.",
   parameters: {

@@ -30,7 +30,7 @@ export class Scene {
     this.at = $derived(this.hovered ?? this.cursor);
   }
 
-  /** The pointer is on a point of the map, or has left it. */
+  /** The pointer is on a point of the map; null: it has left the map. */
   point(point: readonly [number, number] | null): void {
     this.hover(point && pixelOf(point));
   }

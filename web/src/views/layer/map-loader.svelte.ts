@@ -1,4 +1,4 @@
-// The maps of a layer in the order in which they are shown, fetched in batches as they come in view.
+// Loads the maps of a layer in batches, as they come into view.
 import { SvelteMap } from "svelte/reactivity";
 import { batches, type Span } from "../../model/tiles";
 import { mapOf, type Maps } from "../../model/maps";
@@ -27,7 +27,7 @@ export class MapLoader {
     this.batch = values > LARGE ? 16 : 32;
   }
 
-  /** Requests the maps of a span, and then those that come next. */
+  /** Requests the maps of a span, and then the next batches. */
   async want(span: Span): Promise<void> {
     const now = batches(span, this.batch);
     const last = Math.ceil(this.units.length / this.batch) - 1;

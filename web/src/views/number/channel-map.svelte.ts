@@ -1,4 +1,4 @@
-// The map of a channel; of a vector all its units.
+// Loads the map of a channel, or all units of a vector.
 import type { Layer } from "../../api/wire";
 import type { Maps } from "../../model/maps";
 import { getExplorer, getSource } from "../../state/context";
