@@ -75,7 +75,7 @@ def test_the_kernel_goes_where_the_pointer_is_on_either_side(page):
     total(page, str(int(expected[3, 1])))
     under = page.get_by_role("group", name="Numbers of the input").locator("td.under")
     assert under.all_inner_texts() == [str(EXAMPLE[i][j]) for i in (3, 4, 5) for j in (1, 2, 3)]
-    work = page.get_by_role("region", name="Worked out").inner_text().replace("−", "-")
+    work = page.get_by_role("region", name="Computation").inner_text().replace("−", "-")
     assert re.findall(r"(\d+)·\(?(-?\d+)\)?", work) == [
         (str(EXAMPLE[3 + i][1 + j]), str(SOBEL[i][j])) for i in range(3) for j in range(3)
     ]

@@ -30,7 +30,7 @@ def page(page_at):
 
 
 def node(page, layer, unit):
-    name = rf"^(channel|unit) {unit} .*: given to .* by {layer};"
+    name = rf"^(channel|unit) {unit} .*: contribution to .*, in {layer};"
     return page.get_by_role("button", name=re.compile(name))
 
 
