@@ -36,7 +36,7 @@ demo: .venv/runtime $(STATIC)
 
 test: .venv/dev $(STATIC)
 	+@$(PARTS) fetched
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=
 
 quick: .venv/dev $(STATIC)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"

@@ -27,6 +27,13 @@ def _no_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", connect)
 
 
+def pytest_collection_modifyitems(items):
+    """Slow tests are not part of the coverage: tracing lines would double their time."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker("no_cover")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _session_cache(tmp_path_factory):
     """The cache of fixtures that live longer than a test."""

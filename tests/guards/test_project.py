@@ -1,5 +1,6 @@
 """The project's own promises: ceilings, file map, documentation that matches the code."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -117,3 +118,43 @@ def test_pinned_versions_satisfy_the_ranges():
 @pytest.mark.parametrize("word", ["utils", "helpers", "common", "manager"])
 def test_no_module_is_named_after_nothing(word):
     assert not [path for path in tracked() if Path(path).stem == word]
+
+
+# Attributes of torch's objects that it does not document.
+UNDOCUMENTED = {"_opname", "_overloadname", "_schema", "_cdata"}
+
+
+def undocumented(source):
+    """The lines of a module that use what torch does not document."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute):
+            root = node
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            of_torch = isinstance(root, ast.Name) and root.id == "torch"
+            private = node.attr.startswith("_") and not node.attr.startswith("__")
+            if node.attr in UNDOCUMENTED or (of_torch and private):
+                yield node.lineno
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch":
+            names = [*node.module.split("."), *(alias.name for alias in node.names)]
+            if any(name.startswith("_") for name in names):
+                yield node.lineno
+
+
+def test_one_module_alone_uses_what_torch_does_not_document():
+    places = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        if path.name != "torch_private.py"
+        for line in undocumented(path.read_text())
+    ]
+    assert places == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["torch._ops.OpOverload", "call._opname", "from torch.export import _trace",
+     "from torch._ops import OpOverload", "torch.ops._x.y"],
+)  # fmt: skip
+def test_a_use_of_what_torch_does_not_document_is_noticed(source):
+    assert list(undocumented(source)) == [1]

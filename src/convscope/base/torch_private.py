@@ -4,16 +4,26 @@
 """
 
 import inspect
-from collections.abc import Callable
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any, ParamSpec, TypeVar, cast
 
 import torch
+from torch import Tensor
 
 P = ParamSpec("P")
 Optimiser = TypeVar("Optimiser", bound=torch.optim.Optimizer)
 # Methods of an optimiser that import torch's compiler when they are called, to tell it to leave
 # them alone: a third of the time to the first training step, and of no use without the compiler.
 _MARKED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+_GUARDS = "torch.fx.experimental.symbolic_shapes"
+# The loggers on which torch.export reports what fails.
+_LOGGERS = ("torch", "torch._export", "torch.export", "torch._subclasses.fake_tensor", _GUARDS)
 
 
 def without_compiler(kind: Callable[P, Optimiser]) -> Callable[P, Optimiser]:
@@ -25,3 +35,101 @@ def without_compiler(kind: Callable[P, Optimiser]) -> Callable[P, Optimiser]:
     methods: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in _MARKED}
     methods["step"] = torch.no_grad()(inspect.unwrap(kind.step))
     return cast("Callable[P, Optimiser]", type(kind.__name__, (kind,), methods))
+
+
+def is_operation(call: Any) -> bool:
+    """Whether a call is one of torch's operations, such as `aten.relu.default`."""
+    return isinstance(call, torch._ops.OpOverload)
+
+
+def is_region(call: Any) -> bool:
+    """Whether a call runs a graph of its own: torch.no_grad, autocast, checkpoint, cond."""
+    return isinstance(call, torch._ops.HigherOrderOperator)
+
+
+def operation_name(call: Any) -> str | None:
+    """The name of an operation without its overload, `relu_`; None for any other call."""
+    return getattr(call, "_opname", None)
+
+
+def schema_of(call: Any) -> Any:
+    """The schema of an operation: arguments, returns and what they alias; None for other calls."""
+    return getattr(call, "_schema", None)
+
+
+def out_of_place(call: Any) -> Any:
+    """The variant of an in-place operation that returns a new tensor; None where there is none."""
+    packet = getattr(torch.ops.aten, call._opname.rstrip("_"), None)
+    known = packet is not None and call._overloadname in packet.overloads()
+    return getattr(packet, call._overloadname) if known else None
+
+
+def storage_of(tensor: Tensor) -> int:
+    """A number that tensors share which share memory; also for tensors without data."""
+    return tensor.untyped_storage()._cdata
+
+
+@contextmanager
+def quiet_export() -> Iterator[None]:
+    """Hides what torch.export prints, logs and warns; other output to stderr is printed."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    states = [logger.disabled for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.disabled = True
+        stream = sys.stderr
+        sys.stderr = filtered = _WithoutExport(stream)
+        try:
+            yield
+        finally:
+            if sys.stderr is filtered:
+                sys.stderr = stream
+            for logger, state in zip(loggers, states, strict=True):
+                logger.disabled = state
+
+
+class _WithoutExport:
+    """A stream without what `torch.export` prints to it."""
+
+    def __init__(self, stream: Any) -> None:
+        from torch.export import _trace  # noqa: PLC0415 (imports the compiler)
+
+        self._stream = stream
+        self._printer = _trace.__file__
+
+    def write(self, text: str) -> int:
+        near = islice(traceback.walk_stack(sys._getframe()), 4)
+        if any(frame.f_code.co_filename == self._printer for frame, _ in near):
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def guards_watched(added: Callable[[], None]) -> Iterator[None]:
+    """Calls `added` whenever torch.export assumes something about the size of the batch.
+
+    The stack is then that of the code which needs it. torch reports it in its log only.
+    """
+    logger = logging.getLogger(_GUARDS)
+    state = logger.level, logger.propagate, logger.disabled, logger.handlers
+    logger.setLevel(logging.INFO)
+    logger.propagate, logger.disabled, logger.handlers = False, False, [_Guards(added)]
+    try:
+        yield
+    finally:
+        logger.setLevel(state[0])
+        logger.propagate, logger.disabled, logger.handlers = state[1:]
+
+
+class _Guards(logging.Handler):
+    def __init__(self, added: Callable[[], None]) -> None:
+        super().__init__()
+        self._added = added
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "[guard added]" in record.msg:
+            self._added()

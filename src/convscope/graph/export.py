@@ -3,29 +3,20 @@
 Imported when it is needed: torch.export loads torch's compiler, which takes longer than torch.
 """
 
-import logging
-import sys
+import contextlib
 import traceback
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram, _trace
+from torch.export import Dim, ExportedProgram
 
 from convscope.base.errors import CaptureError
+from convscope.base.torch_private import guards_watched, quiet_export
 from convscope.graph.graph import Graph
 from convscope.graph.lower import lower, without_in_place, writes_to_shared_memory
 
-_TALKING = (
-    "torch", "torch._export", "torch.export", "torch._subclasses.fake_tensor",
-    "torch.fx.experimental.symbolic_shapes",
-)  # fmt: skip
-_DECISIONS = "torch.fx.experimental.symbolic_shapes"
 _LIBRARY = str(Path(torch.__file__).parent)
 _PYTHON = str(Path(traceback.__file__).parent)
 
@@ -40,7 +31,7 @@ def exported(module: nn.Module, pair: Tensor) -> Graph:
     Raises:
         CaptureError: naming the line that cannot be captured, and the remedy.
     """
-    with _quiet():
+    with quiet_export():
         program = _exported(module, pair)
         if writes_to_shared_memory(program.graph):
             program = without_in_place(program)
@@ -86,19 +77,8 @@ def _explained(module: nn.Module, error: Exception, line: str | None) -> str:
 def _fixed_batch(module: nn.Module, pair: Tensor) -> str:
     """The message for a module that works for one batch size only, with the line that says so."""
     watch = _Watch()
-    logger = logging.getLogger(_DECISIONS)
-    level, propagate, disabled, handlers = (
-        logger.level, logger.propagate, logger.disabled, logger.handlers
-    )  # fmt: skip
-    logger.setLevel(logging.INFO)
-    logger.propagate, logger.disabled, logger.handlers = False, False, [watch]
-    try:
+    with guards_watched(watch.added), contextlib.suppress(Exception):
         torch.export.export(module, (pair,), dynamic_shapes=({0: Dim("batch")},))
-    except Exception:  # noqa: BLE001, S110 (known; what counts is the line)
-        pass
-    finally:
-        logger.setLevel(level)
-        logger.propagate, logger.disabled, logger.handlers = propagate, disabled, handlers
     return (
         f"{type(module).__name__} cannot be captured{watch.line and ': ' + watch.line}\n"
         "it fixes the number of images in a batch. Take that number from the input, as "
@@ -107,16 +87,13 @@ def _fixed_batch(module: nn.Module, pair: Tensor) -> str:
     )
 
 
-class _Watch(logging.Handler):
-    """Keeps the line of the module at which torch first takes something about the batch as given.
-
-    torch says it in its log, from where the line is still on the stack.
-    """
+class _Watch:
+    """Keeps the line of the module at which torch first assumes something about the batch size."""
 
     line = ""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if self.line or "[guard added]" not in record.msg:
+    def added(self) -> None:
+        if self.line:
             return
         frames = traceback.extract_stack()
         while frames and not frames[-1].filename.startswith(_LIBRARY):  # of the log itself
@@ -134,39 +111,3 @@ def _last_line(frames: Sequence[traceback.FrameSummary]) -> str | None:
         if not library and not python:
             return f"{name}:{frame.lineno}: {frame.line}"
     return None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's own words on what fails: ours name the line and the remedy."""
-    loggers = [logging.getLogger(name) for name in _TALKING]
-    states = [logger.disabled for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.disabled = True
-        stream = sys.stderr
-        sys.stderr = quieted = _WithoutTorch(stream)
-        try:
-            yield
-        finally:
-            if sys.stderr is quieted:
-                sys.stderr = stream
-            for logger, state in zip(loggers, states, strict=True):
-                logger.disabled = state
-
-
-class _WithoutTorch:
-    """A stream without what `torch.export` itself prints to it; all else goes through."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        near = islice(traceback.walk_stack(sys._getframe()), 4)
-        if any(frame.f_code.co_filename == _trace.__file__ for frame, _ in near):
-            return len(text)
-        return self._stream.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)

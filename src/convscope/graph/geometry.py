@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from convscope.base.errors import ConvscopeError
+from convscope.base.torch_private import operation_name
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import ACTIVATIONS, ARITHMETIC, KIND_OF, REARRANGEMENTS, Kind
 from convscope.graph.program import Step
@@ -165,8 +166,7 @@ def _computes_only_its_kind(graph: Graph, node: Node) -> bool:
     kinds = REARRANGEMENTS if node.kind in REARRANGEMENTS else {node.kind}
 
     def fits(step: Step) -> bool:
-        name = getattr(step.call, "_opname", None)
-        if name is None:  # arithmetic on sizes, one of several results
+        if (name := operation_name(step.call)) is None:  # arithmetic on sizes, or getitem
             return getattr(operator, getattr(step.call, "__name__", ""), None) is step.call
         if name == "slice" and all(place in (None, 0, sys.maxsize) for place in step.args[1:4]):
             return True  # the first colon of x[:, 1:3]

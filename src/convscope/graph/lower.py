@@ -15,6 +15,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
 from convscope.base.errors import CaptureError
+from convscope.base.torch_private import is_region, out_of_place, schema_of, storage_of
 from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import ARITHMETIC, REARRANGEMENTS, WITH_WEIGHTS, Kind
 from convscope.graph.names import names_of
@@ -120,7 +121,7 @@ def writes_to_shared_memory(graph: fx.Graph) -> bool:
     for node, place in order.items():
         source = next(iter(node.all_input_nodes), None)
         value = node.meta.get("val")
-        storage = value.untyped_storage()._cdata if isinstance(value, Tensor) else node
+        storage = storage_of(value) if isinstance(value, Tensor) else node
         owner = memory[source] if source is not None and _may_alias(node) else node
         memory[node] = owners.setdefault(storage, owner)
         if _is_in_place(node):
@@ -146,7 +147,7 @@ def without_in_place(program: ExportedProgram) -> ExportedProgram:
 
 
 def _may_alias(node: fx.Node) -> bool:
-    schema = getattr(node.target, "_schema", None)
+    schema = schema_of(node.target)
     if schema is None:
         return node.target is operator.getitem
     aliased = any(returned.alias_info is not None for returned in schema.returns)
@@ -154,7 +155,7 @@ def _may_alias(node: fx.Node) -> bool:
 
 
 def _is_in_place(node: fx.Node) -> bool:
-    schema = getattr(node.target, "_schema", None)
+    schema = schema_of(node.target)
     return schema is not None and any(
         argument.alias_info is not None and argument.alias_info.is_write
         for argument in schema.arguments
@@ -212,9 +213,7 @@ def _ancestors(output: fx.Node) -> set[fx.Node]:
 
 
 def _add_step(state: _Lowering, node: fx.Node) -> None:
-    if node.op != "call_function" or not (
-        isinstance(node.target, torch._ops.OpOverload) or callable(node.target)
-    ) or isinstance(node.target, torch._ops.HigherOrderOperator):  # fmt: skip
+    if node.op != "call_function" or not callable(node.target) or is_region(node.target):
         raise CaptureError(
             f"{type(state.module).__name__} cannot be captured{_line_of_region(node)}\n"
             "it has a region of its own here (torch.no_grad, autocast, checkpoint or cond inside "
@@ -258,11 +257,9 @@ def _functional(node: fx.Node) -> Any:
     if not _is_in_place(node):
         return node.target
     target: Any = node.target
-    name = packet(node)
-    counterpart = getattr(torch.ops.aten, name, None)
-    if counterpart is not None and target._overloadname in counterpart.overloads():
-        return getattr(counterpart, target._overloadname)
-    return lambda first, *others, **more: target(first.clone(), *others, **more)
+    return out_of_place(target) or (
+        lambda first, *others, **more: target(first.clone(), *others, **more)
+    )
 
 
 def _graph(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from convscope.base.torch_private import operation_name, schema_of
 from convscope.graph.kinds import KIND_OF, POOLS, REARRANGEMENTS, Kind
 from convscope.graph.windows import same_padding
 
@@ -39,7 +40,7 @@ class ResponseNorm:
 
 def packet(node: fx.Node) -> str:
     """Torch's name of the operation, without overload and in-place mark: `relu` for `relu_`."""
-    name = str(getattr(node.target, "_opname", getattr(node.target, "__name__", node.target)))
+    name = operation_name(node.target) or str(getattr(node.target, "__name__", node.target))
     return name if name.startswith("_") else name.rstrip("_")
 
 
@@ -117,7 +118,7 @@ def _window(settings: dict[str, Any], weight: fx.Node) -> dict[str, Any]:
 
 def _arguments(node: fx.Node) -> tuple[dict[str, Any], dict[str, fx.Node]]:
     """Settings and tensor arguments by the names in the operation's schema."""
-    schema = getattr(node.target, "_schema", None)
+    schema = schema_of(node.target)
     settings: dict[str, Any] = {}
     roles: dict[str, Any] = {}
     if schema is None:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from convscope.base.download import cache_folder
 from convscope.base.errors import ConvscopeError
 from convscope.base.storage import write_text
+from convscope.base.torch_private import is_operation
 from convscope.graph.graph import Graph, Node
 from convscope.graph.kinds import Kind
 from convscope.graph.program import Slot, Step
@@ -240,7 +241,7 @@ def _decoded(value: Any) -> Any:
 
 
 def _encoded_call(call: Callable[..., Any]) -> str:
-    if isinstance(call, torch._ops.OpOverload) and call.namespace == "aten":
+    if is_operation(call) and call.namespace == "aten":
         return str(call)
     name = getattr(call, "__name__", "")
     if getattr(operator, name, None) is call:
@@ -259,6 +260,6 @@ def _decoded_call(name: str) -> Callable[..., Any]:
         return getattr(operator, rest)
     packet, _, overload = rest.partition(".")
     call = getattr(getattr(torch.ops.aten, packet), overload)
-    if family != "aten" or not isinstance(call, torch._ops.OpOverload):
+    if family != "aten" or not is_operation(call):
         raise _UnknownError
     return call
