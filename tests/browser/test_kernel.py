@@ -135,7 +135,7 @@ def test_what_is_impossible_is_shown_with_the_reason(page_at):
 
 def test_sizes_on_paper_are_those_of_cs231n(page):
     paper = page.get_by_test_id("paper")
-    section = page.get_by_role("region", name="Output sizes")
+    section = page.get_by_role("region", name="Size calculator")
     for name, formula, loses in [
         ("227, kernel 11, stride 4", "floor((227 + 2·0 − 1·(11 − 1) − 1) / 4) + 1 = 55", False),
         ("5, padding 1, kernel 3", "floor((5 + 2·1 − 1·(3 − 1) − 1) / 2) + 1 = 3", False),

@@ -102,7 +102,7 @@ def test_only_the_first_button_drags_and_put_back_keeps_the_focus(page_at):
     page.mouse.move(x + 60, y)
     page.mouse.up(button="right")
     page.get_by_test_id("shift").get_by_text("3 right, 2 up").wait_for()
-    back = page.get_by_role("button", name="Reset")
+    back = page.get_by_role("button", name="Reset", exact=True)
     back.focus()
     back.press("Enter")
     page.get_by_test_id("shift").get_by_text("not shifted").wait_for()
