@@ -50,7 +50,7 @@ def exported(module: nn.Module, pair: Tensor) -> Graph:
 def _exported(module: nn.Module, pair: Tensor) -> ExportedProgram:
     try:
         return torch.export.export(module, (pair,), dynamic_shapes=({0: Dim("batch")},))
-    except Exception as error:  # torch raises many kinds, and user code any
+    except Exception as error:  # torch raises many types, and user code any type
         line = _last_line(traceback.extract_tb(error.__traceback__))
         if "Constraints violated" in str(error):
             raise CaptureError(_fixed_batch(module, pair)) from error
@@ -108,9 +108,9 @@ def _fixed_batch(module: nn.Module, pair: Tensor) -> str:
 
 
 class _Watch(logging.Handler):
-    """Keeps the line of the module at which torch first takes something about the batch as given.
+    """Records the line of the module at which torch first specialises on the batch size.
 
-    torch says it in its log, from where the line is still on the stack.
+    torch reports it in its log; at that moment the line is still on the stack.
     """
 
     line = ""
@@ -119,7 +119,8 @@ class _Watch(logging.Handler):
         if self.line or "[guard added]" not in record.msg:
             return
         frames = traceback.extract_stack()
-        while frames and not frames[-1].filename.startswith(_LIBRARY):  # of the log itself
+        # The last frames are those of the logging itself.
+        while frames and not frames[-1].filename.startswith(_LIBRARY):
             frames.pop()
         ours = [place for place, frame in enumerate(frames) if frame.filename == __file__]
         self.line = _last_line(frames[max(ours, default=0) :]) or ""
@@ -138,7 +139,7 @@ def _last_line(frames: Sequence[traceback.FrameSummary]) -> str | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch's own words on what fails: ours name the line and the remedy."""
+    """Suppresses torch's messages about failures: ours name the line and the remedy."""
     loggers = [logging.getLogger(name) for name in _TALKING]
     states = [logger.disabled for logger in loggers]
     with warnings.catch_warnings():
