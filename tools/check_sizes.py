@@ -1,4 +1,4 @@
-"""The ceilings: a file 400 lines, a function 60. Run by `make check`; exits with 1 above them."""
+"""Checks the size limits: files of 400 lines, functions of 60. Exits with 1 if one is exceeded."""
 
 import ast
 import subprocess

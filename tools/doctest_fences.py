@@ -1,4 +1,4 @@
-"""An extension of griffe, which reads the docstrings for the Python reference: doctests as code."""
+"""An extension of griffe for the Python reference: doctests in docstrings become code blocks."""
 
 # pyright: reportMissingImports=false
 

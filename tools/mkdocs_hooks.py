@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: the navigation and the list of lenses are made from the catalog of lenses."""
+"""Hooks of MkDocs that write the navigation and the list of lenses from the catalog of lenses."""
 
 import ast
 import re

@@ -99,7 +99,7 @@ def test_a_click_on_a_term_works_that_unit_out_and_reload_restores_it(page, subj
     page.get_by_role("group", name=f"terms of unit {unit} of fc1").wait_for()
 
 
-def test_the_way_ends_at_a_map_from_where_the_number_opens(page):
+def test_the_columns_begin_at_a_map_whose_value_can_be_opened(page):
     start = page.get_by_role("complementary", name="Source")
     where = start.get_by_text("channel").first.inner_text()
     layer, channel, row, column = re.match(
@@ -113,7 +113,7 @@ def test_the_way_ends_at_a_map_from_where_the_number_opens(page):
     assert at == f"{row},{column}"
 
 
-def test_a_logit_its_term_its_edge_and_its_probability_light_up_together(page):
+def test_a_logit_its_term_its_edge_and_its_probability_are_highlighted_together(page):
     def lit():
         return page.evaluate(
             """() => [
@@ -188,14 +188,14 @@ def test_another_class_is_picked_from_the_list(page, subject):
     _, _, logits = twin(subject)
     label = int(subject.dataset.labels[NUMBER])
     other = (label + 1) % len(logits)
-    page.get_by_label("The class in question").select_option(str(other))
+    page.get_by_label("Class to explain").select_option(str(other))
     logit = page.get_by_role("group", name=re.compile("terms of the logit"))
     logit.get_by_text(shown(float(logits[other]), 5)).wait_for()
     assert f"target={other}" in page.url
     loss = float(F.cross_entropy(logits.double()[None], torch.tensor([other])))
     text = page.get_by_role("region", name="Cross-entropy").inner_text()
     assert shown(loss, 6) in text
-    assert "if the class were" in text
+    assert "if the label were" in text
 
 
 def test_arrow_keys_walk_through_the_columns(page):

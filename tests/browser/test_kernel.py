@@ -75,7 +75,7 @@ def test_the_kernel_goes_where_the_pointer_is_on_either_side(page):
     total(page, str(int(expected[3, 1])))
     under = page.get_by_role("group", name="Numbers of the input").locator("td.under")
     assert under.all_inner_texts() == [str(EXAMPLE[i][j]) for i in (3, 4, 5) for j in (1, 2, 3)]
-    work = page.get_by_role("region", name="Worked out").inner_text().replace("−", "-")
+    work = page.get_by_role("region", name="Computation").inner_text().replace("−", "-")
     assert re.findall(r"(\d+)·\(?(-?\d+)\)?", work) == [
         (str(EXAMPLE[3 + i][1 + j]), str(SOBEL[i][j])) for i in range(3) for j in range(3)
     ]
@@ -135,7 +135,7 @@ def test_what_is_impossible_is_shown_with_the_reason(page_at):
 
 def test_sizes_on_paper_are_those_of_cs231n(page):
     paper = page.get_by_test_id("paper")
-    section = page.get_by_role("region", name="Output sizes")
+    section = page.get_by_role("region", name="Size calculator")
     for name, formula, loses in [
         ("227, kernel 11, stride 4", "floor((227 + 2·0 − 1·(11 − 1) − 1) / 4) + 1 = 55", False),
         ("5, padding 1, kernel 3", "floor((5 + 2·1 − 1·(3 − 1) − 1) / 2) + 1 = 3", False),

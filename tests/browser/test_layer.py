@@ -50,7 +50,7 @@ def test_it_says_what_the_layer_is(page_at, subject):
     field = receptive_fields(subject.trace(1).graph)["strided"]
     size = " × ".join(str(side) for side in field.size)
     assert f"{size} pixels of the image" in text
-    page.get_by_text("Weights and their range").click()
+    page.get_by_text("Parameter statistics").click()
     row = page.locator("tr:has(th:text('weight'))").inner_text()
     for value in (weight.min(), weight.max(), weight.double().mean()):
         assert written(float(value)) in row

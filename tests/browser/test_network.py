@@ -22,7 +22,7 @@ def test_the_probabilities_are_plain_torchs(page_at, subject, image):
         [names[i], percent(shares[i])] for i in by_share
     ]
     label = int(subject.dataset.labels[image])
-    wrong = page.get_by_text(f"Wrong: its label is {names[label]}.")
+    wrong = page.get_by_text(f"Wrong: the label is {names[label]}.")
     assert wrong.count() == (best != label)
 
 

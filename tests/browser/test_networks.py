@@ -196,7 +196,7 @@ def test_a_number_of_a_concatenation_is_the_one_it_was_taken_from(opened):
 def test_a_trunk_has_maps_and_no_classes(opened):
     page = opened.at()
     page.locator("[data-layer]").first.wait_for()
-    assert "a trunk, without classes" in page.inner_text("main")
+    assert "a backbone, without classes" in page.inner_text("main")
     assert page.locator("aside ol.bars").count() == 0
     page = opened.at(view="classifier")
     page.get_by_text("There is no classifier").wait_for()

@@ -193,7 +193,7 @@ def test_a_linear_unit_is_worked_out(open_number, subject, twin, layer, source, 
             assert row == [f"unit {i}", *numbers]
     left = sum(products) - sum(products[i] for i in order)
     if len(products) > 12:
-        assert found[12] == [f"the other {len(products) - 12} together", written(left)]
+        assert found[12] == [f"sum of the other {len(products) - 12}", written(left)]
     assert found[-2:] == [["+ bias", written(bias)], ["=", written(total)]]
     agree(page, float(twin[layer][unit]), total)
 

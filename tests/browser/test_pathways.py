@@ -30,13 +30,13 @@ def page(page_at):
 
 
 def node(page, layer, unit):
-    name = rf"^(channel|unit) {unit} .*: given to .* by {layer};"
+    name = rf"^(channel|unit) {unit} .*: contribution to .*, in {layer};"
     return page.get_by_role("button", name=re.compile(name))
 
 
 def test_contributions_and_their_sum_are_those_of_the_core(page, expected):
     for layer in expected.layers:
-        for unit in layer.shown:
+        for unit in layer.drawn:
             value = written(float(layer.channels[0, unit]), 3)
             node(page, layer.name, unit).get_by_text(value, exact=True).wait_for()
     rows = page.locator("section[aria-label='The sum'] tbody tr")
@@ -46,7 +46,7 @@ def test_contributions_and_their_sum_are_those_of_the_core(page, expected):
             bias = written(layer.bias_share[which])
             assert bias in [text.strip() for text in cells.locator("td").all_text_contents()]
     units = expected.layers[-1]
-    shown = torch.as_tensor(units.channels[:, list(units.shown)]).abs().max()
+    shown = torch.as_tensor(units.channels[:, list(units.drawn)]).abs().max()
     assert page.get_by_test_id("outer").inner_text() == written(float(shown), 3)
     logits = page.get_by_test_id("logit").all_text_contents()
     assert logits == [written(float(expected.logits[c])) for c in (1, 3)]
@@ -54,7 +54,7 @@ def test_contributions_and_their_sum_are_those_of_the_core(page, expected):
 
 def test_a_click_switches_a_unit_off_and_the_logits_are_computed_anew(page, subject, expected):
     layer = expected.layers[-1]
-    unit = layer.shown[0]
+    unit = layer.drawn[0]
     node(page, layer.name, unit).click()
     mask = torch.ones(len(layer.activations), *(1 for _ in layer.activations.shape[1:]))
     mask[unit] = 0

@@ -83,7 +83,7 @@ def test_a_map_of_each_network_has_every_shift(page_at, subject, networks):
         figure = page.locator(f"figure[data-map='{name}']")
         figure.get_by_test_id("same").get_by_text(percent(same), exact=True).wait_for()
         share = float(table.probability[0, 9, 10])
-        figure.locator(".told").get_by_text(percent(share), exact=True).wait_for()
+        figure.locator(".reading").get_by_text(percent(share), exact=True).wait_for()
         marked = int((table.predicted[0] != table.predicted[0, 8, 8]).sum())
         assert figure.locator("circle").count() == marked
     first = page.locator("figure[data-map='explored'] button.field")
@@ -102,7 +102,7 @@ def test_only_the_first_button_drags_and_put_back_keeps_the_focus(page_at):
     page.mouse.move(x + 60, y)
     page.mouse.up(button="right")
     page.get_by_test_id("shift").get_by_text("3 right, 2 up").wait_for()
-    back = page.get_by_role("button", name="Put it back")
+    back = page.get_by_role("button", name="Reset", exact=True)
     back.focus()
     back.press("Enter")
     page.get_by_test_id("shift").get_by_text("not shifted").wait_for()

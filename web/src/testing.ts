@@ -9,18 +9,18 @@ import { contextOf } from "./state/context";
 import { Explorer } from "./state/explorer.svelte";
 import { levels } from "./views/catalog";
 
-// Patient, as the machine may be busy, and without the whole page in every message.
+// Long timeouts, because the machine may be busy; short messages, without the whole page.
 configure({
   asyncUtilTimeout: 5000,
   getElementError: (message) => new Error(message ?? ""),
 });
 
-/** A page of this size, in CSS pixels, of which everything is in view. */
+/** The size of the page in CSS pixels; everything is visible. */
 const SIZE = { clientWidth: 1000, clientHeight: 800 };
 for (const [name, value] of Object.entries(SIZE)) {
   Object.defineProperty(HTMLElement.prototype, name, { configurable: true, get: () => value });
 }
-HTMLCanvasElement.prototype.getContext = () => null; // nothing is painted here
+HTMLCanvasElement.prototype.getContext = () => null; // tests draw nothing
 window.IntersectionObserver = class {
   constructor(private readonly seen: IntersectionObserverCallback) {}
   observe(): void {
@@ -29,7 +29,7 @@ window.IntersectionObserver = class {
   }
   disconnect(): void {}
 } as unknown as typeof IntersectionObserver;
-/** Motion is reduced: nothing plays by itself. */
+/** Reduced motion: nothing starts by itself. */
 window.matchMedia = (query: string) => ({ matches: query.includes("reduce") }) as MediaQueryList;
 
 afterEach(() => history.replaceState(null, "", "/"));

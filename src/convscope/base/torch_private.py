@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeGuard, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -37,7 +37,7 @@ def without_compiler(kind: Callable[P, Optimiser]) -> Callable[P, Optimiser]:
     return cast("Callable[P, Optimiser]", type(kind.__name__, (kind,), methods))
 
 
-def is_operation(call: Any) -> bool:
+def is_operation(call: Any) -> "TypeGuard[torch._ops.OpOverload]":
     """Whether a call is one of torch's operations, such as `aten.relu.default`."""
     return isinstance(call, torch._ops.OpOverload)
 

@@ -1,4 +1,4 @@
-"""Values of the core as models of the schema and as bytes."""
+"""Converts results to the models of the schema, and to bytes."""
 
 import io
 from itertools import groupby
@@ -12,7 +12,7 @@ from torch import Tensor
 from convscope.base.tensors import Pixels
 from convscope.explorer import wire
 from convscope.explorer.gallery import MAX_UPLOAD, Images
-from convscope.explorer.problem import shown
+from convscope.explorer.problem import printable
 from convscope.explorer.subject import Subject, UnitsOff
 from convscope.graph.blocks import HEAD, blocks
 from convscope.graph.channels import Channels, channels, spread
@@ -40,14 +40,14 @@ _FAMILIES = {
 
 
 def subject_of(subject: Subject, images: Images) -> wire.Subject:
-    """What is explored, and the data beside it."""
+    """The description of the network and its images."""
     shape = subject.graph.input_shape
     totals = subject.table.totals
     return wire.Subject(
-        title=shown(subject.title),
+        title=printable(subject.title),
         trained=subject.trained,
         input=(shape[0], shape[1], shape[2]),
-        classes=[shown(name) for name in subject.classes],
+        classes=[printable(name) for name in subject.classes],
         parameters=totals.parameters,
         multiply_adds=totals.macs,
         logits=subject.graph.logits,
@@ -60,8 +60,8 @@ def subject_of(subject: Subject, images: Images) -> wire.Subject:
 
 
 def _stage_of(subject: Subject) -> dict[str, str]:
-    found = {INPUT: INPUT, **blocks(subject.graph)}
-    return {node.name: found.get(node.name, HEAD) for node in subject.nodes}
+    stages = {INPUT: INPUT, **blocks(subject.graph)}
+    return {node.name: stages.get(node.name, HEAD) for node in subject.nodes}
 
 
 def _stages(subject: Subject) -> list[wire.Stage]:
@@ -105,7 +105,7 @@ def _field(field: ReceptiveField | None) -> wire.Field | None:
 
 
 def layer_detail(subject: Subject, name: str) -> wire.LayerDetail:
-    """Settings and parameters of a layer, and what its rows and columns see.
+    """Settings and parameters of a layer, and the receptive fields of its rows and columns.
 
     Raises:
         ConvscopeError: for an unknown layer.
@@ -127,8 +127,8 @@ def layer_detail(subject: Subject, name: str) -> wire.LayerDetail:
 
 
 def _parameter(role: str, name: str, values: Tensor) -> wire.Parameter:
-    found = spread(values)
-    return wire.Parameter(role=role, name=name, shape=list(values.shape), **vars(found))
+    stats = spread(values)
+    return wire.Parameter(role=role, name=name, shape=list(values.shape), **vars(stats))
 
 
 def _plain(value: Any) -> Any:
@@ -138,16 +138,16 @@ def _plain(value: Any) -> Any:
 
 
 def pass_of(subject: Subject, trace: Trace, picture: wire.Picture, off: UnitsOff) -> wire.Pass:
-    """What one pass gave, layer by layer."""
+    """The results of one pass, layer by layer."""
     layers, low, high = [], [], []
     for record in trace.layers:
         if record.node.name not in subject:
             continue
-        found = channels(record.output[0])
-        layers.append(_layer_pass(record.node, found))
+        stats = channels(record.output[0])
+        layers.append(_layer_pass(record.node, stats))
         if record.node.kind not in PROBABILITIES:
-            low.append(found.low)
-            high.append(found.high)
+            low.append(stats.low)
+            high.append(stats.high)
     named = subject.probabilities
     probabilities = [] if named is None else trace[named].output[0].double().tolist()
     target = None if trace.targets is None else int(trace.targets[0])
@@ -166,29 +166,29 @@ def pass_of(subject: Subject, trace: Trace, picture: wire.Picture, off: UnitsOff
     )
 
 
-def _layer_pass(node: Node, found: Channels) -> wire.LayerPass:
+def _layer_pass(node: Node, stats: Channels) -> wire.LayerPass:
     return wire.LayerPass(
         layer=node.name,
-        low=found.low,
-        high=found.high,
-        mean=found.mean,
-        dead=found.dead,
+        low=stats.low,
+        high=stats.high,
+        mean=stats.mean,
+        dead=stats.dead,
         strongest=[
-            wire.Strong(channel=i, mean=float(found.means[i]), high=float(found.highs[i]))
-            for i in found.strongest(_STRONGEST)
+            wire.Strong(channel=i, mean=float(stats.means[i]), high=float(stats.highs[i]))
+            for i in stats.strongest(_STRONGEST)
         ],
     )
 
 
 def layer_values(trace: Trace, layer: str) -> wire.LayerValues:
     """Mean and range of each channel of a layer."""
-    found = channels(trace[layer].output[0])
+    stats = channels(trace[layer].output[0])
     return wire.LayerValues(
         layer=layer,
-        means=found.means.tolist(),
-        lows=found.lows.tolist(),
-        highs=found.highs.tolist(),
-        dead=((found.lows == 0) & (found.highs == 0)).nonzero().flatten().tolist(),
+        means=stats.means.tolist(),
+        lows=stats.lows.tolist(),
+        highs=stats.highs.tolist(),
+        dead=((stats.lows == 0) & (stats.highs == 0)).nonzero().flatten().tolist(),
     )
 
 
@@ -202,7 +202,7 @@ def as_maps(output: Tensor) -> Tensor:
 
 
 def number_of(ledger: Ledger, limit: int) -> wire.Number:
-    """A ledger as columns; of kinds other than convolutions the `limit` largest terms."""
+    """A ledger as columns; for kinds other than convolutions, the `limit` largest terms."""
     terms, sums, largest = listed_terms(ledger, limit), ledger.channels, largest_channels(ledger)
     window = ledger.window
     return wire.Number(
@@ -231,7 +231,7 @@ def number_of(ledger: Ledger, limit: int) -> wire.Number:
 
 
 def _source(terms: Terms, places: np.ndarray) -> wire.Source:
-    # Without validation: of VGG-16's last convolutions there are 4,608.
+    # Without validation: a unit of VGG-16's last convolutions has 4,608 terms.
     return wire.Source.model_construct(
         node=terms.node,
         index=terms.indices[places].tolist(),

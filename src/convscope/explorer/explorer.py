@@ -1,4 +1,4 @@
-"""The state behind the routes: images, passes and predictions of one network."""
+"""The state that the routes share: images, passes and predictions of one network."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PassRequest:
-    """Which pass of which image: with what switched off, for which class."""
+    """Which pass is requested: the image, the target class, and the units switched off."""
 
     image: str
     target: int | None
@@ -41,23 +41,23 @@ class PassRequest:
 
 @dataclass(eq=False)
 class Explorer:
-    """A subject with the images that it can be shown, and what has been computed so far."""
+    """A network with the images that can be opened, and the results computed so far."""
 
     subject: Subject
     images: Images
     store: Store
     folder: Path | None = None  # of the run
-    beside: tuple[Subject, ...] = ()  # networks that see the same pixels and know the same classes
-    stored: Mapping[str, Any] = field(default_factory=dict)  # by lens: what the run folder holds
+    beside: tuple[Subject, ...] = ()  # networks with the same input and classes
+    stored: Mapping[str, Any] = field(default_factory=dict)  # studies in the run folder, by lens
     details: dict[str, LayerDetail] = field(default_factory=dict)
-    # A handful of bytes an image.
+    # By image; a few bytes each.
     predictions: dict[str, Prediction] = field(default_factory=dict)
     _limiters: dict[str, anyio.CapacityLimiter] = field(default_factory=dict)
     _last: dict[str, tuple[object, Any]] = field(default_factory=dict)
 
     @property
     def run(self) -> str | None:
-        """The run folder as it was typed, for a command; of an absolute path the name alone."""
+        """The run folder as it was typed, for a command; only the name of an absolute path."""
         if self.folder is None:
             return None
         return self.folder.name if self.folder.is_absolute() else str(self.folder)
@@ -69,7 +69,7 @@ class Explorer:
         return await anyio.to_thread.run_sync(work, limiter=self._limiters[kind])
 
     def pass_request(self, image: str, target: int | None, off: str | None) -> PassRequest:
-        """What a request asks for, checked.
+        """The parameters of a request, checked.
 
         Raises:
             RefusedError: there is no such image, class or unit.
@@ -87,7 +87,7 @@ class Explorer:
     async def recorded(
         self, requested: PassRequest, begun: Callable[[Pending], None] | None = None
     ) -> StoredPass:
-        """The pass as the store has it, without the target."""
+        """The pass from the store, without the target."""
 
         def make(watch: Watch) -> Trace:
             watch(0, 0)
@@ -97,7 +97,7 @@ class Explorer:
         return await self.store.get((requested.image, requested.off), make, begun)
 
     async def trace(self, requested: PassRequest) -> Trace:
-        """The pass, with its target: the one requested, else the label, else the prediction."""
+        """The pass with its target: the one requested, else the label, else the prediction."""
         stored = await self.recorded(requested)
         return self.with_target(stored.trace, requested)
 
@@ -113,7 +113,7 @@ class Explorer:
         return with_targets(trace, torch.tensor([target]))
 
     def read(self, image: str) -> Pixels:
-        """An image with as many channels as the network sees."""
+        """An image with the number of channels of the network's input."""
         return self.images.pixels(image, self.subject.classifier.preprocess.channels)
 
     def seen(self, image: str) -> Pixels:
@@ -122,20 +122,20 @@ class Explorer:
         return preprocess.centre(preprocess.canvas(self.read(image)))
 
     def grey(self, image: str) -> np.ndarray:
-        """An image as the network sees it, in grey, (height, width) float64; the last is kept."""
+        """An image as the network sees it, in grey, (height, width) float64; the last is cached."""
         return self.remembered(
             "grey", image, lambda: to_channels(self.seen(image), 1)[:, :, 0].astype(np.float64)
         )
 
     def remembered(self, name: str, key: object, make: Callable[[], T]) -> T:
-        """The result of `make`, kept until another key is requested under the same name."""
-        found = self._last.get(name)
-        if found is None or found[0] != key:
-            found = self._last[name] = key, make()
-        return found[1]
+        """The result of `make`, cached until another key is requested under the same name."""
+        entry = self._last.get(name)
+        if entry is None or entry[0] != key:
+            entry = self._last[name] = key, make()
+        return entry[1]
 
     def small(self, image: str, channels: int, longest: int) -> Pixels:
-        """An image with its longer side at most so long, in colour or grey."""
+        """An image whose longer side is at most `longest`, in colour or grey."""
         pixels = self.images.pixels(image, channels)
         height, width = pixels.shape[:2]
         scale = longest / max(height, width)
@@ -146,7 +146,7 @@ class Explorer:
     async def predict(
         self, images: Sequence[str], wanted: Callable[[], Awaitable[bool]]
     ) -> list[Prediction]:
-        """What the network says of images, in their order; ends when it is not wanted any more."""
+        """The predictions for images, in their order; stops when `wanted` returns False."""
         if self.subject.probabilities is None:
             raise RefusedError(422, "a trunk has no classes to predict")
         for image in images:
@@ -158,29 +158,31 @@ class Explorer:
             if not await wanted():
                 raise RefusedError(422, "the request was withdrawn")
             group = missing[start : start + size]
-            found = await anyio.to_thread.run_sync(self._predicted, group, limiter=self.store.turn)
-            known |= {one.image: one for one in found}
+            predicted = await anyio.to_thread.run_sync(
+                self._predicted, group, limiter=self.store.turn
+            )
+            known |= {one.image: one for one in predicted}
             if len(self.predictions) > _MAX_PREDICTIONS:
                 self.predictions.clear()
-            self.predictions.update((one.image, one) for one in found)
+            self.predictions.update((one.image, one) for one in predicted)
         return [known[image] for image in images]
 
     def _predicted(self, images: Sequence[str]) -> list[Prediction]:
         readable: dict[str, torch.Tensor] = {}
-        found = []
+        predictions = []
         for image in images:
             self.store.go_on()
             try:
                 readable[image] = self.subject.images([self.read(image)])
             except UnreadableImageError as error:
                 reason = error.reason or "unreadable"
-                found.append(_prediction(image, None, reason))
+                predictions.append(_prediction(image, None, reason))
         if readable:
             batch = torch.cat(list(readable.values()))
             rows = self.subject.probabilities_of(batch, self.store.go_on)
             for image, row in zip(readable, rows, strict=True):
-                found.append(_prediction(image, row, None))
-        return found
+                predictions.append(_prediction(image, row, None))
+        return predictions
 
 
 def _prediction(image: str, row: torch.Tensor | None, error: str | None) -> Prediction:
@@ -191,10 +193,10 @@ def _prediction(image: str, row: torch.Tensor | None, error: str | None) -> Pred
 
 
 def _units(text: str | None) -> UnitsOff:
-    """`[["layer", unit], ...]` as text, sorted, each once.
+    """Parses `[["layer", unit], ...]`; the units are sorted, without duplicates.
 
     Raises:
-        RefusedError: it is something else.
+        RefusedError: the text has another form.
     """
     try:
         given = json.loads(text) if text else []

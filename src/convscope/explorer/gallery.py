@@ -1,6 +1,6 @@
 """The images that can be opened: of the data set, of the command line, and uploaded ones.
 
-Nothing else on the disk can be read. An image is named by what it is: `data-12`, `file-3`,
+Nothing else on the disk can be read. An image has a name such as `data-12`, `file-3` or
 `drop-HEX`.
 """
 
@@ -18,14 +18,14 @@ from convscope.base.errors import DataError
 from convscope.base.storage import sha256_of
 from convscope.base.tensors import Pixels
 from convscope.data.dataset import SPLITS, Dataset
-from convscope.explorer.problem import RefusedError, shown
+from convscope.explorer.problem import RefusedError, printable
 from convscope.explorer.wire import Gallery, Picture, Split
 from convscope.images.files import decode_image, read_content, read_image
 
 MAX_UPLOAD = 64_000_000
 MAX_DROPPED = 256_000_000  # bytes of all dropped files together
 FILES = ""
-_ALL = "all"  # a data set that says nothing of splits
+_ALL = "all"  # of a data set without splits
 _NAME = re.compile(r"(data|file)-(0|[1-9][0-9]{0,8})")
 _DROPPED = re.compile(r"drop-([0-9a-f]{32})")
 _BEGIN_WITH = ("test", "val", "train")
@@ -40,7 +40,7 @@ class Dropped:
 
 
 class Images:
-    """All images that can be opened; thread-safe but for `drop`, which one thread calls."""
+    """All images that can be opened; thread-safe except `drop`, which only one thread may call."""
 
     def __init__(
         self,
@@ -66,11 +66,11 @@ class Images:
 
     @property
     def splits(self) -> list[Split]:
-        """The splits with how many images they have; files come first, those dropped too."""
+        """The splits with their numbers of images; files, including uploaded ones, come first."""
         count = len(self._files) + len(self._dropped)
         files = [Split(name=FILES, images=count)] if count else []
         places = self._places.items()
-        return files + [Split(name=name, images=len(found)) for name, found in places]
+        return files + [Split(name=name, images=len(indices)) for name, indices in places]
 
     @property
     def first(self) -> str | None:
@@ -82,21 +82,21 @@ class Images:
         return f"data-{self._places[self._begin_with][0]}"
 
     def picture(self, image: str) -> Picture:
-        """What is known of an image without reading it.
+        """The name, split and label of an image, without reading it.
 
         Raises:
             RefusedError: there is no such image.
         """
-        if found := _DROPPED.fullmatch(image):
-            dropped = self._drop(found[1])
+        if match := _DROPPED.fullmatch(image):
+            dropped = self._drop(match[1])
             return Picture(image=image, name=dropped.name, split=FILES, label=None)
-        kind, number = self._found(image)
+        kind, number = self._kind_and_number(image)
         if kind == "file":
             return Picture(image=image, name=self._names[number], split=FILES, label=None)
         assert self._dataset is not None
         return Picture(
             image=image,
-            name=shown(self._dataset.paths[number]),
+            name=printable(self._dataset.paths[number]),
             split=str(self._dataset.splits[number]) or _ALL,
             label=int(self._dataset.labels[number]) if self._labelled else None,
         )
@@ -108,19 +108,19 @@ class Images:
             RefusedError: there is no such image.
             UnreadableImageError: it cannot be decoded.
         """
-        if found := _DROPPED.fullmatch(image):
-            dropped = self._drop(found[1])
+        if match := _DROPPED.fullmatch(image):
+            dropped = self._drop(match[1])
             return decode_image(dropped.content, channels, name=dropped.name)
-        kind, number = self._found(image)
+        kind, number = self._kind_and_number(image)
         if kind == "file":
             return read_image(Path(self._files[number]), channels)
         assert self._dataset is not None
         return self._dataset.image(number, channels)
 
     def named(self, path: str, digest: str) -> str | None:
-        """The image of a path with that SHA-256: the data set's, else a file; None: neither is.
+        """The image with a path and SHA-256, of the data set or the files; None if there is none.
 
-        Files have short names here: the path alone may mean another one.
+        Files have short names here, so that the path alone may refer to another file.
         """
         return next((image for image in self._by_path[path] if self._digest(image) == digest), None)
 
@@ -135,9 +135,9 @@ class Images:
 
         Raises:
             RefusedError: there is no such image.
-            UnreadableImageError: its file is gone.
+            UnreadableImageError: its file does not exist any more.
         """
-        kind, number = self._found(image)
+        kind, number = self._kind_and_number(image)
         if kind == "file":
             return read_content(Path(self._files[number]))
         assert self._dataset is not None
@@ -145,17 +145,17 @@ class Images:
 
     @cached_property
     def _by_path(self) -> defaultdict[str, list[str]]:
-        found: defaultdict[str, list[str]] = defaultdict(list)
+        images: defaultdict[str, list[str]] = defaultdict(list)
         for number, path in enumerate(self._dataset.paths if self._dataset is not None else ()):
-            found[path].append(f"data-{number}")
+            images[path].append(f"data-{number}")
         for number, name in enumerate(self._names):
-            found[name].append(f"file-{number}")
-        return found
+            images[name].append(f"file-{number}")
+        return images
 
-    def stretch(self, split: str | None, label: int | None, offset: int, limit: int) -> Gallery:
+    def page(self, split: str | None, label: int | None, offset: int, limit: int) -> Gallery:
         """Some images of a split, or of one class of it.
 
-        Without a split those that the first image is of.
+        Without a split, it is the split of the first image.
 
         Raises:
             RefusedError: there is no such split.
@@ -181,19 +181,19 @@ class Images:
             splits=self.splits, split=split, total=total, offset=offset, pictures=pictures
         )
 
-    def checked(self, name: str, content: bytes, seen: Callable[[Pixels], object]) -> Dropped:
-        """A file that was dropped, if it is an image, and one that the network can see.
+    def checked(self, name: str, content: bytes, preprocess: Callable[[Pixels], object]) -> Dropped:
+        """An uploaded file, after a check that it is an image that the network can process.
 
         Raises:
-            UnreadableImageError: it is none, is damaged, or has too many pixels.
-            ConvscopeError: by `seen`, which makes of it what the network sees.
+            UnreadableImageError: it is not an image, is damaged, or has too many pixels.
+            ConvscopeError: raised by `preprocess`.
         """
-        name = shown(name) or "dropped image"
-        seen(decode_image(content, 3, name=name))
+        name = printable(name) or "dropped image"
+        preprocess(decode_image(content, 3, name=name))
         return Dropped(name, content)
 
     def drop(self, dropped: Dropped) -> str:
-        """Keeps a file that was dropped; the oldest are let go when they are too many bytes."""
+        """Stores an uploaded file; the oldest are deleted when all together are too large."""
         key = sha256_of(dropped.content)[:32]
         self._dropped.pop(key, None)
         self._dropped[key] = dropped
@@ -203,7 +203,7 @@ class Images:
 
     @property
     def dropped_bytes(self) -> int:
-        """Bytes of all files that were dropped and are kept."""
+        """The size of all stored uploads in bytes."""
         return sum(len(dropped.content) for dropped in self._dropped.values())
 
     def _unlabelled(self) -> Iterator[str]:
@@ -216,7 +216,7 @@ class Images:
             raise RefusedError(404, "this dropped image is no longer here; drop it again")
         return dropped
 
-    def _found(self, image: str) -> tuple[str, int]:
+    def _kind_and_number(self, image: str) -> tuple[str, int]:
         match = _NAME.fullmatch(image)
         count = 0
         if match:
@@ -237,9 +237,9 @@ class Images:
 
 
 def _short_names(files: Sequence[str]) -> list[str]:
-    """The files' names, with as many of their folders as tell them apart."""
+    """The files' paths below their common folder, which distinguish them."""
     if not files:
         return []
     paths = [Path(os.path.abspath(file)) for file in files]  # noqa: PTH100 (links stay links)
     common = Path(os.path.commonpath([path.parent for path in paths]))
-    return [shown(str(path.relative_to(common))) for path in paths]
+    return [printable(str(path.relative_to(common))) for path in paths]

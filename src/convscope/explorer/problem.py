@@ -4,7 +4,7 @@ from convscope.base.errors import ConvscopeError, UnreadableImageError
 
 
 class RefusedError(Exception):
-    """A request that is answered with a `Problem`."""
+    """A request that is refused with a `Problem`."""
 
     def __init__(self, status: int, error: str) -> None:
         super().__init__(error)
@@ -13,11 +13,11 @@ class RefusedError(Exception):
 
 
 class StoppedError(Exception):
-    """A pass that was ended because nobody waits for it, or because the server stops."""
+    """A pass was stopped because no request waits for it, or because the server stops."""
 
 
 def refusal(error: BaseException) -> RefusedError:
-    """How an error of the core is answered: an unreadable file's path is left out."""
+    """The response to an exception; the path of an unreadable file is omitted."""
     if isinstance(error, RefusedError):
         return error
     if isinstance(error, UnreadableImageError):
@@ -29,6 +29,6 @@ def refusal(error: BaseException) -> RefusedError:
     return RefusedError(500, "something went wrong in convscope; its terminal says what")
 
 
-def shown(name: str) -> str:
-    """A name from the disk as text: bytes that are no UTF-8 are written out."""
+def printable(name: str) -> str:
+    """A file name as text; bytes that are not UTF-8 are escaped."""
     return name.encode("utf-8", "backslashreplace").decode()

@@ -22,7 +22,7 @@ Make = Callable[[Watch], Trace]
 
 @dataclass(frozen=True, eq=False)
 class StoredPass:
-    """A recorded pass, and what it takes in memory."""
+    """A recorded pass, and its size in memory."""
 
     trace: Trace
     bytes: int
@@ -30,7 +30,7 @@ class StoredPass:
 
 @dataclass(eq=False)
 class Pending:
-    """A pass that is being made: how far it is, and how many wait for it."""
+    """A pass that is being computed: its progress, and how many requests wait for it."""
 
     task: "asyncio.Task[StoredPass]" = field(init=False)
     done: int = 0
@@ -46,7 +46,7 @@ class Pending:
 
 
 class Store:
-    """The latest passes, by what they depend on; those used longest ago are let go first.
+    """The latest passes by key; the least recently used are removed first.
 
     `bytes` never exceeds `max_bytes`, unless a single pass does.
     """
@@ -54,34 +54,34 @@ class Store:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.max_bytes = max_bytes
         self.bytes = 0
-        self._kept: OrderedDict[object, StoredPass] = OrderedDict()
+        self._stored: OrderedDict[object, StoredPass] = OrderedDict()
         self._pending: dict[object, Pending] = {}
         self._turn: anyio.CapacityLimiter | None = None
         self.closed = False
 
     @property
     def turn(self) -> anyio.CapacityLimiter:
-        """Passes take turns: each uses all processors."""
-        if self._turn is None:  # belongs to the event loop that first asks
+        """Lets one pass run at a time, since each uses all processors."""
+        if self._turn is None:  # belongs to the event loop that first uses it
             self._turn = anyio.CapacityLimiter(1)
         return self._turn
 
     async def get(
         self, key: object, make: Make, begun: Callable[[Pending], None] | None = None
     ) -> StoredPass:
-        """The pass of `key`, made by `make` unless it is here or being made.
+        """The pass of `key`; `make` computes it unless it is stored or being computed.
 
-        A caller that is cancelled stops waiting; when the last one does, the pass ends.
+        A cancelled caller stops waiting; when no caller is left, the pass is stopped.
 
         Args:
             key: what the pass depends on.
-            make: runs it in a worker thread; calls what it is given before each step.
+            make: computes it in a worker thread; calls its argument before each step.
             begun: called with the pending pass, whose progress can be followed.
         """
         self.go_on()
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
+        if key in self._stored:
+            self._stored.move_to_end(key)
+            return self._stored[key]
         pending = self._pending.get(key)
         if pending is None or pending.cancelled:
             pending = self._pending[key] = Pending()
@@ -95,10 +95,10 @@ class Store:
         finally:
             pending.waiting -= 1
             if not pending.waiting:
-                pending.cancelled = True  # of no effect on one that is done
+                pending.cancelled = True  # has no effect on one that is done
 
     def go_on(self, *_: int) -> None:
-        """Called in the worker thread, by work that ends when the server does.
+        """Called in the worker thread, by work that stops when the server stops.
 
         Raises:
             StoppedError: the store is closed.
@@ -107,7 +107,7 @@ class Store:
             raise StoppedError
 
     def close(self) -> None:
-        """Ends the passes that are being made."""
+        """Stops the passes that are being computed."""
         self.closed = True
         for pending in list(self._pending.values()):
             pending.cancelled = True
@@ -115,18 +115,18 @@ class Store:
     async def _make(self, key: object, pending: Pending, make: Make) -> StoredPass:
         try:
             stored = await anyio.to_thread.run_sync(lambda: _made(pending, make), limiter=self.turn)
-            self._keep(key, stored)
+            self._add(key, stored)
             return stored
         finally:
             if self._pending.get(key) is pending:
                 del self._pending[key]
 
-    def _keep(self, key: object, stored: StoredPass) -> None:
-        before = self._kept.pop(key, None)
+    def _add(self, key: object, stored: StoredPass) -> None:
+        before = self._stored.pop(key, None)
         self.bytes += stored.bytes - (before.bytes if before else 0)
-        self._kept[key] = stored
-        while self.bytes > self.max_bytes and len(self._kept) > 1:
-            self.bytes -= self._kept.popitem(last=False)[1].bytes
+        self._stored[key] = stored
+        while self.bytes > self.max_bytes and len(self._stored) > 1:
+            self.bytes -= self._stored.popitem(last=False)[1].bytes
 
 
 def _made(pending: Pending, make: Make) -> StoredPass:
@@ -136,13 +136,13 @@ def _made(pending: Pending, make: Make) -> StoredPass:
 
 
 def _retrieved(task: "asyncio.Task[StoredPass]") -> None:
-    """Its exception was looked at, also where nobody waits any more."""
+    """Retrieves the exception, so that asyncio does not warn if no caller waits for it."""
     if not task.cancelled():
         task.exception()
 
 
 def bytes_of(trace: Trace) -> int:
-    """What a trace's tensors take in memory; what several records share is counted once."""
+    """The bytes of a trace's tensors; memory that several records share is counted once."""
     tensors = [trace.images, trace.logits, *(record.output for record in trace.layers)]
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
     return sum(storages.values())

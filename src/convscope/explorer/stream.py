@@ -1,7 +1,4 @@
-"""`/api/pass`: a pass as JSON lines with its progress; cancelled if the client leaves.
-
-A closed connection ends it.
-"""
+"""`/api/pass`: a pass as JSON lines with its progress; cancelled when the connection closes."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -24,22 +21,22 @@ T = TypeVar("T")
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` gives; it is cancelled when the connection is closed.
+    """The result of `work`, which is cancelled when the connection is closed.
 
     Raises:
-        StoppedError: it was.
+        StoppedError: it was cancelled.
     """
     made = asyncio.create_task(work)
-    gone = asyncio.create_task(_disconnected(receive))
+    closed = asyncio.create_task(_disconnected(receive))
     try:
-        await asyncio.wait({made, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({made, closed}, return_when=asyncio.FIRST_COMPLETED)
         if not made.done():
             raise StoppedError
         return made.result()
     finally:
-        gone.cancel()
+        closed.cancel()
         made.cancel()
-        await asyncio.wait({made, gone})
+        await asyncio.wait({made, closed})
 
 
 class PassStream(Response):
@@ -58,14 +55,14 @@ class PassStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Streams until the pass is done or the connection is closed."""
         made = asyncio.create_task(self._made())
-        gone = asyncio.create_task(_disconnected(receive))
+        closed = asyncio.create_task(_disconnected(receive))
         try:
             start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
             await send(start)
             reported = 0
-            while not made.done() and not gone.done():
+            while not made.done() and not closed.done():
                 await asyncio.wait(
-                    {made, gone}, timeout=_EVERY, return_when=asyncio.FIRST_COMPLETED
+                    {made, closed}, timeout=_EVERY, return_when=asyncio.FIRST_COMPLETED
                 )
                 if self._pending and not made.done() and self._pending.done > reported:
                     reported = self._pending.done
@@ -76,9 +73,9 @@ class PassStream(Response):
                 await send({"type": "http.response.body", "body": b""})
                 _raise_if_a_bug(made.exception())
         finally:
-            gone.cancel()
+            closed.cancel()
             made.cancel()
-            await asyncio.wait({made, gone})
+            await asyncio.wait({made, closed})
 
     async def _made(self) -> Pass:
         explorer, requested = self._explorer, self._requested

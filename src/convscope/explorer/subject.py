@@ -25,7 +25,7 @@ class Subject:
 
     Attributes:
         classifier: network, preprocessing, class names.
-        title: what the page calls it: the run's folder, or the network.
+        title: its name on the page: the run's folder, or the network.
         trained: False for a network by name.
         graph: of the network, at its preprocessing's size.
         nodes: of the graph, then those that a trace appends.
@@ -85,18 +85,18 @@ class Subject:
     def probabilities_of(
         self, images: Tensor, watch: Callable[[int, int], None], off: UnitsOff = ()
     ) -> Tensor:
-        """Probabilities (batch, classes) of images, from a pass that keeps nothing else."""
+        """Probabilities (batch, classes) of images, from a pass that records nothing else."""
         if self.probabilities is None:
             raise ConvscopeError("a trunk has no classes to predict")
         keep, edits = [self.probabilities], self.masks(off)
-        found = trace(self.graph, images, keep=keep, edits=edits, watch=watch)
-        return found[self.probabilities].output
+        record = trace(self.graph, images, keep=keep, edits=edits, watch=watch)
+        return record[self.probabilities].output
 
     def masks(self, off: UnitsOff) -> dict[str, Tensor]:
         """For each layer with units that are off, a mask over its channels or units.
 
         Raises:
-            ConvscopeError: for a layer or a unit that there is not.
+            ConvscopeError: for a layer or a unit that does not exist.
         """
         masks: dict[str, Tensor] = {}
         for name, unit in off:
@@ -112,11 +112,11 @@ class Subject:
 def subject(
     classifier: Classifier, *, title: str | None = None, trained: bool = True, strict: bool = True
 ) -> Subject:
-    """Everything that is known of a classifier before it sees an image.
+    """Captures a classifier for the explorer.
 
     Args:
-        classifier: is not changed, and must not be meanwhile.
-        title: what the network is called; by default its name.
+        classifier: it is not changed, and must not be changed while it is explored.
+        title: its name on the page; by default the network's name.
         trained: False for random weights.
         strict: refuses class names that do not fit the network's output; else they are left out.
 

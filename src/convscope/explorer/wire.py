@@ -1,8 +1,8 @@
 """The models of the schema, from which the page's types are generated.
 
 Places are (channel, row, column); sizes, strides and paddings (vertical, horizontal). Numbers that
-are not finite are null. Images are named by what they are: `data-12` the data set's image 12,
-`file-3` the third file that was given, `drop-0f3a...` one that was dropped on the page.
+are not finite are null. Names of images: `data-12` is image 12 of the data set, `file-3`
+file 3 of the command line, `drop-0f3a...` a file that was dropped on the page.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Wire(BaseModel):
-    """Frozen; no field is left out of an answer."""
+    """A frozen model whose fields are all present in a response."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", json_schema_serialization_defaults_required=True
@@ -19,7 +19,7 @@ class Wire(BaseModel):
 
 
 class Problem(Wire):
-    """Why a request was refused, for a person to read."""
+    """Why a request was refused, as a message for the user."""
 
     error: str
 
@@ -37,7 +37,7 @@ class Layer(Wire):
     """A node of the graph. `stage` is "input", "block 1", ..., "head".
 
     `formula` says whether `number` can explain it; `kind` is a value of the closed enum `Kind`, and
-    `family` a wider word for it: "activation", "pool", "arithmetic", "rearrangement", else "".
+    `family` is its group: "activation", "pool", "arithmetic", "rearrangement", else "".
     """
 
     name: str
@@ -54,7 +54,7 @@ class Layer(Wire):
 
 
 class Stage(Wire):
-    """Layers of one stage that follow one another, `first` in `Subject.layers`, and their sum."""
+    """Consecutive layers of one stage: the first's index in `Subject.layers`, and sums."""
 
     name: str
     first: int
@@ -70,7 +70,7 @@ class Split(Wire):
 
 
 class Subject(Wire):
-    """What is explored. `layers` are in the order in which they run, `input` first.
+    """The network. `layers` are in the order in which they run, `input` first.
 
     `classes` is empty for a trunk; `first` is the image to begin with; `trained` False for a
     network by name.
@@ -91,7 +91,7 @@ class Subject(Wire):
 
 
 class Parameter(Wire):
-    """A layer's weight or bias: its shape, and what its values are like."""
+    """A layer's weight or bias: its shape, and statistics of its values."""
 
     role: str
     name: str
@@ -104,10 +104,10 @@ class Parameter(Wire):
 
 
 class LayerDetail(Wire):
-    """More of one layer: torch's settings, parameters, and what each row and column sees.
+    """Details of a layer: torch's settings, parameters, and what each row and column sees.
 
     `rows` has for each row of units (first pixel row, the one after the last), clipped at the
-    border as it really is; equal where only padding is seen; null without a receptive field.
+    border; the two are equal where only padding is seen; null without a receptive field.
     """
 
     layer: str
@@ -137,7 +137,7 @@ class Gallery(Wire):
 
 
 class Prediction(Wire):
-    """What the network says of an image; `error` where it cannot be read."""
+    """The prediction for an image; `error` says why it cannot be read."""
 
     image: str
     predicted: int | None
@@ -154,7 +154,7 @@ class Strong(Wire):
 
 
 class LayerPass(Wire):
-    """What a layer gave: range, mean, how many maps are zero everywhere, the strongest by mean."""
+    """A layer's output: range, mean, how many maps are zero everywhere, the largest by mean."""
 
     layer: str
     low: float | None
@@ -184,14 +184,14 @@ class Pass(Wire):
 
 
 class Progress(Wire):
-    """A line of a stream, before the last: steps done of all."""
+    """The progress of a pass: the number of steps done, and of all steps."""
 
     done: int
     of: int
 
 
 class PassLine(Wire):
-    """A line of `/api/pass`: one of the three is not null; a result or an error is the last."""
+    """A line of `/api/pass`: one field is not null; the last line is a result or an error."""
 
     progress: Progress | None = None
     result: Pass | None = None
@@ -199,7 +199,7 @@ class PassLine(Wire):
 
 
 class LayerValues(Wire):
-    """For each channel (or unit) of a layer its mean, smallest and largest value.
+    """For each channel (or unit) of a layer, its mean, smallest and largest value.
 
     `dead` are those that are zero everywhere.
     """
@@ -212,7 +212,7 @@ class LayerValues(Wire):
 
 
 class Source(Wire):
-    """Terms of one input node, as columns: term i has place `index[i]`, and so on."""
+    """Terms of one input node, as columns: term i has position `index[i]`, and so on."""
 
     node: str
     index: list[list[int]]
@@ -223,10 +223,10 @@ class Source(Wire):
 
 
 class Rest(Wire):
-    """Terms, or input channels, that are not listed: how many, and what they make together.
+    """The number and sum of the terms, or input channels, that are not listed.
 
-    Of a weighted sum `sum` is that of their products; of softmax and cross-entropy that of their
-    weights, exp(value - largest); null for other kinds.
+    For a weighted sum, `sum` adds up their products; for softmax and cross-entropy, their weights,
+    exp(value - largest); it is null for other kinds.
     """
 
     count: int
@@ -241,8 +241,8 @@ class Number(Wire):
     `strongest` lists the channels with the largest sums, and `others` is the sum of the rest. Other
     kinds list at most `limit` terms, the largest products first; `rest` is the sum of the others,
     and `count` the number of all terms. Softmax and cross-entropy list the terms with the largest
-    weights, and always the term of the class itself (of the target). A formula that is no weighted
-    sum, such as a quotient, keeps its order if all terms fit.
+    weights, and always the term of the class itself (of the target). A formula that is not a
+    weighted sum, such as a quotient, keeps the order of its terms if all fit.
     """
 
     layer: str

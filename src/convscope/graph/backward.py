@@ -1,10 +1,11 @@
 """The signal of chosen units sent back to the pixels, under named rules.
 
-One mechanism, many published methods: every node passes the signal to its inputs by its own
-gradient, and a rule says what activation functions do instead.
+Many published methods share one mechanism: every node passes the signal to its inputs by its
+gradient, except that a rule defines the backward pass of ReLUs.
 
-Conventions: a max pool sends the signal to the place that won (the switch); where windows overlap,
-signals add up. Batch norm multiplies it by gamma / sqrt(variance + eps). Biases change nothing.
+Conventions: a max pool sends the signal to the position of the maximum (the switch); where windows
+overlap, signals add up. Batch norm multiplies it by gamma / sqrt(variance + eps). Biases have no
+effect.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from convscope.graph.graph import INPUT, Graph, Node
 from convscope.graph.kinds import REARRANGEMENTS, Kind
 from convscope.graph.trace import CROSS_ENTROPY, SOFTMAX, Trace
 
-# What comes back through a ReLU: from the signal above it and what the ReLU was given.
+# The signal below a ReLU, from the signal above it and the ReLU's input.
 Rule = Callable[[Tensor, Tensor], Tensor]
 
 RULES: dict[str, Rule] = {
@@ -44,11 +45,11 @@ class _Seeds:
     images: Tensor
 
     def given(self, node: Node, number: int) -> Tensor:
-        """What a node was given, (seeds, ...)."""
+        """The input of a node, (seeds, ...)."""
         return self.trace[node.inputs[number]].output[self.images]
 
     def masked(self, node: Node, signal: Tensor) -> Tensor:
-        """The signal behind a node's mask, where the trace was edited there."""
+        """The signal multiplied by the node's mask, if the trace was edited there."""
         mask = self.trace.edits.get(node.name)
         if mask is None:
             return signal
@@ -56,7 +57,7 @@ class _Seeds:
         return signal * (mask[self.images] if per_image else mask)
 
 
-@torch.inference_mode(mode=False)  # inside of the caller's, there would be no gradients
+@torch.inference_mode(mode=False)  # a caller's inference mode would disable gradients
 def backward(
     trace: Trace,
     node_name: str,
@@ -69,14 +70,14 @@ def backward(
 
     Under `deconvnet` and `guided` ReLUs (and ReLU6) change the signal by their rule; all other
     nodes pass it on by their gradient. It is zero outside of the units' receptive field. A unit's
-    projection of Zeiler & Fergus is its own activation times the signal of a seed of 1.
+    projection of Zeiler & Fergus is its activation times the signal of a seed of 1.
 
     Args:
-        trace: with the records that the way back needs: what max pools, ReLUs and other non-linear
-            nodes were given; under `deconvnet` ReLUs need none.
+        trace: with the records that the backward pass needs: the inputs of max pools, ReLUs and
+            other non-linear nodes; under `deconvnet` ReLUs need none.
         node_name: where the signal starts, at the node's output.
         seed: (seeds, *node.output_shape), or without the first axis for one: what is sent.
-        rules: `gradient`, `deconvnet`, `guided`, or a function (signal, what the ReLU was given) ->
+        rules: `gradient`, `deconvnet`, `guided`, or a function (signal, input of the ReLU) ->
             signal.
         images: for each seed the image of the trace that it belongs to. None: a trace of one image
             serves all seeds, else seed i belongs to image i.
@@ -175,12 +176,12 @@ def through_rectifier(
 ) -> Tensor:
     """The signal below a ReLU or ReLU6, under a rule.
 
-    `given` reads what the node was given, and is called where the rule looks at it.
+    `given` returns the node's input, and is called only if the rule uses it.
     """
-    if rule is RULES["deconvnet"]:  # it looks at the signal alone
+    if rule is RULES["deconvnet"]:  # it uses only the signal
         return rule(signal, signal)
     values = given()
-    if node.kind is Kind.RELU6:  # from 6 on it is flat, as below 0
+    if node.kind is Kind.RELU6:  # it is constant above 6, as below 0
         values = torch.where(values < 6, values, 0)
     return rule(signal, values)
 
@@ -188,7 +189,7 @@ def through_rectifier(
 def through_convolution(graph: Graph, node: Node, signal: Tensor, sides: Sequence[int]) -> Tensor:
     """The signal below a convolution, at `sides` (rows, columns) of its padded input."""
     weight, window = graph.parameter(node, "weight"), node.window
-    # Of what the node was given only the shape is read.
+    # Only the shape of the node's input is read.
     given = signal.new_empty(1).expand(len(signal), node.input_shapes[0][0], *sides)
     return torch.ops.aten.convolution_backward(
         signal, given, weight, None, window.stride, (0, 0), window.dilation, False, [0, 0],
@@ -199,20 +200,20 @@ def through_convolution(graph: Graph, node: Node, signal: Tensor, sides: Sequenc
 def gradients(
     graph: Graph, node: Node, signal: Tensor, given: Sequence[Tensor]
 ) -> Sequence[Tensor | None]:
-    """The signal at the inputs of any node by its own gradient, at what it was `given`, or None."""
+    """The signal at the inputs of any node by its own gradient, for inputs `given`, or None."""
     with torch.enable_grad():
         leaves = {
             name: tensor.detach().requires_grad_(tensor.is_floating_point() or tensor.is_complex())
             for name, tensor in zip(node.inputs, given, strict=True)
         }
         output = graph.run(leaves, [node.name])[node.name]
-        # Comparisons, whole numbers and `detach` pass nothing on.
+        # Comparisons, integers and `detach` pass no gradient on.
         leaves = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
         if not leaves or not output.requires_grad:
             return [None] * len(node.inputs)
-        found = torch.autograd.grad(
+        slopes = torch.autograd.grad(
             output, list(leaves.values()), signal.to(output.dtype), allow_unused=True
         )
-    parts = dict(zip(leaves, found, strict=True))
-    # x + x names x twice and has one gradient, of both.
+    parts = dict(zip(leaves, slopes, strict=True))
+    # x + x has x as an input twice; there is one gradient for both.
     return [parts.pop(name, None) for name in node.inputs]

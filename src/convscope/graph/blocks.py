@@ -1,8 +1,8 @@
-"""Which stage of a network a node belongs to: blocks of one resolution, then the head.
+"""The stages of a network: blocks of one resolution, then the head.
 
-A max or average pool that shrinks the maps ends its block, a strided convolution begins the next;
-the head is what follows the first global pool, flatten or linear layer that leads to no further
-convolution. Source: the blocks of Simonyan & Zisserman 2014, table 1.
+A max or average pool that shrinks the maps ends its block; a strided convolution begins the next.
+The head starts at the first global pool, flatten or linear layer that no convolution follows.
+Source: the blocks of Simonyan & Zisserman 2014, table 1.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _POOLS = frozenset({Kind.MAX_POOL, Kind.AVERAGE_POOL})
 _HEAD_STARTS = frozenset(
     {Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL, Kind.FLATTEN, Kind.LINEAR}
 )
-# An average pool over the whole image is the end of the maps where its window is larger than the
+# An average pool over the whole map counts as a global pool only if its window is larger than the
 # usual ones between blocks.
 _LARGEST_BLOCK_WINDOW = 3
 
@@ -25,24 +25,24 @@ _LARGEST_BLOCK_WINDOW = 3
 def blocks(graph: Graph) -> dict[str, str]:
     """For each node but the input "block 1", "block 2", ... or "head".
 
-    What a gate (squeeze and excitation) computes stays in the block that it gates. Where nothing is
-    a convolution, all is head.
+    The nodes of a gate (squeeze and excitation) belong to the block that it gates. In a network
+    without convolutions, all nodes belong to the head.
 
     >>> import torch
     >>> from convscope.graph.capture import capture
     >>> from convscope.nets.catalog import build_module
     >>> vgg = build_module("vgg11", num_classes=10, input_shape=(3, 32, 32))
-    >>> found = blocks(capture(vgg, torch.zeros(1, 3, 32, 32)))
-    >>> found["features.2"], found["features.3"], found["flatten"]
+    >>> stages = blocks(capture(vgg, torch.zeros(1, 3, 32, 32)))
+    >>> stages["features.2"], stages["features.3"], stages["flatten"]
     ('block 1', 'block 2', 'head')
     """
     head = _head(graph)
-    # The block of a node, and whether what follows it belongs to the next one.
+    # The block of a node, and whether the nodes after it belong to the next block.
     stages: dict[str, tuple[int, bool]] = {graph.nodes[0].name: (0, True)}
     for node in graph.nodes[1:]:
         before = [stages[name] for name in node.inputs]
-        stage = max((block + closed for block, closed in before), default=1)
-        begins = _begins(graph, node) and not all(closed for _, closed in before)
+        stage = max((block + ended for block, ended in before), default=1)
+        begins = _begins(graph, node) and not all(ended for _, ended in before)
         stages[node.name] = (stage + begins, _ends(graph, node))
     return {
         node.name: HEAD if node.name in head else f"block {stages[node.name][0]}"
@@ -51,9 +51,9 @@ def blocks(graph: Graph) -> dict[str, str]:
 
 
 def block_outputs(graph: Graph) -> dict[str, Node]:
-    """For each block the node that ends it: "block 1", ... to the last maps of more than one pixel.
+    """For each block its last node, "block 1", ...; only maps of more than one pixel count.
 
-    A pool where one ends the block, else its last activation, sum or concatenation.
+    It is a pool if one ends the block, else the last activation, sum or concatenation.
     """
     ends: dict[str, Node] = {}
     for name, block in blocks(graph).items():
@@ -65,16 +65,16 @@ def block_outputs(graph: Graph) -> dict[str, Node]:
 
 
 def convolutions(graph: Graph) -> list[Node]:
-    """The convolutions that can be trained: a low-pass filter before a pool's stride is none.
+    """The convolutions that can be trained, without the fixed low-pass filters of blur pooling.
 
-    All of them where no kernel is a parameter: the network was frozen.
+    If no kernel is a parameter, the network was frozen, and all convolutions are returned.
     """
     every = [node for node in graph.nodes if node.kind is Kind.CONVOLUTION]
     return [node for node in every if not _is_fixed(graph, node)] or every
 
 
 def activated(graph: Graph, node: Node) -> Node:
-    """The activation function behind a node (and its batch norm), else the node."""
+    """The activation function after a node (and its batch norm) if there is one, else the node."""
     for kinds in (frozenset({Kind.BATCH_NORM}), ACTIVATIONS):
         users = [other for other in graph.nodes if node.name in other.inputs]
         if len(users) == 1 and users[0].kind in kinds and users[0].name != graph.logits:
@@ -94,12 +94,12 @@ def _begins(graph: Graph, node: Node) -> bool:
 
 
 def _ends(graph: Graph, node: Node) -> bool:
-    """A pool that shrinks the maps, or the low-pass filter behind one (Zhang 2019)."""
+    """A pool that shrinks the maps, or the low-pass filter after one (Zhang 2019)."""
     return (node.kind in _POOLS or _is_fixed(graph, node)) and _shrinks(node)
 
 
 def _is_fixed(graph: Graph, node: Node) -> bool:
-    """Whether this is a convolution whose kernel is a buffer: a filter that nobody trains."""
+    """Whether this is a convolution whose kernel is a buffer, which is not trained."""
     if node.kind is not Kind.CONVOLUTION:
         return False
     kernel = graph.tensors.get(node.parameters["weight"])
@@ -112,7 +112,7 @@ def _shrinks(node: Node) -> bool:
 
 
 def _area(shape: tuple[int, ...]) -> int:
-    """Places of a feature map; 0 for vectors."""
+    """The number of positions of a feature map; 0 for vectors."""
     return shape[1] * shape[2] if len(shape) == 3 else 0
 
 
@@ -128,12 +128,12 @@ def _head(graph: Graph) -> set[str]:
 
 
 def _followers(graph: Graph) -> dict[str, set[str]]:
-    """For each node all nodes that its values reach."""
-    found: dict[str, set[str]] = {node.name: set() for node in graph.nodes}
+    """For each node, all nodes downstream of it."""
+    followers: dict[str, set[str]] = {node.name: set() for node in graph.nodes}
     for node in reversed(graph.nodes):
         for name in node.inputs:
-            found[name] |= {node.name, *found[node.name]}
-    return found
+            followers[name] |= {node.name, *followers[node.name]}
+    return followers
 
 
 def _starts_head(graph: Graph, node: Node, followers: Mapping[str, set[str]]) -> bool:
@@ -152,7 +152,7 @@ def _is_global_pool(node: Node) -> bool:
 
 
 def _is_gate(graph: Graph, node: Node, followers: set[str]) -> bool:
-    """Whether what follows is applied to maps that do not come from the node."""
+    """Whether the nodes after it scale or add to maps that do not come from it."""
     for other in (graph[name] for name in followers):
         if other.kind not in ARITHMETIC:
             continue

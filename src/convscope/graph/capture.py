@@ -11,7 +11,7 @@ from convscope.base.errors import ConvscopeError
 from convscope.graph.graph import Graph
 from convscope.graph.stored import graph_key, read_graph, write_graph
 
-# torch.export keeps state of its own: two at once fail.
+# torch.export has global state: two exports at once fail.
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -26,12 +26,12 @@ def capture(module: nn.Module, example: Tensor) -> Graph:
 
     Args:
         module: any `torch.nn.Module` that takes one batch of images and that `torch.export` can
-            read; its output are the logits (batch, classes), or feature maps for a trunk. Of
+            read; its output is the logits (batch, classes), or feature maps for a trunk. Of
             several outputs it is the first (batch, classes), else the first; the graph ends there.
         example: images (batch, channels, height, width); their values do not matter.
 
     Raises:
-        ConvscopeError: for an example that is no batch of images.
+        ConvscopeError: for an example that is not a batch of images.
         CaptureError: naming the line that cannot be captured, and the remedy.
 
     >>> graph = capture(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), torch.zeros(1, 3, 9, 9))
@@ -55,7 +55,7 @@ def capture(module: nn.Module, example: Tensor) -> Graph:
     module = _unwrapped(module)
     parameter = next(module.parameters(), None)
     device = example.device if parameter is None else parameter.device
-    # A batch of one would make the graph one for single images.
+    # With a batch of one, the graph would only work for single images.
     pair = torch.zeros((2, *example.shape[1:]), dtype=example.dtype, device=device)
     key = graph_key(module, pair)
     graph = None if key is None else read_graph(key, module)
@@ -78,7 +78,7 @@ def _unwrapped(module: nn.Module) -> nn.Module:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode inside, and afterwards the mode that each part had."""
+    """Eval mode inside the block; afterwards each part has its previous mode."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:

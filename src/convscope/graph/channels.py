@@ -10,8 +10,8 @@ from torch import Tensor
 class Channels:
     """The mean, smallest and largest value of each channel of one image's record.
 
-    Each is (channels,), float64, on the CPU. Of a vector each unit is a channel; of a single number
-    there is one.
+    Each is (channels,), float64, on the CPU. Each unit of a vector is a channel; a single number
+    has one channel.
     """
 
     means: Tensor
@@ -47,8 +47,8 @@ class Channels:
 def channels(output: Tensor) -> Channels:
     """The channels of a record's output for one image, without the batch axis, of any shape.
 
-    >>> found = channels(torch.tensor([[[0.0, 0.0]], [[1.0, 3.0]]]))
-    >>> found.means.tolist(), found.high, found.dead, found.strongest(1)
+    >>> stats = channels(torch.tensor([[[0.0, 0.0]], [[1.0, 3.0]]]))
+    >>> stats.means.tolist(), stats.high, stats.dead, stats.strongest(1)
     ([0.0, 2.0], 3.0, 1, [1])
     """
     maps = output.detach().reshape(len(output) if output.ndim else 1, -1)
@@ -71,7 +71,7 @@ class Spread:
 
 
 def spread(values: Tensor) -> Spread:
-    """What the values of a parameter are like.
+    """The count, range, mean and standard deviation of a parameter's values.
 
     >>> spread(torch.tensor([1.0, 3.0]))
     Spread(count=2, low=1.0, high=3.0, mean=2.0, std=1.0)

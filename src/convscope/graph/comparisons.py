@@ -1,7 +1,7 @@
 """The parameters that weight sharing and pooling save, compared with dense layers.
 
 Source: the comparisons of the guide "Understanding Convolutional Neural Networks", sections 1 and
-4. Each is there only where it has a meaning for the network.
+4. Each is made only where it applies to the network.
 """
 
 from dataclasses import dataclass
@@ -46,9 +46,9 @@ class DenseTwin:
 
 @dataclass(frozen=True)
 class FirstDense:
-    """The first dense layer as it is, and as it would be without the pools ahead of it.
+    """The first dense layer, and the same layer without the pools before it.
 
-    `inputs_without_pools` is the shape of what would reach it then.
+    `inputs_without_pools` is the shape of its input then.
     """
 
     layer: str
@@ -59,7 +59,7 @@ class FirstDense:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """What the guide compares; None where there is nothing to compare."""
+    """The comparisons of the guide; None where one does not apply."""
 
     mlp: Perceptron
     first_convolution: DenseTwin | None
@@ -75,7 +75,7 @@ def _plain(value: Any) -> dict[str, Any]:
 
 
 def comparisons(graph: Graph, *, head: frozenset[str] = frozenset()) -> Comparisons:
-    """The comparisons for a network; `head` names the nodes among which the dense layer is sought.
+    """The comparisons for a network; the first dense layer is searched in the nodes `head`.
 
     >>> import torch
     >>> from convscope.graph.capture import capture
@@ -123,9 +123,9 @@ def _first_dense(graph: Graph, counts: dict[str, int], head: frozenset[str]) -> 
 
 
 def _reached_without_pools(graph: Graph, layer: Node) -> tuple[int, ...] | None:
-    """The shape before flattening of a dense layer's input, every pool leaving its input as it is.
+    """The shape of a dense layer's input before flattening, if no pool shrank its input.
 
-    None where branches then no longer fit, or a step fixes its sizes.
+    None where branches would no longer fit, or a step has fixed sizes.
     """
     shapes: dict[str, tuple[int, ...] | None] = {graph.nodes[0].name: graph.input_shape}
     for node in graph.nodes[1:]:
@@ -142,7 +142,7 @@ def _shape(node: Node, given: list[tuple[int, ...]]) -> tuple[int, ...] | None:
     if node.kind is Kind.CONVOLUTION:
         sides = [node.window.units(axis, first[1 + axis]) for axis in (0, 1)]
         return (node.output_shape[0], *sides)
-    # Flattening keeps the maps' shape here, to be shown; the dense layer takes the product.
+    # Flattening keeps the maps' shape here, for display; the dense layer uses its product.
     if node.kind in POOLS or node.kind is Kind.FLATTEN:
         return first
     if node.kind is Kind.CONCATENATE and len({shape[1:] for shape in given}) == 1:

@@ -1,7 +1,7 @@
 """The cost of a network, from the graph alone: parameters, multiply-adds, values, bytes.
 
 Nothing is run and no weight is read, so a graph on the meta device gives the same numbers. Tools
-differ in what they count (see `convscope.graph.summary.CONVENTIONS` for ours, in words).
+count differently (see `convscope.graph.summary.CONVENTIONS` for ours, in words).
 """
 
 from itertools import pairwise

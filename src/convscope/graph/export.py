@@ -41,7 +41,7 @@ def exported(module: nn.Module, pair: Tensor) -> Graph:
 def _exported(module: nn.Module, pair: Tensor) -> ExportedProgram:
     try:
         return torch.export.export(module, (pair,), dynamic_shapes=({0: Dim("batch")},))
-    except Exception as error:  # torch raises many kinds, and user code any
+    except Exception as error:  # torch raises many types, and user code any type
         line = _last_line(traceback.extract_tb(error.__traceback__))
         if "Constraints violated" in str(error):
             raise CaptureError(_fixed_batch(module, pair)) from error
@@ -96,7 +96,8 @@ class _Watch:
         if self.line:
             return
         frames = traceback.extract_stack()
-        while frames and not frames[-1].filename.startswith(_LIBRARY):  # of the log itself
+        # The last frames are those of the logging itself.
+        while frames and not frames[-1].filename.startswith(_LIBRARY):
             frames.pop()
         ours = [place for place, frame in enumerate(frames) if frame.filename == __file__]
         self.line = _last_line(frames[max(ours, default=0) :]) or ""

@@ -1,8 +1,8 @@
 """The receptive field of a unit, clipped at every layer.
 
-Rows and columns are followed separately: which rows of the images reach which row of a node. A unit
-sees at most the product of its rows and columns, and in most networks exactly that. Beside this
-upper bound a lower bound is computed; where the two are equal, the field is exact.
+Rows and columns are computed separately: which rows of the images affect which row of a node. A
+unit sees at most the product of its rows and columns, and in most networks exactly that. A lower
+bound is computed too; where it equals this upper bound, the field is exact.
 """
 
 import functools
@@ -37,7 +37,7 @@ _MOST, _TOGETHER, _EACH = 0, 1, 2
 
 @dataclass(frozen=True, eq=False)
 class ReceptiveField:
-    """What the units of a node see of the images, each pair being (vertical, horizontal).
+    """The pixels that the units of a node see; pairs are (vertical, horizontal).
 
     The unit in row i sees the rows from i * stride - padding on, `size` of them, those outside of
     the image included. This holds away from the border; `box` holds everywhere. Where windows
@@ -49,7 +49,7 @@ class ReceptiveField:
     the one after the last that a unit sees, for each row of units; equal where that is none.
 
     Source: Araujo, Norris & Sim 2019, https://distill.pub/2019/computing-receptive-fields; the
-    clipping at every layer, and what `exact` says, are ours.
+    clipping at every layer and `exact` are convscope's.
     """
 
     size: tuple[int, int]
@@ -60,18 +60,18 @@ class ReceptiveField:
     columns: np.ndarray = field(repr=False)
 
     def box(self, row: int, column: int) -> tuple[int, int, int, int]:
-        """What the units in one place see, as in `boxes`."""
+        """The box of the units at one position, as in `boxes`."""
         top, left, bottom, right = self.boxes(np.array([row]), np.array([column]))[0].tolist()
         return top, left, bottom, right
 
     def boxes(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """(places, 4) top, left, bottom, right of what the units in some places see.
+        """(places, 4) top, left, bottom, right of the boxes of the units at some positions.
 
         In pixels of the image; bottom and right are exclusive. Units that see padding only have an
         empty box, (0, 0, 0, 0). Rows and columns are those of the node's map, (places,) each.
 
         Raises:
-            ConvscopeError: for a place outside of the map.
+            ConvscopeError: for a position outside of the map.
         """
         height, width = len(self.rows), len(self.columns)
         outside = (rows < 0) | (rows >= height) | (columns < 0) | (columns >= width)
@@ -82,9 +82,9 @@ class ReceptiveField:
                 f"columns 0 to {width - 1}"
             )
         (top, bottom), (left, right) = self.rows[rows].T, self.columns[columns].T
-        found = np.stack([top, left, bottom, right], axis=1)
-        found[(top == bottom) | (left == right)] = 0
-        return found
+        boxes = np.stack([top, left, bottom, right], axis=1)
+        boxes[(top == bottom) | (left == right)] = 0
+        return boxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +123,9 @@ def receptive_fields(graph: Graph) -> Mapping[str, ReceptiveField]:
     for node in graph.nodes[1:]:
         sources = [fields[name] for name in node.inputs if name in fields]
         if sources and len(sources) == len(node.inputs) and _computes_only_its_kind(graph, node):
-            found = _field(graph, node, sources)
-            if found is not None:
-                fields[node.name] = found
+            field = _field(graph, node, sources)
+            if field is not None:
+                fields[node.name] = field
     return {
         name: _receptive_field(rows, columns)
         for name, (rows, columns) in fields.items()
@@ -162,14 +162,14 @@ def _is_exact(axis: _Axis) -> bool:
 
 
 def _computes_only_its_kind(graph: Graph, node: Node) -> bool:
-    """Whether a node's steps compute its kind alone, and not also the mean, as in x - x.mean()."""
+    """Whether a node's steps compute only its kind, unlike x - x.mean(), which includes a mean."""
     kinds = REARRANGEMENTS if node.kind in REARRANGEMENTS else {node.kind}
 
     def fits(step: Step) -> bool:
         if (name := operation_name(step.call)) is None:  # arithmetic on sizes, or getitem
             return getattr(operator, getattr(step.call, "__name__", ""), None) is step.call
         if name == "slice" and all(place in (None, 0, sys.maxsize) for place in step.args[1:4]):
-            return True  # the first colon of x[:, 1:3]
+            return True  # the first slice of x[:, 1:3]
         return name in ("sym_size", node.operation) or KIND_OF.get(name) in kinds
 
     recognised_as_a_whole = node.kind is Kind.LOCAL_RESPONSE_NORM
@@ -179,8 +179,8 @@ def _computes_only_its_kind(graph: Graph, node: Node) -> bool:
 def _field(graph: Graph, node: Node, sources: Sequence[_Field]) -> _Field | None:
     """The field of a node from those of its inputs; None where it has none.
 
-    A vector is a map of 1 x 1, which sees what all its values see; so a gate may be flattened and
-    become a map again.
+    A vector counts as a 1 x 1 map that sees what all its values see, so that a gate may be
+    flattened and reshaped to a map again.
     """
     kind, shape = node.kind, node.output_shape
     if kind in ARITHMETIC or kind is Kind.CONCATENATE:
@@ -220,8 +220,8 @@ def _windowed(node: Node, axis: int, source: _Axis) -> _Axis:
     outputs = _sides(node.output_shape)[axis]
     index = np.arange(outputs)
     if node.kind in _ADAPTIVE:
-        # As one window for all units: the shortest, at the whole stride below n / o, that contains
-        # every one of theirs.
+        # One window for all units: the shortest one, at stride floor(n / o), that contains the
+        # window of every unit.
         starts, ends = adaptive_bounds(inputs, outputs)
         stride, padding = inputs // outputs, 0
         reach = int((ends - index * stride).max())
@@ -240,16 +240,16 @@ def _windowed(node: Node, axis: int, source: _Axis) -> _Axis:
 
 
 def _through(seen: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """What is seen by units that look at `places` (outputs, window); padding shows nothing."""
-    found = np.zeros((len(seen), len(places), seen.shape[2]), dtype=bool)
+    """What units with the inputs `places` (outputs, window) see; they see nothing in padding."""
+    through = np.zeros((len(seen), len(places), seen.shape[2]), dtype=bool)
     for place in places.T:
         inside = np.flatnonzero((place >= 0) & (place < seen.shape[1]))
-        found[:, inside] |= seen[:, place[inside]]
-    return found
+        through[:, inside] |= seen[:, place[inside]]
+    return through
 
 
 def _merged(node: Node, sources: Sequence[_Field]) -> _Field | None:
-    """Branches that are added, multiplied, ..., or put side by side as channels."""
+    """Branches that are added, multiplied, ..., or concatenated as channels."""
     shape = node.output_shape
     if not _keeps_axes(node):
         return None
@@ -280,7 +280,7 @@ def _keeps_axes(node: Node) -> bool:
 
 
 def _larger(products: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns whose product is inside the union of the given ones, as large as is simple.
+    """Rows and columns whose product lies inside the union of two products, as large as possible.
 
     Equal to the union where one contains the others, or where they differ along one axis only.
     """
@@ -309,14 +309,14 @@ def _joint_axis(axes: Sequence[_Axis], seen: np.ndarray) -> _Axis | None:
         size = max(axis.size - axis.padding for axis in axes) + padding
         return _Axis(seen, size, stride, padding)
     hull = _hull(_Axis(seen))
-    if (hull == hull[0]).all():  # a gate sees the whole map, and so does each unit now
+    if (hull == hull[0]).all():  # a gate sees the whole map, and so does each gated unit
         start, end = hull[0].tolist()
         return _Axis(seen, size=end - start, stride=0, padding=-start)
     return None
 
 
 def _rearranged(graph: Graph, node: Node, source: _Field) -> _Field | None:
-    """Reshaped, sliced, padded, ...: read off from where the node's own steps put each number."""
+    """Reshaping, slicing, padding, ...: read from where the node's steps put each number."""
     origin = _origins(graph, node)
     if origin is None:
         return None
@@ -329,13 +329,13 @@ def _rearranged(graph: Graph, node: Node, source: _Field) -> _Field | None:
         np.where(there, np.unravel_index(np.maximum(numbers, 0), shape)[axis], -1)
         for axis, (there, numbers) in enumerate(zip(inside, came_from, strict=True))
     )
-    # One channel for each channel, one row for each row, one column for each column.
+    # Each output channel, row and column must come from one channel, row and column.
     ordered = (channels[:, None, None] * shape[1] + rows[:, None]) * shape[2] + columns
     if not np.array_equal(
         origin, np.where(functools.reduce(np.logical_and.outer, inside), ordered, -1)
     ):
         return None
-    # Channels that are gone may have seen more, and constant ones see nothing.
+    # Removed channels may have seen more, and constant channels see nothing.
     all_there = len(np.unique(channels[inside[0]])) == shape[0]
     all_moved = bool(inside[0].all())
     vertical = _moved(source[0], rows, all_there, all_moved)
@@ -344,7 +344,7 @@ def _rearranged(graph: Graph, node: Node, source: _Field) -> _Field | None:
 
 
 def _moved(axis: _Axis, rows: np.ndarray, all_there: bool, all_moved: bool) -> _Axis | None:
-    """One axis whose row i is row `rows[i]` of the source, or constant where that is -1."""
+    """One axis whose row i is row `rows[i]` of the source, or constant if `rows[i]` is -1."""
     progression = _progression(rows)
     if progression is None:
         return None
@@ -357,7 +357,7 @@ def _moved(axis: _Axis, rows: np.ndarray, all_there: bool, all_moved: bool) -> _
 
 
 def _origins(graph: Graph, node: Node) -> np.ndarray | None:
-    """(channels, rows, columns) of the output: the input's value that stands there, -1 for none."""
+    """(channels, rows, columns) of the output: the index of the input value there, -1 for none."""
     steps = graph.node_steps[node.name]
     slot = graph.node_slots[node.inputs[0]]
     known = {0, slot, *(step.slot for step in steps)}
@@ -365,7 +365,7 @@ def _origins(graph: Graph, node: Node) -> np.ndarray | None:
         return None
     shape = node.input_shapes[0]
     numbers = np.arange(1.0, math.prod(shape) + 1)
-    # Once more negative: what does not change is a constant of the border.
+    # Again with negated numbers: a value that does not change is a constant of the border.
     both = torch.from_numpy(np.stack([numbers, -numbers]).reshape(2, *shape))
     first, second = graph.run({node.inputs[0]: both}, [node.name])[node.name].numpy()
     origin = np.where(first == -second, first, 0).astype(np.int64) - 1
@@ -391,10 +391,10 @@ def _progression(rows: np.ndarray) -> tuple[int, int] | None:
 
 
 def _sides(shape: Sequence[int]) -> tuple[int, int]:
-    """Height and width; a vector has one place."""
+    """Height and width; a vector has one position."""
     return (shape[-2], shape[-1]) if len(shape) > 2 else (1, 1)
 
 
 def _channels(shape: Sequence[int]) -> int:
-    """How many units there are at a place."""
+    """The number of units at one position."""
     return math.prod(shape[:-2] if len(shape) > 2 else shape)

@@ -25,9 +25,9 @@ class Node:
 
     `name` is the module's path where one module is one operation (`features.28`), else path and
     kind (`blocks.1 add`), with `#2` from the second call on. `inputs` are names of nodes, the
-    images being `input`. `parameters` maps roles (`weight`, `bias`, `running_mean`) to names, of
-    the module's own tensors in `Graph.tensors` or of what is computed from them;
-    `Graph.parameter` has both. `operation` is torch's name for what is computed, `settings` its
+    images being `input`. `parameters` maps roles (`weight`, `bias`, `running_mean`) to names of
+    the module's tensors in `Graph.tensors` or of values computed from them;
+    `Graph.parameter` returns both. `operation` is torch's name for the operation, `settings` its
     other arguments by torch's names. Shapes are without the batch axis.
     """
 
@@ -57,9 +57,9 @@ class Node:
 class Graph:
     """A captured network. `nodes[0]` is the input; each node comes after its inputs.
 
-    It refers to the module's own parameters: change them in place (a training step,
-    `load_state_dict`), and the next trace shows it. After `.to()`, `.double()` or
-    `load_state_dict(assign=True)`, which put others in their place, capture again.
+    It refers to the module's own parameters: after a change in place (a training step,
+    `load_state_dict`) the next trace uses the new values. After `.to()`, `.double()` or
+    `load_state_dict(assign=True)`, which replace them, capture again.
     `output` names the node whose value the module returns; `logits` the node before a softmax that
     ends the module, else the same.
     """
@@ -68,13 +68,13 @@ class Graph:
     output: str
     tensors: Mapping[str, Tensor] = field(repr=False)
     steps: tuple[Step, ...] = field(repr=False)
-    # How many of the steps come first and depend on parameters alone, not on the images.
+    # The number of steps at the start that depend only on parameters, not on the images.
     num_constant_steps: int = field(repr=False)
     tensor_slots: Mapping[str, int] = field(repr=False)
     node_slots: Mapping[str, int] = field(repr=False)
     node_steps: Mapping[str, tuple[Step, ...]] = field(repr=False)
     num_slots: int = field(repr=False)
-    # What `run` needs, by the names that it starts from and gives back.
+    # The plans of `run`, by the names that are given and kept.
     _plans: dict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -101,25 +101,25 @@ class Graph:
     def first_uses(self) -> dict[str, tuple[str, ...]]:
         """For each node the names in `tensors` of the parameters that no node before it uses.
 
-        A parameter is an `nn.Parameter`, so batch-norm statistics are none. Tied weights, and a
-        module that is called twice, have their first use only; what a weight is computed from is
-        used where that weight is.
+        A parameter is an `nn.Parameter`, so batch-norm statistics do not count. Tied weights, and a
+        module that is called twice, have only their first use; a parameter that a weight is
+        computed from is used where that weight is used.
         """
         named = {self.tensor_slots[name]: (name, tensor) for name, tensor in self.tensors.items()}
         read_by = {step.slot: step.slots for step in self.steps[: self.num_constant_steps]}
         seen: set[int] = set()
-        found: dict[str, tuple[str, ...]] = {self.nodes[0].name: ()}
+        uses: dict[str, tuple[str, ...]] = {self.nodes[0].name: ()}
         for node, steps in self.node_steps.items():
             first = []
             waiting = list(dict.fromkeys(slot for step in steps for slot in step.slots))
-            for slot in waiting:  # grows while it is read
+            for slot in waiting:  # the list grows during the loop
                 waiting += [other for other in read_by.get(slot, ()) if other not in waiting]
                 name, tensor = named.get(slot, ("", None))
                 if isinstance(tensor, nn.Parameter) and id(tensor) not in seen:
                     seen.add(id(tensor))
                     first.append(name)
-            found[node] = tuple(first)
-        return found
+            uses[node] = tuple(first)
+        return uses
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -149,7 +149,7 @@ class Graph:
     ) -> dict[str, Tensor]:
         """The outputs of the nodes `keep`, computed from the given outputs of other nodes.
 
-        Only the steps that lead from what is given to what is kept run, and every other value is
+        Only the steps between the given and the kept values run, and every other value is
         released after its last use. Gradients flow to the given values where torch's mode and the
         values ask for them, never to parameters.
 
@@ -157,17 +157,17 @@ class Graph:
             given: by the names of nodes, (batch, *node.output_shape) each, on the graph's device:
                 `{"input": images}`, or outputs of later nodes, in place of what computes them.
             keep: names of nodes.
-            edits: functions by the names of nodes; later nodes see what a function makes of the
-                node's output.
-            watch: called before each step with (steps done, all steps); what it raises ends the
-                run.
+            edits: functions by the names of nodes; later nodes see the result of a function of
+                the node's output.
+            watch: called before each step with (steps done, all steps); an exception from it ends
+                the run.
             batch_invariant: whether the results must not depend on the size of the batch. A batch
                 of one is then run as two: alone, an image takes another path through the CPU's
                 kernels and differs in the last bits; from two on, the size of the batch changes
                 no convolution's bits.
 
         Raises:
-            ConvscopeError: an unknown name, or a node in `keep` that needs more than what is given.
+            ConvscopeError: an unknown name, or a node in `keep` that needs other inputs.
 
         >>> from convscope.graph.capture import capture
         >>> module = nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Softmax(1))
@@ -181,7 +181,7 @@ class Graph:
         count = next(map(len, given.values()), 1)
         alone = batch_invariant and count == 1
         slots, values = self.node_slots, self._before(plan)
-        if plan.asks_batch_size and INPUT not in given:
+        if plan.reads_batch_size and INPUT not in given:
             values[0] = torch.empty((2 if alone else count, *self.input_shape), device="meta")
         for name, value in given.items():
             value = _twice(value) if alone else value
@@ -208,7 +208,7 @@ class Graph:
     def _before(self, plan: Plan) -> list[Any]:
         """The slots before the first step: the parameters that the plan reads, else None."""
         values: list[Any] = [None] * self.num_slots
-        detached = torch.is_grad_enabled()  # without gradients that would only cost time
+        detached = torch.is_grad_enabled()  # without gradients, `detach` would only cost time
         for slot in plan.reads:
             tensor = self._tensors_by_slot[slot]
             values[slot] = tensor.detach() if detached else tensor
@@ -219,7 +219,7 @@ class Graph:
         return {self.tensor_slots[name]: tensor for name, tensor in self.tensors.items()}
 
     def parameter(self, node: Node, role: str) -> Tensor | None:
-        """What plays `role` at a node (`weight`, `bias`, ...); None where nothing does."""
+        """The parameter with a role (`weight`, `bias`, ...) at a node; None where there is none."""
         name = node.parameters.get(role)
         if name is None:
             return None
@@ -255,7 +255,7 @@ def _twice(alone: Tensor) -> Tensor:
 
 
 def suggestions(name: str, names: Sequence[str]) -> str:
-    """What to say beside a name that does not exist: similar ones, or the first few.
+    """Suggestions for a name that does not exist: similar names, or the first few.
 
     >>> suggestions("features.1", ["features.0", "features.10"])
     'did you mean features.10 or features.0?'

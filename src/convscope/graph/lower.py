@@ -1,7 +1,7 @@
 """Convert torch's exported graph to ours: steps to run and nodes to read.
 
-A node is what a reader of the network would call an operation. Steps that only serve one (sizes,
-tuples, the ten operations of a local response norm) stay steps.
+A node is an operation as a reader of the network would name it. Operations that are only part of
+one (sizes, tuples, the ten operations of a local response norm) remain steps.
 """
 
 import operator
@@ -22,32 +22,32 @@ from convscope.graph.names import names_of
 from convscope.graph.program import Slot, Step
 from convscope.graph.recognise import (
     Description,
-    described,
-    line_of,
+    describe,
+    is_full_batch_slice,
+    location_of,
     packet,
     response_norms,
-    takes_every_image,
 )
 
-_IN_EVAL_THE_INPUT_ITSELF = (
+_IDENTITY_IN_EVAL = (
     "dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"
 )  # fmt: skip
 
 
 @dataclass
 class _Lowering:
-    """What is known of each fx node while the graph is read, in order."""
+    """What is known about each fx node while the graph is converted, in order."""
 
     module: nn.Module
     batch: Any
     slots: dict[fx.Node, int] = field(default_factory=dict)
-    constant: set[fx.Node] = field(default_factory=set)  # depends on parameters alone
+    constant: set[fx.Node] = field(default_factory=set)  # depends only on parameters
     tensors: dict[str, Tensor] = field(default_factory=dict)
     tensor_names: dict[fx.Node, str] = field(default_factory=dict)
     steps: list[tuple[fx.Node, Step]] = field(default_factory=list)
 
     def is_batch(self, value: Any) -> bool:
-        """A tensor with one row per image and a fixed size otherwise."""
+        """Whether a value is a tensor with one row per image whose other sizes are fixed."""
         if not isinstance(value, Tensor) or value.ndim == 0:
             return False
         rows, *others = value.shape
@@ -59,12 +59,12 @@ class _Lowering:
 
 
 def lower(program: ExportedProgram, module: nn.Module) -> Graph:
-    """The graph of an exported program, whose tensors are the module's own.
+    """The graph of an exported program. Its tensors are those of the module, not copies.
 
     Raises:
-        CaptureError: for what torch can export but a graph of operations cannot say.
+        CaptureError: the program cannot be expressed as a graph of operations.
     """
-    _expand_by_number(program.graph)
+    _expand_to_known_sizes(program.graph)
     placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
     images = _images(program, placeholders)
     state = _Lowering(module, images.meta["val"].shape[0].node.expr)
@@ -77,7 +77,7 @@ def lower(program: ExportedProgram, module: nn.Module) -> Graph:
             _add_step(state, node)
     state.steps.sort(key=lambda pair: pair[0] not in state.constant)  # constants first
     norms = response_norms(node for node, _ in state.steps)
-    absorbed = {node for node, _ in state.steps if takes_every_image(node)}
+    absorbed = {node for node, _ in state.steps if is_full_batch_slice(node)}
     absorbed = absorbed.union(*(norm.inner for norm in norms.values())) - {output}
     visible = [images] + [
         node
@@ -88,21 +88,21 @@ def lower(program: ExportedProgram, module: nn.Module) -> Graph:
     ]
     if output not in visible:
         raise CaptureError(
-            f"{type(module).__name__}: its output is no computation on the images, one row each"
+            f"{type(module).__name__}: the output must have one row per image, computed from it"
         )
     return _graph(state, visible, norms, output)
 
 
-def _expand_by_number(graph: fx.Graph) -> None:
-    """Makes x.expand_as(y) and y.copy_(x) expansions of x: what y holds does not matter."""
+def _expand_to_known_sizes(graph: fx.Graph) -> None:
+    """Replaces x.expand_as(y) and y.copy_(x) by x.expand(sizes): the values of y are not needed."""
     for node in list(graph.nodes):
         if packet(node) not in ("expand_as", "copy"):
             continue
         source = node.args[0 if packet(node) == "expand_as" else 1]
-        given, wanted = source.meta["val"], node.meta["val"]
-        if given.ndim != wanted.ndim or given.dtype != wanted.dtype:
+        before, after = source.meta["val"], node.meta["val"]
+        if before.ndim != after.ndim or before.dtype != after.dtype:
             continue
-        sides = [side if isinstance(side, int) else -1 for side in wanted.shape]
+        sides = [side if isinstance(side, int) else -1 for side in after.shape]
         with graph.inserting_before(node):
             expanded = graph.call_function(torch.ops.aten.expand.default, (source, sides))
         expanded.meta = dict(node.meta)
@@ -111,13 +111,13 @@ def _expand_by_number(graph: fx.Graph) -> None:
 
 
 def writes_to_shared_memory(graph: fx.Graph) -> bool:
-    """Whether an in-place operation changes what is read later under another name.
+    """Whether an in-place operation changes a value that is read later through another name.
 
-    Only then the graph must be rewritten without in-place operations (which costs some names).
+    Only then is the graph rewritten without in-place operations, which loses some names.
     """
     order = {node: place for place, node in enumerate(graph.nodes)}
     memory: dict[fx.Node, fx.Node] = {}
-    owners: dict[Any, fx.Node] = {}  # of the storages: not every alias is in torch's schemas
+    owners: dict[Any, fx.Node] = {}  # by storage: torch's schemas do not list every alias
     for node, place in order.items():
         source = next(iter(node.all_input_nodes), None)
         value = node.meta.get("val")
@@ -136,10 +136,10 @@ def writes_to_shared_memory(graph: fx.Graph) -> bool:
 
 
 def without_in_place(program: ExportedProgram) -> ExportedProgram:
-    """The same program with operations alone that leave their inputs alone."""
+    """The same program without in-place operations."""
     for node in list(program.graph.nodes):
-        # torch would make a copy of it, which a write to the one does not change in the other.
-        if packet(node) in _IN_EVAL_THE_INPUT_ITSELF and not node.args[2]:
+        # torch would replace it by a copy, and a write to one would no longer change the other.
+        if packet(node) in _IDENTITY_IN_EVAL and not node.args[2]:
             node.replace_all_uses_with(node.args[0])
             program.graph.erase_node(node)
     program.graph_module.recompile()
@@ -151,7 +151,7 @@ def _may_alias(node: fx.Node) -> bool:
     if schema is None:
         return node.target is operator.getitem
     aliased = any(returned.alias_info is not None for returned in schema.returns)
-    return aliased or packet(node) in _IN_EVAL_THE_INPUT_ITSELF
+    return aliased or packet(node) in _IDENTITY_IN_EVAL
 
 
 def _is_in_place(node: fx.Node) -> bool:
@@ -174,26 +174,26 @@ def _images(program: ExportedProgram, placeholders: list[fx.Node]) -> fx.Node:
 
 
 def _name_tensors(state: _Lowering, program: ExportedProgram, placeholders: list[fx.Node]) -> None:
-    # By name from the module, not from the program: the tensors are then the module's own.
-    own: dict[str, Any] = dict(program.constants)
-    own |= dict(state.module.named_parameters(remove_duplicate=False))
-    own |= dict(state.module.named_buffers(remove_duplicate=False))
+    # Taken from the module by name: the program may have copies.
+    tensors: dict[str, Any] = dict(program.constants)
+    tensors |= dict(state.module.named_parameters(remove_duplicate=False))
+    tensors |= dict(state.module.named_buffers(remove_duplicate=False))
     for node, spec in zip(placeholders, program.graph_signature.input_specs, strict=True):
         if spec.target is None:
             continue
         state.slots[node] = len(state.slots)
         state.constant.add(node)
         if node.users:
-            state.tensors[spec.target] = own[spec.target]
+            state.tensors[spec.target] = tensors[spec.target]
             state.tensor_names[node] = spec.target
 
 
 def _output(state: _Lowering, program: ExportedProgram) -> fx.Node:
     names = program.graph_signature.user_outputs
     nodes = {node.name: node for node in program.graph.nodes}
-    found = [nodes[n] for n in names if n in nodes and state.is_batch(nodes[n].meta.get("val"))]
-    # Of several outputs the first that can be logits; the others are no part of the graph.
-    for node in sorted(found, key=lambda node: node.meta["val"].ndim != 2):
+    outputs = [nodes[n] for n in names if n in nodes and state.is_batch(nodes[n].meta.get("val"))]
+    # Of several outputs, the first that can be logits; the others are not part of the graph.
+    for node in sorted(outputs, key=lambda node: node.meta["val"].ndim != 2):
         return node
     raise CaptureError(
         f"{type(state.module).__name__} returns no tensor with one row per image; "
@@ -215,7 +215,7 @@ def _ancestors(output: fx.Node) -> set[fx.Node]:
 def _add_step(state: _Lowering, node: fx.Node) -> None:
     if node.op != "call_function" or not callable(node.target) or is_region(node.target):
         raise CaptureError(
-            f"{type(state.module).__name__} cannot be captured{_line_of_region(node)}\n"
+            f"{type(state.module).__name__} cannot be captured{_location_of_region(node)}\n"
             "it has a region of its own here (torch.no_grad, autocast, checkpoint or cond inside "
             "forward). Take the region out; capture needs none of them"
         )
@@ -224,7 +224,7 @@ def _add_step(state: _Lowering, node: fx.Node) -> None:
     args, kwargs = node.args, node.kwargs
     slots: tuple[int, ...]
     expression = getattr(getattr(node.meta.get("val"), "node", None), "expr", None)
-    if packet(node) == "sym_size" and expression == state.batch:  # wherever it was read from
+    if packet(node) == "sym_size" and expression == state.batch:  # of any tensor
         args, slots = (Slot(0), 0), (0,)
     else:
         args = tuple(_template(state, argument) for argument in args)
@@ -234,13 +234,13 @@ def _add_step(state: _Lowering, node: fx.Node) -> None:
     state.steps.append((node, Step(_functional(node), args, kwargs, state.slots[node], slots)))
 
 
-def _line_of_region(node: fx.Node) -> str:
-    """Where the region starts: it is a graph of its own, that the node or its argument names."""
+def _location_of_region(node: fx.Node) -> str:
+    """Where the region starts: a separate graph, which the node or one of its arguments names."""
     for part in (node, *node.all_input_nodes):
         region = getattr(part.graph.owning_module, str(part.target), None)
         if isinstance(region, fx.GraphModule):
-            return next(filter(None, map(line_of, region.graph.nodes)), "")
-    return line_of(node)
+            return next(filter(None, map(location_of, region.graph.nodes)), "")
+    return location_of(node)
 
 
 def _template(state: _Lowering, argument: Any) -> Any:
@@ -253,7 +253,7 @@ def _template(state: _Lowering, argument: Any) -> Any:
 
 
 def _functional(node: fx.Node) -> Any:
-    """The operation itself, or for an in-place one its counterpart that leaves its input alone."""
+    """The operation itself; for an in-place operation, the one that returns a new tensor."""
     if not _is_in_place(node):
         return node.target
     target: Any = node.target
@@ -268,27 +268,27 @@ def _graph(
     is_node = set(visible)
     inner = {node: _inner(node, is_node, state.constant) for node in visible[1:]}
     descriptions = {
-        node: norms[node].description if node in norms else described(node) for node in visible[1:]
+        node: norms[node].description if node in norms else describe(node) for node in visible[1:]
     }
-    for node, what in descriptions.items():
-        kind = _kind(state, node, what, inner[node], norms)
-        descriptions[node] = replace(what, kind=kind)
+    for node, description in descriptions.items():
+        kind = _kind(state, node, description, inner[node], norms)
+        descriptions[node] = replace(description, kind=kind)
     names = {visible[0]: INPUT} | names_of(state.module, descriptions)
     nodes = [Node(INPUT, Kind.INPUT, INPUT, "", (), {}, {}, (), _shape(visible[0]))]
     for node in visible[1:]:
-        what = descriptions[node]
+        description = descriptions[node]
         sources = list(_sources([node], inner[node], is_node))
         if node in norms:
             sources = sources[:1]
         nodes.append(
             Node(
                 name=names[node],
-                kind=what.kind,
-                operation=what.operation,
-                module_path=what.module_path,
+                kind=description.kind,
+                operation=description.operation,
+                module_path=description.module_path,
                 inputs=tuple(names[source] for source in sources),
-                parameters=_roles(state, what.roles),
-                settings=what.settings,
+                parameters=_roles(state, description.roles),
+                settings=description.settings,
                 input_shapes=tuple(_shape(source) for source in sources),
                 output_shape=_shape(node),
             )
@@ -315,39 +315,41 @@ def _graph(
 def _kind(
     state: _Lowering,
     node: fx.Node,
-    what: Description,
+    description: Description,
     inner: set[fx.Node],
     norms: dict[fx.Node, Any],
 ) -> Kind:
-    """`OTHER` where the steps inside compute too, or the weights come from the images."""
-    of_images = {role for role, source in what.roles.items() if source not in state.constant}
-    if what.kind in WITH_WEIGHTS and of_images != {"input"}:
+    """`OTHER` where its other steps also compute, or its weights depend on the images."""
+    from_images = {
+        role for role, source in description.roles.items() if source not in state.constant
+    }
+    if description.kind in WITH_WEIGHTS and from_images != {"input"}:
         return Kind.OTHER
-    if what.kind in ARITHMETIC and not all(
-        isinstance(source.meta.get("val"), Tensor) for source in what.roles.values()
-    ):  # with the number of images, which no node has
+    if description.kind in ARITHMETIC and not all(
+        isinstance(source.meta.get("val"), Tensor) for source in description.roles.values()
+    ):  # an operand is the number of images, which is not a node
         return Kind.OTHER
-    known = norms[node].inner if node in norms else frozenset()
-    for step in inner - known:
-        if not isinstance(step.meta.get("val"), Tensor) or takes_every_image(step):
+    allowed = norms[node].inner if node in norms else frozenset()
+    for step in inner - allowed:
+        if not isinstance(step.meta.get("val"), Tensor) or is_full_batch_slice(step):
             continue
-        inside = described(step)
-        of_some_images = inside.kind is Kind.SLICE and inside.settings.get("dim") == 0
-        if of_some_images or not {what.kind, inside.kind} <= REARRANGEMENTS:
+        inside = describe(step)
+        drops_images = inside.kind is Kind.SLICE and inside.settings.get("dim") == 0
+        if drops_images or not {description.kind, inside.kind} <= REARRANGEMENTS:
             return Kind.OTHER
-    return what.kind
+    return description.kind
 
 
 def _inner(node: fx.Node, is_node: set[fx.Node], constant: set[fx.Node]) -> set[fx.Node]:
     """The steps between a node and the nodes before it."""
-    found: set[fx.Node] = set()
+    inner: set[fx.Node] = set()
     waiting = [node]
     while waiting:
         for source in waiting.pop().all_input_nodes:
-            if source not in is_node and source not in constant and source not in found:
-                found.add(source)
+            if source not in is_node and source not in constant and source not in inner:
+                inner.add(source)
                 waiting.append(source)
-    return found
+    return inner
 
 
 def _sources(
@@ -364,9 +366,9 @@ def _sources(
 
 def _tensor_arguments(node: fx.Node) -> list[fx.Node]:
     """Arguments in order, one entry each time (`all_input_nodes` names x + x once)."""
-    found: list[fx.Node] = []
-    fx.map_arg((node.args, node.kwargs), found.append)
-    return found
+    arguments: list[fx.Node] = []
+    fx.map_arg((node.args, node.kwargs), arguments.append)
+    return arguments
 
 
 def _roles(state: _Lowering, roles: dict[str, fx.Node]) -> dict[str, str]:

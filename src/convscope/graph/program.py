@@ -1,4 +1,4 @@
-"""A captured network as a flat list of steps: run all of them, or those a result needs.
+"""A captured network as a flat list of steps: all of them can be run, or those that a result needs.
 
 A step is a call of one of torch's operations whose arguments are constants or the values of
 earlier steps. Nothing is looked up or interpreted while it runs: on a tiny network that costs less
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Makes another output of a node's output.
+# Replaces a node's output.
 Edit = Callable[[Tensor], Tensor]
 # Called before each step with (steps done, all steps); what it raises ends the pass.
 Watch = Callable[[int, int], None]
@@ -21,7 +21,7 @@ Watch = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Slot:
-    """Stands in a step's arguments for the value of an earlier step."""
+    """A placeholder in a step's arguments for the value of an earlier step."""
 
     number: int
 
@@ -30,7 +30,7 @@ class Slot:
 class Step:
     """`values[slot] = call(*args, **kwargs)`; `slots` lists what the arguments refer to.
 
-    A list with slots in it is a tuple here, so that constant lists need not be looked into.
+    A list that contains slots is stored as a tuple, so that constant lists need not be searched.
     """
 
     call: Callable[..., Any]
@@ -40,8 +40,8 @@ class Step:
     slots: tuple[int, ...]
 
     @cached_property
-    def asks_batch_size(self) -> bool:
-        """Whether this step reads nothing of the images but their number."""
+    def reads_batch_size(self) -> bool:
+        """Whether this step reads only the number of images."""
         return self.slots == (0,) and self.call is torch.ops.aten.sym_size.int
 
     @cached_property
@@ -83,13 +83,13 @@ class Plan:
         steps: in the order in which they run.
         release: for each step the slots whose values are not used after it.
         reads: the slots that must have a value before the first step.
-        asks_batch_size: whether a step asks how many images there are.
+        reads_batch_size: whether a step reads the number of images.
     """
 
     steps: tuple[Step, ...]
     release: tuple[tuple[int, ...], ...]
     reads: frozenset[int]
-    asks_batch_size: bool
+    reads_batch_size: bool
 
 
 def needed_steps(steps: Sequence[Step], given: Collection[int], keep: Collection[int]) -> Plan:
@@ -101,14 +101,14 @@ def needed_steps(steps: Sequence[Step], given: Collection[int], keep: Collection
         if step.slot not in needed:
             continue
         needed.remove(step.slot)
-        if not step.asks_batch_size:
+        if not step.reads_batch_size:
             needed.update(set(step.slots).difference(given))
         last_used = tuple(set(step.slots) - used_later)
         used_later.update(last_used)
         chosen.append(step)
         release.append(last_used)
-    asks_batch_size = any(step.asks_batch_size for step in chosen)
-    return Plan(tuple(chosen[::-1]), tuple(release[::-1]), frozenset(needed), asks_batch_size)
+    reads_batch_size = any(step.reads_batch_size for step in chosen)
+    return Plan(tuple(chosen[::-1]), tuple(release[::-1]), frozenset(needed), reads_batch_size)
 
 
 def run(

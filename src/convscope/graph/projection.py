@@ -1,8 +1,8 @@
 """The activation of one unit projected back to the pixels of its receptive field.
 
 The signal of `backward`, computed on crops of the recorded values: each unit has a window in every
-node's map, of one size for all units and grown layer by layer on the way back. Nothing of the
-forward pass is computed again: on a crop, rounding would let other values win in max pools.
+node's map, which has one size for all units and grows layer by layer in the backward pass. The
+forward pass is not repeated: on a crop, rounding could select other values in max pools.
 """
 
 import math
@@ -50,18 +50,18 @@ class Patch:
         return self.values.shape[2], self.values.shape[3]
 
     def moved(self, top: Tensor, left: Tensor, size: tuple[int, int]) -> "Patch":
-        """The same signal in other windows; zero where this one has nothing."""
+        """The same signal in other windows; zero outside of this one."""
         rows = _picked(self.values, 2, top - self.top, size[0])
         return Patch(_picked(rows, 3, left - self.left, size[1]), top, left)
 
 
 def croppable(graph: Graph, node_name: str) -> bool:
-    """Whether all nodes before one can go back on crops; `backward` serves all others."""
+    """Whether `project` supports all nodes before this one; use `backward` for others."""
     return all(_is_local(graph[name]) for name in _before(graph, node_name))
 
 
 def records_needed(graph: Graph, node_name: str, rules: str = "deconvnet") -> set[str]:
-    """The names of the nodes whose outputs `project` reads on its way from a node to the pixels."""
+    """The names of the nodes whose outputs `project` reads for a node."""
     needed: set[str] = set()
     for name in _before(graph, node_name):
         node = graph[name]
@@ -82,8 +82,8 @@ def project(
 ) -> Patch:
     """The signal of single units, each sent back with a seed of 1, in a window of the pixels.
 
-    Times the unit's activation it is the projection of Zeiler & Fergus 2013. Equal to `backward`
-    of the same units but for rounding, and many times faster where the units see little.
+    Multiplied by the unit's activation, it is the projection of Zeiler & Fergus 2013. It equals
+    `backward` of the same units up to rounding, and is many times faster where fields are small.
 
     Args:
         graph: from `capture`.
@@ -93,7 +93,7 @@ def project(
         rules: `deconvnet`, `gradient` or `guided`, as in `backward`.
 
     Raises:
-        ConvscopeError: for a node whose signal cannot go back on crops.
+        ConvscopeError: for a node that is not `croppable`.
 
     Source: Zeiler & Fergus 2013, section 2.1; the crops are ours.
     """
@@ -111,7 +111,7 @@ def project(
     )
 
 
-@torch.inference_mode(mode=False)  # inside of the caller's, there would be no gradients
+@torch.inference_mode(mode=False)  # a caller's inference mode would disable gradients
 def _project(
     graph: Graph,
     records: Mapping[str, Tensor],
@@ -160,10 +160,10 @@ def _passed(
             values = [torch.zeros_like(signal.values) for _ in node.inputs]
         else:
             values = [given(signal)]
-        found = gradients(graph, node, signal.values, values)
+        slopes = gradients(graph, node, signal.values, values)
         return [
             (name, replace(signal, values=part))
-            for name, part in zip(node.inputs, found, strict=True)
+            for name, part in zip(node.inputs, slopes, strict=True)
             if part is not None
         ]
     return [(node.inputs[0], _windowed(graph, node, signal, given))]
@@ -172,7 +172,7 @@ def _passed(
 def _windowed(
     graph: Graph, node: Node, signal: Patch, given: Callable[[Patch, float], Tensor]
 ) -> Patch:
-    """Back through a convolution or a pool: from a window to all that it was computed from."""
+    """The signal at the input of a convolution or pool, in the window that affects the output's."""
     window, stride = node.window, node.window.stride
     size = [window.extent(axis, length) for axis, length in enumerate(signal.size)]
     below = Patch(
@@ -201,7 +201,7 @@ def _windowed(
 def _fitted(patch: Patch, shape: Sequence[int]) -> Patch:
     """A window no larger than the map, along each axis; nothing outside of the map."""
     height, width = min(patch.size[0], shape[1]), min(patch.size[1], shape[2])
-    # A window as large as the map is the map.
+    # A window as large as the map is placed at its start.
     top = torch.zeros_like(patch.top) if height == shape[1] else patch.top
     left = torch.zeros_like(patch.left) if width == shape[2] else patch.left
     moved = patch.moved(top, left, (height, width))
@@ -228,7 +228,7 @@ def _joined(one: Patch, other: Patch) -> Patch:
 
 
 def _picked(values: Tensor, dim: int, starts: Tensor, length: int) -> Tensor:
-    """`length` rows (or columns) of each unit from its start on; zero where there are none."""
+    """`length` rows (or columns) of each unit from its start; zero outside of the window."""
     side = values.shape[dim]
     if length == side and not bool(starts.any()):
         return values
@@ -248,27 +248,27 @@ def _recorded(record: Tensor, images: Tensor, patch: Patch, fill: float) -> Tens
     columns = patch.left[:, None] + torch.arange(patch.size[1])
     row_in = (rows >= 0) & (rows < record.shape[2])
     column_in = (columns >= 0) & (columns < record.shape[3])
-    # Channels last: a place's channels lie side by side in memory, and are copied together.
-    found = record.permute(0, 2, 3, 1)[
+    # Channels last: the channels of a position are adjacent in memory and copied together.
+    picked = record.permute(0, 2, 3, 1)[
         images[:, None, None],
         rows.clamp(0, record.shape[2] - 1)[:, :, None],
         columns.clamp(0, record.shape[3] - 1)[:, None, :],
     ].permute(0, 3, 1, 2)
     inside = row_in[:, :, None] & column_in[:, None, :]
-    return found if bool(inside.all()) else torch.where(inside[:, None], found, fill)
+    return picked if bool(inside.all()) else torch.where(inside[:, None], picked, fill)
 
 
 def _before(graph: Graph, node_name: str) -> list[str]:
-    """A node and all that it is computed from, without the images."""
-    found = {node_name}
+    """A node and all nodes that it depends on, without the input."""
+    names = {node_name}
     for node in reversed(graph.nodes):
-        if node.name in found:
-            found.update(node.inputs)
-    return [node.name for node in graph.nodes[1:] if node.name in found]
+        if node.name in names:
+            names.update(node.inputs)
+    return [node.name for node in graph.nodes[1:] if node.name in names]
 
 
 def _is_local(node: Node) -> bool:
-    """Whether a window of the output is made of a window of the input, wherever it is."""
+    """Whether every window of the output depends only on a window of the input."""
     same = all(shape == node.output_shape for shape in node.input_shapes)
     if len(node.output_shape) != 3 or any(len(shape) != 3 for shape in node.input_shapes):
         return False

@@ -20,7 +20,10 @@ _SPATIAL = ([2, 3], [-2, -1], [-1, -2], [3, 2])
 
 @dataclass(frozen=True)
 class Description:
-    """`call` tells the calls of one module apart; `roles` are its tensor arguments by name."""
+    """What an operation is. `call` identifies one of several calls of a module.
+
+    `roles` are the tensor arguments by name.
+    """
 
     kind: Kind
     operation: str
@@ -32,19 +35,19 @@ class Description:
 
 @dataclass(frozen=True)
 class ResponseNorm:
-    """A local response norm: torch computes it in ten steps, of which the division is the last."""
+    """A local response norm, which torch computes in ten steps; the division is the last."""
 
     description: Description
     inner: frozenset[fx.Node]
 
 
 def packet(node: fx.Node) -> str:
-    """Torch's name of the operation, without overload and in-place mark: `relu` for `relu_`."""
+    """Torch's name of the operation without overload and in-place suffix: `relu` for `relu_`."""
     name = operation_name(node.target) or str(getattr(node.target, "__name__", node.target))
     return name if name.startswith("_") else name.rstrip("_")
 
 
-def described(node: fx.Node) -> Description:
+def describe(node: fx.Node) -> Description:
     """Kind, settings and tensor arguments of a node."""
     path, call = _module(node)
     settings, roles = _arguments(node)
@@ -55,22 +58,22 @@ def described(node: fx.Node) -> Description:
         settings, roles = _arguments(parent)
         if kind not in REARRANGEMENTS and node.args[1] != 0:
             kind = Kind.OTHER
-    kind, settings = _checked(node, kind, settings, roles)
+    kind, settings = _with_supported_kind(node, kind, settings, roles)
     return Description(kind, packet(node), path, call, settings, roles)
 
 
-def line_of(node: fx.Node) -> str:
+def location_of(node: fx.Node) -> str:
     """`: file:line: code` of the innermost code outside of torch, where torch recorded it."""
-    places = re.findall(
+    frames = re.findall(
         r'File "(.+)", line (\d+), in .*\n *(.*)', node.meta.get("stack_trace") or ""
     )
-    for file, line, code in reversed(places):
+    for file, line, code in reversed(frames):
         if not file.startswith(_LIBRARY):
             return f": {file}:{line}: {code}"
     return ""
 
 
-def _checked(
+def _with_supported_kind(
     node: fx.Node, kind: Kind, settings: dict[str, Any], roles: dict[str, fx.Node]
 ) -> tuple[Kind, dict[str, Any]]:
     """`OTHER` for the variants of an operation that our formulas do not cover."""
@@ -87,7 +90,7 @@ def _checked(
         return Kind.IDENTITY, settings
     if kind is Kind.HARDTANH and (settings["min_val"], settings["max_val"]) == (0, 6):
         return Kind.RELU6, {}
-    if name == "clone" and "Dropout" in _module_type(node):  # a graph without in-place operations
+    if name == "clone" and "Dropout" in _module_type(node):  # was an in-place dropout
         return Kind.DROPOUT, {}
     if kind in (Kind.RESHAPE, Kind.FLATTEN):
         return (Kind.FLATTEN if value.ndim == 2 < source.ndim else Kind.RESHAPE), settings
@@ -96,7 +99,7 @@ def _checked(
     supported = {
         Kind.CONVOLUTION: source.ndim == 4,
         **dict.fromkeys(POOLS, source.ndim == 4),
-        # The first axis are the images: what mixes them has no formula for one of them.
+        # The first axis is the batch: an operation across it has no formula for one image.
         Kind.SOFTMAX: settings.get("dim") not in (0, -source.ndim),
         Kind.PERMUTE: name != "flip" or not {0, -source.ndim} & set(settings["dims"]),
         Kind.BATCH_NORM: "running_mean" in roles and not settings.get("training"),
@@ -107,7 +110,7 @@ def _checked(
 
 
 def _window(settings: dict[str, Any], weight: fx.Node) -> dict[str, Any]:
-    """Kernel size, and padding above and left as numbers where it is given by name."""
+    """Kernel size, and padding (top, left) as numbers also where it is given by name."""
     kernel = [int(side) for side in weight.meta["val"].shape[2:]]
     padding = settings["padding"]
     if isinstance(padding, str):
@@ -142,7 +145,7 @@ def _arguments(node: fx.Node) -> tuple[dict[str, Any], dict[str, fx.Node]]:
 
 
 def _module(node: fx.Node) -> tuple[str, str]:
-    """The path of the module that calls it, and what tells this call of the module from others."""
+    """The path of the module that calls it, and the key of this call of the module."""
     stack = _stack(node)
     return (stack[-1][1], stack[-1][0]) if stack else ("", "")
 
@@ -161,8 +164,8 @@ def _stack(node: fx.Node) -> list[tuple[str, str, str]]:
     ]
 
 
-def takes_every_image(node: fx.Node) -> bool:
-    """The `[:` of x[:, 1:3]: torch records a slice of the batch that leaves nothing out."""
+def is_full_batch_slice(node: fx.Node) -> bool:
+    """Whether this is the first slice of x[:, 1:3], which torch records: it keeps all images."""
     if packet(node) != "slice":
         return False
     settings, _ = _arguments(node)
@@ -172,27 +175,27 @@ def takes_every_image(node: fx.Node) -> bool:
 
 
 def response_norms(nodes: Iterable[fx.Node]) -> dict[fx.Node, ResponseNorm]:
-    """The divisions that end a local response norm, by pattern: functional calls are seen too."""
-    found = {}
+    """The divisions that end a local response norm, found by pattern, in functional calls too."""
+    norms = {}
     for node in nodes:
         norm = _response_norm(node)
         if norm is not None:
-            found[node] = norm
-    return found
+            norms[node] = norm
+    return norms
 
 
 def _response_norm(division: fx.Node) -> ResponseNorm | None:
     """Finds x / (k + alpha * mean of x squared over `size` channels) ** beta."""
     inner: list[fx.Node] = []
 
-    def back(node: Any, *names: str) -> Any:
-        """The argument of a step of one of these names; None where it is another step."""
+    def operand(node: Any, *names: str) -> Any:
+        """The first argument of a step with one of these names; None for any other step."""
         if not isinstance(node, fx.Node) or packet(node) not in names:
             return None
         inner.append(node)
         return node.args[0]
 
-    def rearranged(node: Any) -> Any:
+    def before_views(node: Any) -> Any:
         while isinstance(node, fx.Node) and packet(node) in ("view", "squeeze", "unsqueeze"):
             inner.append(node)
             node = node.args[0]
@@ -200,11 +203,13 @@ def _response_norm(division: fx.Node) -> ResponseNorm | None:
 
     if packet(division) != "div" or not all(isinstance(a, fx.Node) for a in division.args[:2]):
         return None
-    images: Any
-    images, power = division.args[:2]
-    pool = rearranged(back(back(back(power, "pow"), "add"), "mul"))
-    squares = rearranged(back(back(pool, "avg_pool3d", "avg_pool2d"), "pad", "constant_pad_nd"))
-    if back(squares, "mul") is not images or squares.args[1] is not images:
+    source: Any
+    source, power = division.args[:2]
+    pool = before_views(operand(operand(operand(power, "pow"), "add"), "mul"))
+    squares = before_views(
+        operand(operand(pool, "avg_pool3d", "avg_pool2d"), "pad", "constant_pad_nd")
+    )
+    if operand(squares, "mul") is not source or squares.args[1] is not source:
         return None
     by_name = {packet(node): node for node in reversed(inner)}
     if any(user not in inner and user is not division for node in inner for user in node.users):
@@ -218,6 +223,6 @@ def _response_norm(division: fx.Node) -> ResponseNorm | None:
     path, call = _module(division)
     description = Description(
         Kind.LOCAL_RESPONSE_NORM, "local_response_norm", path, call, settings,
-        {"input": images},
+        {"input": source},
     )  # fmt: skip
     return ResponseNorm(description, frozenset(inner))

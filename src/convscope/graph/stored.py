@@ -1,10 +1,10 @@
 """Captured graphs in the cache folder, which are faster to read than to capture.
 
-A graph is stored under a key of everything that it depends on: the code of convscope's graph and
+A graph is stored under a key that covers all it depends on: the code of convscope's graph and
 networks, the versions of torch and Python, the shape of the input, and every layer with its
-settings and the shapes of its parameters. Networks with anything else in them (layers of one's
-own, hooks, overridden methods) have no key and are captured each time. The file holds names and
-numbers: operations of torch by name, no code and no weights.
+settings and the shapes of its parameters. Networks with anything else in them (custom layers,
+hooks, overridden methods) have no key and are captured each time. The file contains only names and
+numbers: torch's operations by name, no code and no weights.
 """
 
 import contextlib
@@ -31,28 +31,28 @@ from convscope.graph.program import Slot, Step
 
 _FORMAT = 1
 _MOST_FILES = 200
-# Layers whose forward pass is a function of their attributes and parameters alone.
+# Layers whose forward pass is a function of only their attributes and parameters.
 _TORCH_LAYERS = tuple(
     f"torch.nn.modules.{name}"
     for name in ("activation", "batchnorm", "container", "conv", "dropout", "flatten", "linear",
                  "normalization", "padding", "pooling", "upsampling")
 )  # fmt: skip
 _OWN_LAYERS = "convscope.nets."
-_NOT_ALONE = (nn.MultiheadAttention,)  # chooses its way by settings of the process
+_DEPEND_ON_SETTINGS = (nn.MultiheadAttention,)  # its computation depends on settings of the process
 _DEVICES = ("cpu", "cuda")
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 _CONSTANTS = {"dtype": torch.dtype, "memory_format": torch.memory_format, "layout": torch.layout}
 
 
 class _UnknownError(Exception):
-    """Something that is not stored."""
+    """A network contains something that cannot be stored."""
 
 
 def graph_key(module: nn.Module, images: Tensor) -> str | None:
-    """The name of the stored graph of a module for such images; None where it is not stored."""
+    """The name of the stored graph of a module for such images; None where it cannot be stored."""
     if any(map(torch.is_autocast_enabled, _DEVICES)) or _global_hooks():
         return None
-    first: dict[int, str] = {}  # tensors that are shared are one
+    first: dict[int, str] = {}  # shared tensors have one name
     try:
         parts = [
             [path, *_described(path, part, first)]
@@ -68,16 +68,16 @@ def graph_key(module: nn.Module, images: Tensor) -> str | None:
 
 
 def read_graph(key: str, module: nn.Module) -> Graph | None:
-    """The stored graph, with the tensors of `module`; None where there is none to be read."""
+    """The stored graph, with the tensors of `module`; None if it is missing or unreadable."""
     try:
         values = json.loads((_folder() / f"{key}.json").read_text(encoding="utf-8"))
         return _decoded_graph(values, _tensors(module))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, _UnknownError):
-        return None  # missing, cut short or changed: the graph is captured again
+        return None  # missing, truncated or changed: the graph is captured again
 
 
 def write_graph(key: str, graph: Graph, module: nn.Module) -> None:
-    """Stores a graph; what cannot be stored, and a folder that cannot be written, is left."""
+    """Stores a graph; does nothing if it cannot be stored or the folder cannot be written."""
     with contextlib.suppress(_UnknownError, ConvscopeError, OSError):
         write_text(_folder() / f"{key}.json", json.dumps(_encoded_graph(graph, _tensors(module))))
         oldest = sorted(_folder().glob("*.json"), key=lambda path: path.stat().st_mtime)
@@ -106,12 +106,12 @@ def _described(path: str, part: nn.Module, first: dict[int, str]) -> list[Any]:
     """Class, settings and tensors of a layer.
 
     Raises:
-        _UnknownError: the layer may do something that these do not say.
+        _UnknownError: the layer may compute something that these do not determine.
     """
     kind = type(part)
     for code in (kind, kind.forward):
         known = code.__module__ in _TORCH_LAYERS or code.__module__.startswith(_OWN_LAYERS)
-        if not known or isinstance(part, _NOT_ALONE):
+        if not known or isinstance(part, _DEPEND_ON_SETTINGS):
             raise _UnknownError
     if getattr(sys.modules[kind.__module__], kind.__qualname__, None) is not kind:
         raise _UnknownError
@@ -199,7 +199,7 @@ def _decoded_node(values: list[Any]) -> Node:
 
 
 def _encoded(value: Any) -> Any:
-    """A value as JSON: what JSON has no word for is an object with one key, its type."""
+    """A value as JSON; a value of a type that JSON lacks is an object whose one key is its type."""
     if isinstance(value, Kind):
         return str(value)
     if value is None or isinstance(value, bool | int | str):

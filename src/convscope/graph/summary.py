@@ -37,7 +37,7 @@ CONVENTIONS: dict[str, str] = {
 class Layer:
     """One node: shapes without the batch axis, counts for one image, `memory` in bytes.
 
-    `operation` is torch's name of it; `block` is "block 1", ... or "head"; `module` the path of the
+    `operation` is torch's name; `block` is "block 1", ... or "head"; `module` is the path of the
     module it belongs to; `dense_parameters` None unless it is a convolution.
     """
 
@@ -115,7 +115,7 @@ class Summary:
 
     @property
     def unknown_operations(self) -> tuple[str, ...]:
-        """Operations of which convscope does not know what they compute; their macs are 0."""
+        """Operations that convscope does not recognise; their macs count as 0."""
         return tuple(dict.fromkeys(la.operation for la in self.layers if la.kind is Kind.OTHER))
 
     def as_json(self) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class Summary:
 
 
 def summary(graph: Graph, name: str = "") -> Summary:
-    """What each layer of a network gives and costs, and the totals.
+    """The output shape and the cost of each layer of a network, and the totals.
 
     Args:
         graph: from `capture`; the meta device is enough, no weight is read.
@@ -148,8 +148,8 @@ def summary(graph: Graph, name: str = "") -> Summary:
     >>> from convscope.nets.catalog import build_module
     >>> with torch.device("meta"):
     ...     vgg = build_module("vgg16", num_classes=1000, input_shape=(3, 224, 224))
-    >>> found = summary(capture(vgg, torch.zeros(1, 3, 224, 224)))
-    >>> found.totals.parameters, found.totals.macs
+    >>> table = summary(capture(vgg, torch.zeros(1, 3, 224, 224)))
+    >>> table.totals.parameters, table.totals.macs
     (138357544, 15470264320)
     """
     counts, places, fields = num_parameters(graph), blocks(graph), receptive_fields(graph)

@@ -21,10 +21,10 @@ SOFTMAX, CROSS_ENTROPY = "softmax", "cross_entropy"
 
 @dataclass(frozen=True, eq=False)
 class LayerRecord:
-    """What a node gave for a batch: `output` and `gradient` (batch, *node.output_shape).
+    """The output of a node for a batch: `output` and `gradient` (batch, *node.output_shape).
 
     `gradient` is d(logit of the target) / d(output), None without targets, for the records that
-    follow the logits, and where torch passes no gradient on (`detach`, whole numbers).
+    follow the logits, and where torch passes no gradient on (`detach`, integers).
     """
 
     node: Node
@@ -34,7 +34,7 @@ class LayerRecord:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
-    """A recorded pass. `layers` holds the kept nodes in order, then `softmax`, `cross_entropy`.
+    """A recorded pass. `layers` has the recorded nodes in order, then `softmax`, `cross_entropy`.
 
     `logits` are the scores before softmax, (batch, classes); a trunk's feature maps. `edits` are
     the masks the pass was made with.
@@ -51,7 +51,7 @@ class Trace:
         """The record of a node.
 
         Raises:
-            ConvscopeError: for an unknown name, or one that was not kept.
+            ConvscopeError: for an unknown name, or a node that was not recorded.
         """
         if name in self._by_name:
             return self._by_name[name]
@@ -76,7 +76,7 @@ class Trace:
         return trace_html(self)
 
 
-@torch.inference_mode(mode=False)  # inside of the caller's, there would be no gradients
+@torch.inference_mode(mode=False)  # a caller's inference mode would disable gradients
 def trace(
     graph: Graph,
     images: Images,
@@ -88,16 +88,16 @@ def trace(
 ) -> Trace:
     """One pass of the images through the graph, recorded; bit-equal to the module's own forward.
 
-    Nothing of the module is changed, and any number of threads may trace at once. Memory: every
-    kept activation, for VGG-16 at 224 x 224 115 MB an image, twice that with gradients.
+    The module is not changed, and any number of threads may trace at once. Memory: every recorded
+    activation, for VGG-16 at 224 x 224 115 MB an image, twice that with gradients.
 
     Args:
         graph: from `capture`.
         images: (batch, channels, height, width), preprocessed, of the captured size; any batch.
         targets: class indices (batch,). With them each record has its gradient
             d(logit of the target) / d(output), and `cross_entropy` is appended.
-        keep: names of the nodes to keep; None keeps all. Others are released after their last use.
-        edits: for a node's name a mask that its output is multiplied with, of the node's output
+        keep: names of the nodes to record; None records all. Others are released after use.
+        edits: for a node's name a mask that its output is multiplied by, of the node's output
             shape or one that broadcasts to it, with or without the batch axis: 0 or False switches
             a unit off, 1 or True leaves it as it is. Later nodes see the masked output.
         watch: called before each step with (steps done, all steps); what it raises ends the pass.
@@ -131,7 +131,7 @@ def trace(
 
 
 def with_targets(trace: Trace, targets: Targets | None) -> Trace:
-    """The same pass with other targets: the records are shared, `cross_entropy` is another.
+    """The same pass with other targets: the records are shared, except `cross_entropy`.
 
     Nothing runs again, and records have no gradients.
 
@@ -162,16 +162,16 @@ def _gradients(
     if not names:
         return {}
     chosen = logits.gather(1, targets[:, None]).sum()
-    found = torch.autograd.grad(
+    slopes = torch.autograd.grad(
         chosen, [outputs[name] for name in names], allow_unused=True, materialize_grads=True
     )
-    return dict(zip(names, found, strict=True))
+    return dict(zip(names, slopes, strict=True))
 
 
 def appended_nodes(graph: Graph) -> tuple[Node, ...]:
     """The nodes that a trace with targets appends: `softmax` where there is none, `cross_entropy`.
 
-    No module computes them while it classifies. None for a trunk.
+    A network's own forward pass does not compute them. A trunk has none.
     """
     classes = graph[graph.logits].output_shape
     if len(classes) != 1:
@@ -231,7 +231,7 @@ def checked(graph: Graph, images: Tensor, targets: Tensor | None) -> tuple[Tenso
     """Copies of images and targets that fit the graph, on its device.
 
     Raises:
-        ConvscopeError: for a graph on the meta device, or what does not fit, saying how.
+        ConvscopeError: the graph is on the meta device, or images or targets do not fit.
     """
     if graph.device.type == "meta":
         raise ConvscopeError(

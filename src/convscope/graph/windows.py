@@ -12,7 +12,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Window:
-    """What a unit of a convolution or pool looks at; each pair is (vertical, horizontal).
+    """The window of a unit of a convolution or pool; pairs are (vertical, horizontal).
 
     Attributes:
         kernel: rows and columns of the window.
@@ -20,7 +20,7 @@ class Window:
         before: padding above and left of the input.
         after: padding below and right of it. It is one more than `before` where a kernel of even
             size keeps the size of the maps (padding "same").
-        dilation: rows and columns from one place of the window to the next.
+        dilation: rows and columns from one position of the window to the next.
         groups: into how many groups the channels are divided; 1 for pools, which have none.
     """
 
@@ -63,14 +63,14 @@ def window_of(settings: Mapping[str, Any], inputs: Sequence[int], outputs: Seque
 
     Args:
         settings: by torch's names: kernel_size, stride, padding (of a convolution: above and left),
-            and where there are such dilation and groups.
+            and dilation and groups if it has them.
         inputs: rows and columns of its input.
         outputs: rows and columns of its output.
     """
     kernel = _pair(settings["kernel_size"])
     window = Window(
         kernel=kernel,
-        stride=_pair(settings["stride"] or kernel),  # of a pool that is given none: its window
+        stride=_pair(settings["stride"] or kernel),  # a pool's default stride is its window
         before=_pair(settings["padding"]),
         after=_pair(settings["padding"]),
         dilation=_pair(settings.get("dilation", 1)),
@@ -78,7 +78,7 @@ def window_of(settings: Mapping[str, Any], inputs: Sequence[int], outputs: Seque
     )
     if "groups" not in settings:  # a pool's last windows may end outside (ceil_mode)
         return window
-    # A convolution that gives more units than this padding allows is padded by one more.
+    # A convolution with more units than this padding allows is padded by one more.
     missing = [outputs[axis] - window.units(axis, inputs[axis]) for axis in (0, 1)]
     after = window.after[0] + missing[0], window.after[1] + missing[1]
     return Window(kernel, window.stride, window.before, after, window.dilation, window.groups)
@@ -87,7 +87,7 @@ def window_of(settings: Mapping[str, Any], inputs: Sequence[int], outputs: Seque
 def same_padding(kernel: Sequence[int], dilation: Sequence[int]) -> list[int]:
     """The padding above and left of the input with which a convolution keeps the maps' size.
 
-    Below and right it is the same, for kernels of even size one more.
+    Below and right it is the same, or one more for kernels of even size.
     """
     return [step * (side - 1) // 2 for side, step in zip(kernel, dilation, strict=True)]
 

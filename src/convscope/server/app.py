@@ -33,7 +33,7 @@ Target = Annotated[int | None, Query(ge=0)]
 
 
 def build(explorer: Explorer | None) -> FastAPI:
-    """The app, without a door; without an explorer for its schema alone."""
+    """The app without access control; `explorer` may be None to get only the schema."""
     app = FastAPI(
         title="convscope", version=__version__, openapi_url=None, docs_url=None, redoc_url=None,
         exception_handlers={
@@ -59,14 +59,14 @@ def _explorer(request: Request) -> Explorer:
 
 @routes.get("/subject", response_model=wire.Subject)
 async def subject(request: Request) -> Response:
-    """What is explored."""
+    """The network."""
     explorer = _explorer(request)
     return answer(encode.subject_of(explorer.subject, explorer.images))
 
 
 @routes.get("/layer", response_model=wire.LayerDetail)
 async def layer(request: Request, layer: Text) -> Response:
-    """More of one layer."""
+    """Details of one layer."""
     explorer = _explorer(request)
     if layer not in explorer.details:
         detail = await explorer.in_thread(lambda: encode.layer_detail(explorer.subject, layer))
@@ -82,15 +82,15 @@ async def gallery(
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
-    """Some images of a split; without one, of the first."""
-    return answer(_explorer(request).images.stretch(split, label, offset, limit))
+    """Some images of a split, by default of the first one."""
+    return answer(_explorer(request).images.page(split, label, offset, limit))
 
 
 @routes.get("/predictions", response_model=list[wire.Prediction])
 async def predictions(
     request: Request, images: Annotated[str, Query(max_length=8_000)]
 ) -> Response:
-    """What the network says of some images."""
+    """Predictions for some images."""
     names = [name for name in images.split(",") if name]
     if not 1 <= len(names) <= _MAX_PREDICTIONS:
         raise RefusedError(422, f"images: give 1 to {_MAX_PREDICTIONS} images, separated by commas")
@@ -107,7 +107,7 @@ async def predictions(
     responses=PICTURE,
 )
 async def picture(request: Request, image: Text, size: Text = "input") -> Response:
-    """A picture of an image: small, whole, or exactly what the network sees."""
+    """An image as a picture: small, in full size, or as the network sees it."""
     explorer = _explorer(request)
     explorer.images.picture(image)
     if size != "input" and size not in _LARGEST:
@@ -129,7 +129,7 @@ async def picture(request: Request, image: Text, size: Text = "input") -> Respon
     },
 )
 async def drop(request: Request) -> Response:
-    """Takes in a file that was dropped on the page, if it is an image."""
+    """Stores a file that was dropped on the page, if it is an image."""
     explorer = _explorer(request)
     content = await request.body()
     given = unquote(request.headers.get("x-name", ""), errors="replace")
@@ -193,7 +193,7 @@ async def part_maps(
     request: Request, image: Text, layer: Text, channel: Annotated[int, Query(ge=0)],
     inputs: Text, target: Target = None, off: OffText = None,
 ) -> Response:  # fmt: skip
-    """What each input channel adds to a convolution's map, as float32."""
+    """What each input channel contributes to a convolution's map, as float32."""
     explorer = _explorer(request)
     chosen = _inputs(explorer, layer, inputs)
     kernels(explorer.subject.graph, layer, channel, chosen)
@@ -207,7 +207,7 @@ async def number(
     target: Target = None, off: OffText = None,
     limit: Annotated[int, Query(ge=0, le=100_000)] = 200,
 ) -> Response:  # fmt: skip
-    """How one number came about."""
+    """How one activation is computed."""
     explorer = _explorer(request)
     node = explorer.subject.node(layer)
     place = [_whole("index", part) for part in index.split(",")] if index else []
@@ -220,7 +220,7 @@ async def number(
 
 
 async def _trace(request: Request, image: str, target: int | None, off: str | None) -> Trace:
-    """The pass that a request asks for; ended with the request, where nobody else waits for it."""
+    """The requested pass; it is stopped with the request if no other request waits for it."""
     explorer = _explorer(request)
     requested = explorer.pass_request(image, target, off)
     return await while_connected(request.receive, explorer.trace(requested))
@@ -235,7 +235,7 @@ def _inputs(explorer: Explorer, layer: str, inputs: str) -> list[int]:
     node = explorer.subject.node(layer)
     weight = explorer.subject.graph.parameter(node, "weight")
     if weight is None or weight.ndim != 4:
-        raise RefusedError(422, f"{layer} is no convolution: it has no kernels")
+        raise RefusedError(422, f"{layer} is not a convolution: it has no kernels")
     return _numbers("inputs", inputs, weight.shape[1])
 
 
@@ -243,19 +243,19 @@ def _numbers(name: str, text: str, count: int) -> list[int]:
     """`0-15` (inclusive) or `0,3,5`, each below `count`.
 
     Raises:
-        RefusedError: it is something else.
+        RefusedError: the text has another form.
     """
-    found: list[int] = []
+    numbers: list[int] = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
         start = _whole(name, first)
         end = _whole(name, last) if dash else start
-        if not start <= end < count or len(found) + end - start >= count:
+        if not start <= end < count or len(numbers) + end - start >= count:
             break
-        found += range(start, end + 1)
+        numbers += range(start, end + 1)
     else:
-        if len(set(found)) == len(found):
-            return found
+        if len(set(numbers)) == len(numbers):
+            return numbers
     raise RefusedError(422, f"{name}: there are 0 to {count - 1}, each given once")
 
 
@@ -266,8 +266,8 @@ def _whole(name: str, text: str) -> int:
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    found = refusal(error)
-    return _problem(found.status, found.error)
+    refused = refusal(error)
+    return _problem(refused.status, refused.error)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

@@ -1,6 +1,6 @@
 """Access control: an ASGI layer that refuses requests before the app sees them.
 
-`/health`, which reveals nothing, needs no cookie, and any site may request it.
+`/health`, which reveals nothing, needs no cookie and is open to any site.
 
 | check                                   | refused with |
 |-----------------------------------------|--------------|
@@ -12,9 +12,9 @@
 | the cookie holds the token              | 403          |
 | the body is not too large               | 413          |
 
-The token arrives once, in the printed address, and becomes a cookie that no script and no other
-site can use. The Host check stops pages whose name was made to point to this machine (DNS
-rebinding).
+The token is in the printed address. The first request with it sets a cookie that no script and no
+other site can use. The Host check stops pages whose domain name was changed to point to this
+machine (DNS rebinding).
 """
 
 import asyncio
@@ -43,7 +43,7 @@ MAX_JSON = 1_000_000
 HEALTH = "/health"
 UPLOAD = "/api/images"
 _BODIES = 4  # uploads at the same time, each held in memory
-_IDLE = 10.0  # seconds without a byte of a body that was announced
+_IDLE = 10.0  # seconds to wait for more of a body
 _OWN = (b"same-origin", b"none")
 
 HEADERS: tuple[tuple[bytes, bytes], ...] = (
@@ -72,8 +72,8 @@ _CONTINUE_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>
 
 
 @dataclass(frozen=True)
-class Door:
-    """Where the server listens, and the token that gives access.
+class Access:
+    """The server's address, and the token that gives access.
 
     `names` are the host names that a browser may use. With `anywhere`, as when the server listens
     on all of the machine's addresses, every IP address is accepted too: unlike a name, an address
@@ -90,8 +90,8 @@ class Door:
         """The cookie's name; cookies are shared between a host's ports."""
         return f"convscope-{self.port}"
 
-    def knows(self, host: bytes) -> bool:
-        """Whether `host`, as in a request, is where the server listens."""
+    def allows_host(self, host: bytes) -> bool:
+        """Whether a request's Host header is an address of this server."""
         text = host.decode("latin-1").lower()
         name, separator, port = text.rpartition(":")
         if not separator or text.endswith("]"):
@@ -100,8 +100,8 @@ class Door:
             return False
         return name in self.names or (self.anywhere and _is_address(name.strip("[]")))
 
-    def opened_by(self, token: str) -> bool:
-        """Whether `token` is the right one; takes the same time for every wrong one."""
+    def allows_token(self, token: str) -> bool:
+        """Whether `token` is right, compared in constant time."""
         return hmac.compare_digest(token.encode(errors="replace"), self.token.encode())
 
 
@@ -114,11 +114,11 @@ def _is_address(text: str) -> bool:
 
 
 class Guard:
-    """The app behind a door."""
+    """The app with access control."""
 
-    def __init__(self, app: App, door: Door) -> None:
+    def __init__(self, app: App, access: Access) -> None:
         self._app = app
-        self._door = door
+        self._access = access
         self._uploads = asyncio.Semaphore(_BODIES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,7 +146,7 @@ class Guard:
         hosts = headers.all(b"host")
         if method not in ("GET", "HEAD", "POST"):
             return await reply.problem(405, "only GET, HEAD and POST are answered")
-        if len(hosts) != 1 or not self._door.knows(hosts[0]):
+        if len(hosts) != 1 or not self._access.allows_host(hosts[0]):
             return await reply.problem(403, "this Host is not where convscope listens")
         if any(
             origin.lower() != b"http://" + hosts[0].lower() for origin in headers.all(b"origin")
@@ -161,12 +161,12 @@ class Guard:
         if opening:
             query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
             tokens = [value for name, value in query if name == "token"]
-            if any(map(self._door.opened_by, tokens)):
+            if any(map(self._access.allows_token, tokens)):
                 rest = [(name, value) for name, value in query if name != "token"]
                 return await self._grant_access(reply, rest, other_site)
         elif other_site:
             return await reply.problem(403, "requests from other sites are refused")
-        if not any(map(self._door.opened_by, _cookies(headers, self._door.cookie))):
+        if not any(map(self._access.allows_token, _cookies(headers, self._access.cookie))):
             if path.startswith("/api/"):
                 return await reply.problem(403, "open the address that convscope printed")
             return await reply.page(
@@ -191,10 +191,10 @@ class Guard:
         self, reply: "_Reply", query: list[tuple[str, str]], other_site: bool
     ) -> None:
         address = "/?" + urlencode(query) if query else "/"
-        cookie = f"{self._door.cookie}={self._door.token}; HttpOnly; SameSite=Strict; Path=/"
+        cookie = f"{self._access.cookie}={self._access.token}; HttpOnly; SameSite=Strict; Path=/"
         more = [(b"set-cookie", cookie.encode())]
         if other_site:
-            # Of a link on another site, as a notebook's: a redirect would still be that site's
+            # Of a link on another site, such as a notebook: a redirect would count as that site's
             # and go without the cookie. What this page opens by itself is our own.
             return await reply.page(200, _CONTINUE_PAGE.format(address=escape(address)), more)
         more.append((b"location", address.encode("latin-1", "replace")))
@@ -211,7 +211,7 @@ class _Headers:
 
 
 class _Reply:
-    """Sends an answer with the headers that every one has."""
+    """Sends a response with the headers that all responses have."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
@@ -220,7 +220,7 @@ class _Reply:
         self.started = False
 
     async def send(self, message: Message) -> None:
-        """Passes on a message of the app."""
+        """Forwards a message of the app."""
         if message["type"] == "http.response.start":
             self.started = True
             headers = [*message.get("headers", ()), *HEADERS]
@@ -230,7 +230,7 @@ class _Reply:
         await self._send(message)
 
     async def problem(self, status: int, error: str, *, close: bool = False) -> None:
-        """A `Problem`; `close` where the rest of the request is not wanted any more."""
+        """A `Problem`; `close` ends the connection without reading the rest of the request."""
         content = Problem(error=error).model_dump_json().encode()
         more = [(b"connection", b"close")] if close else []
         await self._whole(status, content, b"application/json", more)
@@ -238,7 +238,7 @@ class _Reply:
     async def page(
         self, status: int, text: str, more: list[tuple[bytes, bytes]] | None = None
     ) -> None:
-        """A page of plain words, kept by nobody."""
+        """A page with a plain message that is not cached."""
         headers = [(b"cache-control", b"no-store"), *(more or ())]
         await self._whole(status, text.encode(), b"text/html; charset=utf-8", headers)
 
@@ -253,22 +253,22 @@ class _Reply:
 
 
 def _cookies(headers: _Headers, name: str) -> list[str]:
-    found = []
+    values = []
     for header in headers.all(b"cookie"):
-        # By hand: Python's parser gives up on all cookies at the first that it does not understand,
-        # and those of other servers on this machine arrive here too.
+        # Not by Python's parser, which rejects all cookies if it cannot parse one of them:
+        # cookies of other servers on this machine are sent here too.
         for pair in header.decode("latin-1").split(";"):
             key, _, value = pair.strip().partition("=")
             if key == name:
-                found.append(value)
-    return found
+                values.append(value)
+    return values
 
 
 async def _body(receive: Receive, limit: int) -> bytes | None:
-    """The whole body; None as soon as it is over the limit.
+    """The complete body; None as soon as it exceeds the limit.
 
     Raises:
-        TimeoutError: nothing came for a while.
+        TimeoutError: no data arrived for a while.
     """
     body = bytearray()
     while True:
@@ -284,7 +284,7 @@ async def _body(receive: Receive, limit: int) -> bytes | None:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """What the app receives: the body at once, then whatever comes."""
+    """The app's `receive`: first the complete body, then further messages."""
     given = False
 
     async def again() -> Message:

@@ -1,4 +1,4 @@
-"""The explorer as a running server: its address, its start and its end."""
+"""Start and stop the explorer's server."""
 
 import asyncio
 import ipaddress
@@ -25,7 +25,7 @@ from convscope.explorer.subject import Subject, subject
 from convscope.lenses.catalog import LENSES, lens
 from convscope.nets.classifier import Classifier
 from convscope.server.app import build
-from convscope.server.guard import Door, Guard
+from convscope.server.guard import Access, Guard
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START = 30.0  # seconds until the server must listen
@@ -43,7 +43,7 @@ class Explored:
         self._explorer = explorer
 
     def close(self) -> bool:
-        """Ends the server and what it is computing; whether that is done within some seconds."""
+        """Stops the server and its computations; returns whether they stopped in some seconds."""
         self._explorer.store.close()
         self._server.should_exit = True
         self._thread.join(_STOP)
@@ -83,23 +83,23 @@ def explore(
     this machine can reach it, and only a browser that has opened its address once.
 
     Args:
-        classifier: what is explored; its weights are not changed, and must not be meanwhile.
-        images: image files to look at.
-        data: what to choose images from: a `Dataset`, its folder or name, or a folder of images.
+        classifier: the network. Its weights are not changed, and must not be changed meanwhile.
+        images: image files to open.
+        data: a source of further images: a `Dataset`, its folder or name, or a folder of images.
         port: 0 takes a free one.
         browser: opens the page in the browser.
-        host: where to listen; another than 127.0.0.1 lets other machines reach the page, with the
-            token and unencrypted.
-        split: of the data, to begin with.
-        title: what the page calls the network; by default its name.
+        host: the address to listen on; another than 127.0.0.1 lets other machines reach the page,
+            with the token and unencrypted.
+        split: the split of the data to begin with.
+        title: the name of the network on the page; by default its own.
         trained: False says on the page that the weights are random.
-        beside: other classifiers by title, to answer the same moved images; they must see pixels
-            of the same size and know the same classes.
+        beside: other classifiers by title, for comparison under shifts; they must have the same
+            input size and the same classes.
         run: a run folder whose atlas and shift study are shown.
-        max_bytes: of memory for recorded passes.
+        max_bytes: the memory for recorded passes.
 
     Raises:
-        ConvscopeError: the port is in use, the network cannot be captured, the data not read.
+        ConvscopeError: the port is in use, or the network cannot be captured or the data read.
     """
     listening = _listening(host, port)
     try:
@@ -125,20 +125,20 @@ def explore(
 
 def _stored(run: Path, subject: Subject) -> dict[str, Any]:
     """The studies in a run folder, by lens."""
-    found = {}
+    studies = {}
     for name in LENSES:
         stored = lens(name).stored
         study = None if stored is None else stored(run, subject)
         if study is not None:
-            found[name] = study
-    return found
+            studies[name] = study
+    return studies
 
 
 def _beside(explored: Subject, name: str, other: Classifier) -> Subject:
-    """Another classifier as a subject called `name`, beside the one that is explored.
+    """Another classifier, called `name`, to compare with the one that is explored.
 
     Raises:
-        ConvscopeError: it sees other pixels or knows other classes.
+        ConvscopeError: its input or its classes are different.
     """
     classifier = explored.classifier
     differ = [
@@ -157,13 +157,13 @@ def _beside(explored: Subject, name: str, other: Classifier) -> Subject:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
+    """Whether only this machine can reach an address."""
     return host in _LOOPBACK
 
 
 class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Closes every connection, also one that arrives while the others are being closed.
+        """Closes every connection, including one that arrives while the others are being closed.
 
         uvicorn leaves such a connection open, and its client would wait forever.
         """
@@ -174,13 +174,13 @@ class _Server(uvicorn.Server):
 
 
 def _started(listening: socket.socket, host: str, explorer: Explorer) -> Explored:
-    """The server, when it answers."""
+    """Starts the server and waits until it answers."""
     port = listening.getsockname()[1]
-    door = Door(port, secrets.token_urlsafe(24), *_names(host))
+    access = Access(port, secrets.token_urlsafe(24), *_names(host))
     server = _Server(
         uvicorn.Config(
-            Guard(build(explorer), door), log_config=None, access_log=False, lifespan="off",
-            log_level="critical",  # the guard tells of bugs, and nobody's broken request is one
+            Guard(build(explorer), access), log_config=None, access_log=False, lifespan="off",
+            log_level="critical",  # the guard logs bugs; an invalid request is not a bug
             ws="none", http="h11", loop="asyncio", server_header=False, proxy_headers=False,
             timeout_graceful_shutdown=1,
         )
@@ -195,16 +195,16 @@ def _started(listening: socket.socket, host: str, explorer: Explorer) -> Explore
     if not server.started:
         raise ConvscopeError(f"the server did not start on {host}, port {port}")
     name = f"[{host}]" if ":" in host else host
-    if door.anywhere:
+    if access.anywhere:
         name = socket.gethostname()
-    return Explored(server, thread, f"http://{name}:{port}/?token={door.token}", explorer)
+    return Explored(server, thread, f"http://{name}:{port}/?token={access.token}", explorer)
 
 
 def _listening(host: str, port: int) -> socket.socket:
     try:
         family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.create_server((host, port), family=family)
-        # Head and body of an answer are two packets; without this the second waits 40 ms.
+        # Head and body of a response are two packets; without this the second is delayed by 40 ms.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
     except (OSError, OverflowError) as error:
@@ -216,7 +216,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _names(host: str) -> tuple[frozenset[str], bool]:
-    """By which names a browser may call the server; whether by any address."""
+    """The host names that a browser may use, and whether any IP address is accepted."""
     try:
         everywhere = ipaddress.ip_address(host).is_unspecified
     except ValueError:

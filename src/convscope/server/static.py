@@ -43,13 +43,13 @@ async def index(request: Request) -> Response:
 
 @routes.api_route("/favicon.svg", methods=["GET", "HEAD"])
 async def icon(request: Request) -> Response:
-    """The page's sign."""
+    """The page's icon."""
     return _required(_file(request, STATIC / "favicon.svg"))
 
 
 @routes.api_route("/assets/{name}", methods=["GET", "HEAD"])
 async def asset(request: Request, name: str) -> Response:
-    """A built file; its name holds a hash of its content, so it never changes."""
+    """A built file; its name contains a hash of its content, so it never changes."""
     if not _NAME.fullmatch(name):
         return _required(None)
     return _required(_file(request, STATIC / "assets" / name, immutable=True))

@@ -99,9 +99,9 @@ def test_the_oldest_dropped_files_are_let_go():
     images = Images(max_dropped=250)
     names = [images.drop(Dropped(str(i), bytes([i]) * 100)) for i in range(5)]
     assert images.dropped_bytes == 200
-    assert [p.image for p in images.stretch("", None, 0, 9).pictures] == names[3:]
+    assert [p.image for p in images.page("", None, 0, 9).pictures] == names[3:]
     images.drop(Dropped("again", bytes([3]) * 100))
-    assert [p.name for p in images.stretch("", None, 0, 9).pictures] == ["4", "again"]
+    assert [p.name for p in images.page("", None, 0, 9).pictures] == ["4", "again"]
 
 
 def test_the_page_begins_with_test_images_unless_another_split_is_asked_for():

@@ -9,7 +9,7 @@ from convscope import arithmetic, build_model, capture, receptive_fields, summar
 from convscope.graph.blocks import blocks
 from convscope.graph.kinds import Kind
 from convscope.lenses.atlas.ranking import atlas_layers
-from convscope.lenses.pathways.behind import pathway_layers
+from convscope.lenses.pathways.downstream import pathway_layers
 from convscope.nets.blur import BlurPool
 
 

@@ -2,7 +2,7 @@
 
 `CONVSCOPE_REQUESTS=1000` makes as many of each route; by default 40.
 
-They go straight into the app behind its door, without a socket.
+They go straight into the app with access control, without a socket.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ import pytest
 from convscope.explorer.gallery import Images
 from convscope.explorer.store import Store
 from convscope.server.app import build
-from convscope.server.guard import Door, Guard
+from convscope.server.guard import Access, Guard
 
 EACH = int(os.environ.get("CONVSCOPE_REQUESTS", "40"))
 GROWTH = 100e6  # bytes of the process; the bound of its passes is 30 MB, that of its files 0.1
@@ -54,7 +54,7 @@ def test_random_requests_of_a_route_are_answered_in_order(running, route):
     files = sorted(map(str, (running.folder / "coat").glob("*.png")))[:3]
     images = Images(running.dataset, files, max_dropped=100_000)
     explorer = replace(running.explorer, images=images, store=Store(30_000_000))
-    app = Guard(build(explorer), Door(8000, "token", frozenset({"localhost"})))
+    app = Guard(build(explorer), Access(8000, "token", frozenset({"localhost"})))
     maker = Maker(running, random.Random(route))
     drawn = route.endswith("/picture")
     # Loads and caches things once.

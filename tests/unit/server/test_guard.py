@@ -16,7 +16,7 @@ from PIL import Image
 import convscope
 import explored
 from convscope.server import guard
-from convscope.server.guard import MAX_JSON, MAX_QUERY, Door
+from convscope.server.guard import MAX_JSON, MAX_QUERY, Access
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -287,8 +287,8 @@ def test_no_other_file_can_be_read(running, path):
         ("/api/maps?image=data-1&layer=stem.0&channels=3-1", "0 to 5"),
         ("/api/maps?image=data-1&layer=stem.0&channels=1,1,1,1,1,1,1", "once"),
         ("/api/maps?image=data-1&layer=stem.0&channels=", "whole numbers"),
-        ("/api/kernels?layer=fc1&channel=0&inputs=0", "no convolution"),
-        ("/api/kernels?layer=softmax&channel=0&inputs=0", "no convolution"),
+        ("/api/kernels?layer=fc1&channel=0&inputs=0", "not a convolution"),
+        ("/api/kernels?layer=softmax&channel=0&inputs=0", "not a convolution"),
         ("/api/kernels?layer=stem.0&channel=6&inputs=0", "0..5"),
         ("/api/parts?image=data-1&layer=strided&channel=0&inputs=0-3", "0 to 2"),
         ("/api/picture?image=data-1&size=huge", "thumb"),
@@ -323,9 +323,9 @@ def test_a_wrong_filter_is_refused(client, body):
 
 
 def test_an_address_for_all_of_a_machine_takes_addresses_but_no_foreign_names():
-    door = Door(80, "token", frozenset({"here"}), anywhere=True)
-    assert all(map(door.knows, (b"here", b"here:80", b"10.1.2.3", b"[fe80::1]:80", b"HERE")))
-    assert not any(map(door.knows, (b"evil.example", b"10.1.2.3:81", b"", b":80", b"10.1.2.3.x")))
+    access = Access(80, "token", frozenset({"here"}), anywhere=True)
+    assert all(map(access.allows_host, (b"here", b"here:80", b"10.1.2.3", b"[fe80::1]:80", b"HERE")))
+    assert not any(map(access.allows_host, (b"evil.example", b"10.1.2.3:81", b"", b":80", b"10.1.2.3.x")))
 
 
 def test_an_error_that_nobody_foresaw_is_one_line_for_the_user_and_none_for_the_browser(
@@ -334,7 +334,7 @@ def test_an_error_that_nobody_foresaw_is_one_line_for_the_user_and_none_for_the_
     def broken(*_):
         raise RuntimeError("secret\nwords")
 
-    monkeypatch.setattr(type(running.explorer.images), "stretch", broken)
+    monkeypatch.setattr(type(running.explorer.images), "page", broken)
     response = client.get("/api/gallery")
     assert response.status_code == 500
     assert "secret" not in response.text

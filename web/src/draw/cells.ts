@@ -1,4 +1,4 @@
-// Painters: the units of a vector as cells, row by row; what is left of the last row stays empty.
+// Draws the units of a vector as cells, row by row; the rest of the last row stays empty.
 import { paint, type Range } from "../model/colours";
 
 export function drawCells(

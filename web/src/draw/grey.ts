@@ -1,4 +1,4 @@
-// A grey picture, 0 black to 255 white, one pixel a number; CSS enlarges.
+// Draws a grey picture, from 0 (black) to 255 (white), one pixel per value; CSS enlarges it.
 export function drawGrey(canvas: HTMLCanvasElement, rows: readonly (readonly number[])[]): void {
   const height = rows.length;
   const width = rows[0]?.length ?? 0;

@@ -1,4 +1,4 @@
-// Painters: values to the pixels of a canvas. Each paints one map, one pixel a value; CSS enlarges.
+// Draws a map on a canvas, one pixel per value; CSS enlarges it.
 import { paint, type Range } from "../model/colours";
 
 export function drawMap(

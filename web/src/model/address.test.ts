@@ -1,36 +1,39 @@
 import { describe, expect, it } from "vitest";
 import { Addresses, NO_PARAMETERS, wholeNumber, type Place, type ViewAddress } from "./address";
 
-const plain = (name: "network" | "layer" | "channel", above: "network" | "layer"): ViewAddress => ({
+const plain = (
+  name: "network" | "layer" | "channel",
+  parent: "network" | "layer",
+): ViewAddress => ({
   name,
-  above,
+  parent,
   parameters: NO_PARAMETERS,
 });
 const number: ViewAddress<"number"> = {
   name: "number",
-  above: "channel",
+  parent: "channel",
   alwaysPosition: true,
   parameters: {
-    start: { tab: null },
-    parse: (query) => ({ tab: wholeNumber(query.get("tab")) }),
-    format: ({ tab }) => ({ tab: tab === null ? "" : String(tab) }),
+    defaults: { inputChannel: null },
+    parse: (query) => ({ inputChannel: wholeNumber(query.get("tab")) }),
+    format: ({ inputChannel }) => ({ tab: inputChannel === null ? "" : String(inputChannel) }),
   },
 };
 const pathways: ViewAddress<"pathways"> = {
   name: "pathways",
-  above: "network",
+  parent: "network",
   keep: "image",
   parameters: {
-    start: { contrast: null },
+    defaults: { contrast: null },
     parse: (query) => ({ contrast: wholeNumber(query.get("contrast")) }),
     format: ({ contrast }) => ({ contrast: contrast === null ? "" : String(contrast) }),
   },
 };
 const atlas: ViewAddress<"atlas"> = {
   name: "atlas",
-  above: "layer",
+  parent: "layer",
   parameters: {
-    start: { unit: "strongest" },
+    defaults: { unit: "strongest" },
     parse: (query) => ({ unit: query.get("position") === "here" ? "chosen" : "strongest" }),
     format: ({ unit }) => ({ position: unit }),
   },
@@ -57,29 +60,29 @@ const place: Place = {
     ["a,b:c", 4],
     ["<img>", 0],
   ],
-  own: { tab: 2 },
+  own: { inputChannel: 2 },
 };
 
 describe("the address", () => {
-  it("gives the place back", () => {
+  it("is parsed to the same place", () => {
     expect(addresses.parse(addresses.format(place))).toEqual(place);
     expect(addresses.parse(addresses.format(addresses.start))).toEqual(addresses.start);
     expect(addresses.format(addresses.start)).toBe("");
   });
 
-  it("names the first position of a number, too", () => {
-    const first: Place = { ...addresses.start, view: "number", own: { tab: null } };
+  it("also contains the first position of a number", () => {
+    const first: Place = { ...addresses.start, view: "number", own: { inputChannel: null } };
     expect(addresses.format(first)).toBe("?view=number&at=0%2C0");
   });
 
-  it("takes what it does not understand for the start", () => {
+  it("has defaults for what is not understood", () => {
     const broken = "?view=moon&unit=-1&at=1,x&tab=1e9&scale=&order=best&target=&off={}&off=[";
     expect(addresses.parse(broken)).toEqual(addresses.start);
     expect(addresses.parse("?view=__proto__")).toEqual(addresses.start);
     expect(addresses.parse('?off=[["a",1],["b"],3,["c",1.5],["d","2"]]').off).toEqual([["a", 1]]);
   });
 
-  it("names what it does not understand", () => {
+  it("reports what is not understood", () => {
     expect(addresses.unknown("?view=moon&unit=-1&at=foo&target=77x&off=broken")).toEqual([
       "view=moon",
       "unit=-1",
@@ -93,37 +96,37 @@ describe("the address", () => {
     expect(addresses.unknown(start)).toEqual([]);
   });
 
-  it("opens what earlier versions wrote", () => {
+  it("of earlier versions still opens", () => {
     const card = addresses.parse("?view=card&layer=a&more=here");
     expect([card.view, card.own]).toEqual(["atlas", { unit: "chosen" }]);
     expect(addresses.parse("?view=pathways&more=4").own).toEqual({ contrast: 4 });
     expect(addresses.unknown("?view=card&more=here")).toEqual([]);
   });
 
-  it("leads one level up, and keeps the cursor", () => {
-    const channel = addresses.above(place);
+  it("one level up keeps the cursor", () => {
+    const channel = addresses.parent(place);
     expect(channel).toEqual({ ...place, view: "channel", own: {} });
-    expect(addresses.above(channel).view).toBe("layer");
-    expect(addresses.above(addresses.above(channel)).view).toBe("network");
+    expect(addresses.parent(channel).view).toBe("layer");
+    expect(addresses.parent(addresses.parent(channel)).view).toBe("network");
   });
 });
 
 describe("a view's own parameters", () => {
-  it("stay while the view shows the same layer", () => {
-    expect(addresses.change(place, { unit: 4 }).own).toEqual({ tab: 2 });
-    expect(addresses.change(place, { layer: "other" }).own).toEqual({ tab: null });
+  it("are kept while the view shows the same layer", () => {
+    expect(addresses.change(place, { unit: 4 }).own).toEqual({ inputChannel: 2 });
+    expect(addresses.change(place, { layer: "other" }).own).toEqual({ inputChannel: null });
     expect(addresses.change(place, { view: "channel" }).own).toEqual({});
   });
 
-  it("stay with another image only where they are not for one image", () => {
-    expect(addresses.change(place, { image: "data-1" }).own).toEqual({ tab: 2 });
+  it("are kept for another image, unless `keep` is image", () => {
+    expect(addresses.change(place, { image: "data-1" }).own).toEqual({ inputChannel: 2 });
     const compared = addresses.change(place, { view: "pathways", own: { contrast: 3 } });
     expect(compared.own).toEqual({ contrast: 3 });
     expect(addresses.change(compared, { target: 1 }).own).toEqual({ contrast: 3 });
     expect(addresses.change(compared, { image: "data-1" }).own).toEqual({ contrast: null });
   });
 
-  it("are the remembered ones in another view", () => {
+  it("are the remembered ones after another view", () => {
     expect(addresses.change(place, { view: "pathways" }, { contrast: 5 }).own).toEqual({
       contrast: 5,
     });

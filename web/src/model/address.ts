@@ -1,4 +1,4 @@
-// Where the user is on the page, as a value and as the query string of the address. Pure.
+// The current view and its parameters, as a value and as the query string of the address. Pure functions.
 
 export const SCALES = ["unit", "layer", "network"] as const;
 export type Scale = (typeof SCALES)[number];
@@ -7,7 +7,7 @@ export const ORDERS = ["index", "activity"] as const;
 export type Order = (typeof ORDERS)[number];
 
 /**
- * What the address says in every view. `at` is the position in the unit's map, (row, column).
+ * The parameters of every view. `at` is the position in the unit's map, (row, column).
  * `target` is a class other than the image's own label; `off` are the units that are switched off.
  */
 export interface Shared {
@@ -30,7 +30,7 @@ export interface ViewParameters {}
 
 export type ViewName = keyof ViewParameters;
 
-/** A place in a view: `own` are the view's own parameters. */
+/** All parameters of a view: the shared ones, and its `own`. */
 export interface PlaceIn<V extends ViewName> extends Shared {
   readonly view: V;
   readonly own: ViewParameters[V];
@@ -38,7 +38,7 @@ export interface PlaceIn<V extends ViewName> extends Shared {
 
 export type Place = { [V in ViewName]: PlaceIn<V> }[ViewName];
 
-/** What changes from one place to the next; parameters of a view are given with its name. */
+/** A change of parameters; those of a view are given together with its name. */
 export type Change = Partial<Shared> &
   (
     | { readonly view?: never; readonly own?: never }
@@ -49,8 +49,8 @@ export type Change = Partial<Shared> &
 
 /** How the parameters of a view are written in the address. */
 export interface Codec<Own> {
-  readonly start: Own;
-  /** What is missing or wrong is as in `start`. */
+  readonly defaults: Own;
+  /** What is missing or wrong is as in `defaults`. */
   parse(query: URLSearchParams): Own;
   /** Every parameter as text, by name. */
   format(own: Own): Readonly<Record<string, string>>;
@@ -58,7 +58,7 @@ export interface Codec<Own> {
 
 export type NoParameters = Readonly<Record<string, never>>;
 export const NO_PARAMETERS: Codec<NoParameters> = {
-  start: {},
+  defaults: {},
   parse: () => ({}),
   format: () => ({}),
 };
@@ -66,11 +66,11 @@ export const NO_PARAMETERS: Codec<NoParameters> = {
 export interface ViewAddress<V extends ViewName = ViewName> {
   readonly name: V;
   /** The view one level up. */
-  readonly above: ViewName;
+  readonly parent: ViewName;
   readonly parameters: Codec<ViewParameters[V]>;
-  /** When the parameters are kept: "image": for the same image; "view": also when one comes back. */
+  /** How long own parameters are kept. "image": until the image changes; "view": also in other views. */
   readonly keep?: "image" | "view";
-  /** The address names the position also where it is the first one. */
+  /** Whether the address contains the position even if it is (0, 0). */
   readonly alwaysPosition?: boolean;
 }
 
@@ -85,7 +85,7 @@ const SHARED_AT_START: Shared = {
   off: [],
 };
 
-/** Earlier names of views, and of what is now a view's first own parameter. */
+/** Names from earlier versions: of views, and of the first own parameter of a view. */
 const EARLIER_VIEWS: ReadonlyMap<string, string> = new Map([["card", "atlas"]]);
 const EARLIER_PARAMETER = "more";
 
@@ -98,7 +98,7 @@ export class Addresses {
     this.#views = new Map(views.map((view) => [view.name, view]));
     const [first] = views;
     if (!first) throw new Error("there are no views");
-    this.start = this.#place(SHARED_AT_START, first, first.parameters.start);
+    this.start = this.#place(SHARED_AT_START, first, first.parameters.defaults);
   }
 
   view(name: ViewName): ViewAddress {
@@ -107,13 +107,13 @@ export class Addresses {
     return view;
   }
 
-  /** The place that a query string names; what it does not name, or names wrongly, is as at the start. */
+  /** The place of a query string; missing or wrong parameters have their defaults. */
   parse(text: string): Place {
     const query = new URLSearchParams(text);
     const name = query.get("view") ?? "";
     const view = this.#views.get(EARLIER_VIEWS.get(name) ?? name) ?? this.view(this.start.view);
     const earlier = query.get(EARLIER_PARAMETER);
-    const [parameter] = Object.keys(view.parameters.format(view.parameters.start));
+    const [parameter] = Object.keys(view.parameters.format(view.parameters.defaults));
     if (earlier !== null && parameter && !query.has(parameter)) query.set(parameter, earlier);
     return this.#place(shared(query), view, view.parameters.parse(query));
   }
@@ -130,7 +130,7 @@ export class Addresses {
     return text ? `?${text}` : "";
   }
 
-  /** The parts of a query string that mean nothing, as they are written: "view=moon". */
+  /** The parts of a query string that are not understood, as written: "view=moon". */
   unknown(text: string): string[] {
     const place = this.parse(text);
     const texts = this.#texts(place);
@@ -142,37 +142,37 @@ export class Addresses {
   }
 
   /** The place one level up: number, channel, layer, network. */
-  above(place: Place): Place {
-    const above = this.view(this.view(place.view).above);
-    return this.#place(place, above, above.parameters.start);
+  parent(place: Place): Place {
+    const parent = this.view(this.view(place.view).parent);
+    return this.#place(place, parent, parent.parameters.defaults);
   }
 
   /**
    * The place after a change. The parameters of a view are kept while it shows the same layer, and
-   * as its `keep` says; else they are `remembered`, or as at the start.
+   * as its `keep` says; otherwise they are `remembered`, or the defaults.
    */
   change(place: Place, change: Change, remembered?: ViewParameters[ViewName]): Place {
     const next = { ...place, ...change };
     const view = this.view(next.view);
     const sameView = next.view === place.view && next.layer === place.layer;
     const kept = sameView && (view.keep !== "image" || next.image === place.image);
-    const own = kept ? place.own : (remembered ?? view.parameters.start);
+    const own = kept ? place.own : (remembered ?? view.parameters.defaults);
     return this.#place(next, view, { ...own, ...change.own } as ViewParameters[ViewName]);
   }
 
-  /** The texts that are not written: everything at the start, in the first view. */
+  /** The texts of the defaults, which are left out of the address. */
   #startTexts(view: ViewName): Readonly<Record<string, string>> {
-    const own = this.view(view).parameters.start;
+    const own = this.view(view).parameters.defaults;
     return { ...this.#texts({ ...this.start, view, own } as Place), view: this.start.view };
   }
 
-  // Only here the name of a view and its parameters are put together: `view` has both.
+  // The only place that combines the name of a view with its parameters.
   #place(from: Shared, view: ViewAddress, own: ViewParameters[ViewName]): Place {
     const { image, layer, unit, at, scale, order, target, off } = from;
     return { view: view.name, image, layer, unit, at, scale, order, target, off, own } as Place;
   }
 
-  /** Everything as text, by name in the address. */
+  /** All parameters as text, by their name in the address. */
   #texts(place: Place): Readonly<Record<string, string>> {
     const { parameters } = this.view(place.view);
     return {
@@ -205,7 +205,7 @@ function shared(query: URLSearchParams): Shared {
   };
 }
 
-/** A whole number from 0 to 999,999,999; null is none. */
+/** A whole number from 0 to 999,999,999; null if the text is not one. */
 export function wholeNumber(text: string | null | undefined): number | null {
   return text != null && /^\d{1,9}$/.test(text) ? Number(text) : null;
 }

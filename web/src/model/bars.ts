@@ -1,6 +1,6 @@
-// Many numbers as one path of bars around zero. Pure.
+// Many values as bars around zero, in one SVG path. Pure functions.
 
-const COLUMNS = 400; // more than this cannot be told apart
+const COLUMNS = 400; // more are too narrow to distinguish
 
 /** The columns of a strip: each from the smallest to the largest of its numbers, zero included. */
 export function columns(values: ArrayLike<number>): { low: number; high: number }[] {

@@ -1,4 +1,4 @@
-// Numbers to colours: white or black is zero, and what is no number is seen at once. Pure.
+// Colours of values: zero is white or black, NaN and infinity are magenta. Pure functions.
 import { interpolateMagma, interpolateRdBu } from "d3-scale-chromatic";
 
 /** The ends of a legend. With a negative `low`, colours diverge from zero. */
@@ -20,7 +20,7 @@ export const signed = (range: Range): boolean => range.low < 0;
 
 export const limit = (range: Range): number => Math.max(Math.abs(range.low), Math.abs(range.high));
 
-/** The range of all finite values; from zero where all are positive. */
+/** The range of all finite values, zero included. */
 export function rangeOf(values: ArrayLike<number>): Range {
   let low = 0;
   let high = 0;
@@ -33,7 +33,7 @@ export function rangeOf(values: ArrayLike<number>): Range {
   return { low, high };
 }
 
-/** The range of figures from the server, zero included; what is no number is left out. */
+/** The range of limits from the server, zero included; null is ignored. */
 export const ends = (low: number | null | undefined, high: number | null | undefined): Range => ({
   low: Math.min(0, low ?? 0),
   high: Math.max(0, high ?? 0),
@@ -64,13 +64,13 @@ export function colour(value: number | null, range: Range): string {
   return `rgb(${red} ${green} ${blue})`;
 }
 
-/** Black or white, whichever is read better on the colour of a value. */
+/** Black or white, whichever has more contrast on the colour of a value. */
 export function inkOn(value: number | null, range: Range): string {
-  const light = channels(value, range).map((channel) => {
+  const linear = channels(value, range).map((channel) => {
     const share = channel / 255;
     return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
   });
-  const luminance = 0.2126 * light[0]! + 0.7152 * light[1]! + 0.0722 * light[2]!;
+  const luminance = 0.2126 * linear[0]! + 0.7152 * linear[1]! + 0.0722 * linear[2]!;
   return luminance > 0.179 ? "#000000" : "#ffffff";
 }
 

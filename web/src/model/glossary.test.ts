@@ -8,7 +8,7 @@ const sources = import.meta.glob<string>("../**/*.{svelte,ts}", {
 });
 
 describe("the glossary", () => {
-  it("gives the first paragraph of an entry, in one line", () => {
+  it("returns the first paragraph of an entry in one line", () => {
     const text = "# Glossary\n\n## a term\n\nOne\nline.\n\nSource: a paper.\n\n## b\n\nTwo.\n";
     expect([...entries(text)]).toEqual([
       ["a term", "One line."],
@@ -16,7 +16,7 @@ describe("the glossary", () => {
     ]);
   });
 
-  it("knows what the documentation defines, and nothing else", () => {
+  it("has the terms of the documentation, and no others", () => {
     expect(definition("stride")).toMatch(/^The /);
     expect(() => definition("strid")).toThrow("no term strid");
   });

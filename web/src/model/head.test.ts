@@ -1,15 +1,15 @@
 import { describe, expect, it } from "vitest";
 import {
   curve,
-  madeBy,
-  same,
-  single,
+  originOf,
+  sameIndex,
+  hasOneInput,
   spot,
   termsOf,
   thickness,
   unitName,
-  way,
-  wayText,
+  parsePath,
+  formatPath,
   type Node,
 } from "./head";
 
@@ -27,45 +27,47 @@ const sum = (terms: [number, number][], count = 0) => ({
 });
 
 describe("terms", () => {
-  it("come with the strongest first, whatever their sign", () => {
+  it("are sorted by magnitude", () => {
     const found = termsOf(sum([[4, 1], [7, -3], [2, 2]])); // prettier-ignore
     expect(found.map((term) => term.index[0])).toEqual([7, 2, 4]);
     expect(found.every((term) => !term.off)).toBe(true);
   });
 
-  it("keep a unit that is switched off where it was", () => {
+  it("keep a switched-off unit at its position", () => {
     const before = sum([[7, -3], [2, 2], [4, 1]]); // prettier-ignore
     const off = [
       ["drop", 2],
       ["other", 9],
     ] as const;
     const found = termsOf(sum([[7, -3], [4, 1]], 3), off, before); // prettier-ignore
-    expect(found.map((term) => [term.index[0], term.product, term.off, term.was])).toEqual([
+    expect(
+      found.map((term) => [term.index[0], term.product, term.off, term.productBefore]),
+    ).toEqual([
       [7, -3, false, -3],
       [2, 0, true, 2],
       [4, 1, false, 1],
     ]);
   });
 
-  it("know a number that is made from one other alone", () => {
-    expect(single(sum([[1, 2]]))).toBe(true);
-    expect(single(sum([[1, 2]], 4))).toBe(false);
-    expect(single({ sources: [source("a", [[0, 1]]), source("b", [[0, 1]])], rest: { count: 0 } }))
+  it("with one input are recognised", () => {
+    expect(hasOneInput(sum([[1, 2]]))).toBe(true);
+    expect(hasOneInput(sum([[1, 2]], 4))).toBe(false);
+    expect(hasOneInput({ sources: [source("a", [[0, 1]]), source("b", [[0, 1]])], rest: { count: 0 } }))
       .toBe(false); // prettier-ignore
   });
 });
 
-describe("the way", () => {
-  it("is the text that it was written as", () => {
+describe("the path", () => {
+  it("is parsed to the same path", () => {
     const indices = [[4095], [7], [3, 2, 1]];
-    expect(wayText(indices)).toBe("4095_7_3-2-1");
-    expect(way(wayText(indices))).toEqual(indices);
-    expect(wayText([])).toBeNull();
+    expect(formatPath(indices)).toBe("4095_7_3-2-1");
+    expect(parsePath(formatPath(indices))).toEqual(indices);
+    expect(formatPath([])).toBeNull();
   });
 
-  it("is empty for what nobody wrote", () => {
+  it("is empty for text that is not a path", () => {
     for (const text of [null, "", "_", "1_", "a", "-1", "1--2", "1e9", "12345678", "1 2"]) {
-      expect(way(text)).toEqual([]);
+      expect(parsePath(text)).toEqual([]);
     }
   });
 });
@@ -86,10 +88,10 @@ const nodes = new Map<string, Node>(
 );
 
 describe("units", () => {
-  it("are followed to the layer that made them", () => {
+  it("are traced to the layer that computed them", () => {
     const names = (name: string) => {
-      const { origin, then } = madeBy(nodes, name);
-      return [origin?.name, ...then.map((node) => node.name)];
+      const { origin, after } = originOf(nodes, name);
+      return [origin?.name, ...after.map((node) => node.name)];
     };
     expect(names("drop")).toEqual(["fc1", "relu", "drop"]);
     expect(names("fc2")).toEqual(["fc2"]);
@@ -98,17 +100,17 @@ describe("units", () => {
     expect(names("nothing")).toEqual([undefined]);
   });
 
-  it("of a flattened vector are named by their place in the maps", () => {
+  it("of a flattened vector are named by their position in the maps", () => {
     expect(spot(nodes, "flat", 23)).toEqual([1, 2, 3]);
     expect(spot(nodes, "flat", 12)).toEqual([1, 0, 0]);
     expect(spot(nodes, "relu", 3)).toBeNull();
     expect(unitName(nodes, "flat", [6])).toBe("0 [1,2]");
     expect(unitName(nodes, "relu", [3])).toBe("3");
     expect(unitName(nodes, "pool", [1, 2, 3])).toBe("1 [2,3]");
-    expect(same([1, 2], [1, 2]) && !same([1], [1, 2])).toBe(true);
+    expect(sameIndex([1, 2], [1, 2]) && !sameIndex([1], [1, 2])).toBe(true);
   });
 
-  it("are joined by lines as thick as their products", () => {
+  it("are connected by lines whose width is that of their products", () => {
     expect(curve(0, 1, 20, 100)).toBe("M0 10C50 10 50 30 100 30");
     expect([thickness(-4, 4), thickness(2, 4), thickness(0, 4), thickness(null, 0)]).toEqual([
       8, 4, 0.75, 0.75,

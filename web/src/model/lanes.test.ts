@@ -8,9 +8,9 @@ const chain = [
 ];
 
 describe("lanes", () => {
-  it("are one for a chain", () => {
-    const { places, edges, count } = lanesOf(chain);
-    expect(places).toEqual([0, 0, 0]);
+  it("a chain needs one lane", () => {
+    const { nodes, edges, count } = lanesOf(chain);
+    expect(nodes).toEqual([0, 0, 0]);
     expect(count).toBe(1);
     expect(edges).toEqual([
       { from: 0, to: 1, out: 0, lane: 0, into: 0 },
@@ -18,19 +18,19 @@ describe("lanes", () => {
     ]);
   });
 
-  it("draw a shortcut beside the block that it passes", () => {
-    const { places, edges, count } = lanesOf([
+  it("a shortcut has a lane beside its block", () => {
+    const { nodes, edges, count } = lanesOf([
       ...chain,
       { name: "add", inputs: ["b", "input"] },
       { name: "relu", inputs: ["add"] },
     ]);
-    expect(places).toEqual([0, 0, 0, 0, 0]);
+    expect(nodes).toEqual([0, 0, 0, 0, 0]);
     expect(count).toBe(2);
     expect(edges).toContainEqual({ from: 0, to: 3, out: 0, lane: 1, into: 0 });
   });
 
-  it("draw branches side by side, and use a lane again", () => {
-    const { places, count } = lanesOf([
+  it("branches have lanes side by side, and free lanes are used again", () => {
+    const { nodes, count } = lanesOf([
       { name: "input", inputs: [] },
       { name: "left", inputs: ["input"] },
       { name: "right", inputs: ["input"] },
@@ -39,23 +39,23 @@ describe("lanes", () => {
       { name: "d", inputs: ["join"] },
       { name: "end", inputs: ["c", "d"] },
     ]);
-    expect(places).toEqual([0, 0, 1, 0, 0, 1, 0]);
+    expect(nodes).toEqual([0, 0, 1, 0, 0, 1, 0]);
     expect(count).toBe(2);
   });
 
-  it("never let two edges that run at once share a lane", () => {
-    const nodes = Array.from({ length: 40 }, (_, i) => ({
+  it("two edges at the same rows never share a lane", () => {
+    const vertices = Array.from({ length: 40 }, (_, i) => ({
       name: String(i),
       inputs: [i - 1, i - 3, i - 7].filter((j) => j >= 0).map(String),
     }));
-    const { edges, places } = lanesOf(nodes);
-    expect(edges).toHaveLength(nodes.reduce((sum, node) => sum + node.inputs.length, 0));
+    const { edges, nodes } = lanesOf(vertices);
+    expect(edges).toHaveLength(vertices.reduce((sum, node) => sum + node.inputs.length, 0));
     for (const one of edges) {
       for (const other of edges) {
         if (one === other || one.lane !== other.lane) continue;
         expect(one.to <= other.from || other.to <= one.from).toBe(true);
       }
-      for (let row = one.from + 1; row < one.to; row++) expect(places[row]).not.toBe(one.lane);
+      for (let row = one.from + 1; row < one.to; row++) expect(nodes[row]).not.toBe(one.lane);
     }
   });
 });

@@ -1,5 +1,4 @@
-// Where the nodes and edges of a graph are drawn: one row a node, branches in lanes side by side.
-// Pure.
+// The layout of a graph: one row per node, and branches in lanes side by side. Pure functions.
 
 export interface Vertex {
   readonly name: string;
@@ -17,14 +16,14 @@ export interface Edge {
 
 export interface Lanes {
   /** The lane of each node. */
-  readonly places: readonly number[];
+  readonly nodes: readonly number[];
   readonly edges: readonly Edge[];
   readonly count: number;
 }
 
 /**
- * Lanes for nodes that come after their inputs. The first to use a value goes on in its lane, the
- * others (a shortcut, a branch) run beside it until they are used.
+ * Lanes for nodes in topological order. The first user of a value continues in its lane; edges to other
+ * users (a shortcut, a branch) have their own lanes until they end.
  */
 export function lanesOf(nodes: readonly Vertex[]): Lanes {
   const rows = new Map(nodes.map((node, row) => [node.name, row]));
@@ -36,32 +35,32 @@ export function lanesOf(nodes: readonly Vertex[]): Lanes {
     }
   });
 
-  const taken: boolean[] = [];
+  const occupied: boolean[] = [];
   const free = (): number => {
-    const lane = taken.indexOf(false);
+    const lane = occupied.indexOf(false);
     if (lane >= 0) return lane;
-    return taken.push(false) - 1;
+    return occupied.push(false) - 1;
   };
   const waiting: { from: number; to: number; lane: number }[] = [];
-  const places: number[] = [];
+  const nodeLanes: number[] = [];
   const edges: Edge[] = [];
   nodes.forEach((_, row) => {
     const arriving = waiting.filter((edge) => edge.to === row);
-    const place = arriving.length ? Math.min(...arriving.map((edge) => edge.lane)) : free();
+    const nodeLane = arriving.length ? Math.min(...arriving.map((edge) => edge.lane)) : free();
     for (const edge of arriving) {
-      taken[edge.lane] = false;
+      occupied[edge.lane] = false;
       waiting.splice(waiting.indexOf(edge), 1);
-      edges.push({ ...edge, out: places[edge.from] ?? 0, into: place });
+      edges.push({ ...edge, out: nodeLanes[edge.from] ?? 0, into: nodeLane });
     }
-    taken[place] = true;
-    places.push(place);
+    occupied[nodeLane] = true;
+    nodeLanes.push(nodeLane);
     const next = users[row] ?? [];
-    if (!next.length) taken[place] = false;
+    if (!next.length) occupied[nodeLane] = false;
     next.forEach((to, which) => {
-      const lane = which === 0 ? place : free();
-      taken[lane] = true;
+      const lane = which === 0 ? nodeLane : free();
+      occupied[lane] = true;
       waiting.push({ from: row, to, lane });
     });
   });
-  return { places, edges, count: Math.max(1, taken.length) };
+  return { nodes: nodeLanes, edges, count: Math.max(1, occupied.length) };
 }

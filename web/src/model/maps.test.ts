@@ -27,7 +27,7 @@ const layers = [
 const named = (name: string) => layers.find((one) => one.name === name)!;
 
 describe("maps", () => {
-  it("has sides as the server sends them", () => {
+  it("have the sides that the server sends", () => {
     expect([[3, 4, 5], [7], [2, 9], [2, 3, 4, 5], []].map(mapSides)).toEqual([
       [4, 5],
       [1, 1],
@@ -37,18 +37,18 @@ describe("maps", () => {
     ]);
   });
 
-  it("orders units by their means", () => {
+  it("are ordered by their means", () => {
     expect(ordered(3, [0, 1, 0])).toEqual([1, 0, 2]);
     expect(ordered(3, null)).toEqual([0, 1, 2]);
     expect(ordered(3, [null, -2, 1])).toEqual([2, 1, 0]);
   });
 
-  it("follows a convolution to its activation", () => {
+  it("continue from a convolution to its activation function", () => {
     expect(chain(layers, "conv").map((one) => one.name)).toEqual(["norm", "relu"]);
     expect(chain(layers, "pool")).toEqual([]);
   });
 
-  it("finds the maps that a map is made from", () => {
+  it("are computed from other maps", () => {
     const of = (name: string, unit: number) => origins(layers, named(name), { dim: 1 }, unit);
     expect(of("pool", 3)).toEqual([{ layer: "relu", channel: 3 }]);
     expect(of("cat", 3)).toEqual([{ layer: "pool", channel: 3 }]);
@@ -61,14 +61,14 @@ describe("maps", () => {
     expect(origins(layers, named("cat"), { dim: 2 }, 1)).toBeNull();
   });
 
-  it("knows which input channels a group looks at", () => {
+  it("of a group are computed from its input channels", () => {
     const grouped = layer("g", "convolution", ["pool"], [8, 2, 2]);
     expect(firstInput(grouped, named("pool"), { groups: 2 }, 3)).toEqual({ first: 0, count: 2 });
     expect(firstInput(grouped, named("pool"), { groups: 2 }, 4)).toEqual({ first: 2, count: 2 });
     expect(firstInput(grouped, named("pool"), {}, 4)).toEqual({ first: 0, count: 4 });
   });
 
-  it("lays the window on the input", () => {
+  it("have a window on the input", () => {
     const window = {
       kernel: [3, 3],
       stride: [2, 2],

@@ -1,4 +1,4 @@
-// A layer's maps: their sizes, their colours, and from which maps they are made. Pure.
+// The maps of a layer: their sizes, and the maps that they are computed from. Pure functions.
 import type { Layer } from "../api/wire";
 import type { At } from "./spot";
 import type { Box, Geometry } from "./window";
@@ -27,7 +27,7 @@ export function mapSides(shape: readonly number[]): readonly [rows: number, colu
   return [rows, shape.at(-1) ?? 1];
 }
 
-/** The units in their order on the page. */
+/** The units in the order of the page: by mean, or by index. */
 export function ordered(count: number, means: readonly (number | null)[] | null): number[] {
   const units = Array.from({ length: count }, (_, unit) => unit);
   const mean = (unit: number): number => means?.[unit] ?? -Infinity;
@@ -36,7 +36,7 @@ export function ordered(count: number, means: readonly (number | null)[] | null)
 
 const ELEMENTWISE = new Set("batch_norm local_response_norm identity dropout".split(" "));
 
-/** Whether each number of the layer is made from the one at its place, other channels aside. */
+/** Whether each value depends only on the values at the same position of the input. */
 export const elementwise = ({ kind, family }: Kinded): boolean =>
   family === "activation" || ELEMENTWISE.has(kind);
 
@@ -44,7 +44,7 @@ export const elementwise = ({ kind, family }: Kinded): boolean =>
 export const windowed = ({ kind, family }: Kinded): boolean =>
   family === "pool" || kind === "convolution";
 
-/** The layers that follow one number by number: batch norm, ReLU, until something else. */
+/** The elementwise layers directly after a layer, such as batch norm and ReLU. */
 export function chain<L extends Shaped>(layers: readonly L[], name: string): L[] {
   const found: L[] = [];
   let last = name;
@@ -64,8 +64,8 @@ export interface Origin {
 }
 
 /**
- * The maps that a unit's map is made from, where they follow from the shapes: null where they do
- * not, as of a reshape. Of a convolution all input channels are; they are not listed here.
+ * The maps that a channel's map is computed from. Null if they do not follow from the shapes, as for
+ * a reshape, and for a convolution, which uses all input channels.
  */
 export function origins(
   layers: readonly Shaped[],
@@ -87,7 +87,7 @@ export function origins(
   if (!alike) return null;
   return inputs.map((input) => ({
     layer: input.name,
-    channel: input.shape[0] === layer.shape[0] ? unit : 0, // spread over all channels
+    channel: input.shape[0] === layer.shape[0] ? unit : 0, // one channel, broadcast to all
   }));
 }
 
@@ -97,7 +97,7 @@ function stacked(layer: Shaped, settings: Readonly<Record<string, unknown>>): bo
   return typeof dim === "number" && (dim === 1 || dim === -layer.shape.length);
 }
 
-/** The first of the input channels that a filter of a convolution looks at. */
+/** The input channels of a filter: the first one, and their number. */
 export function firstInput(
   layer: Shaped,
   input: Shaped,
@@ -110,7 +110,7 @@ export function firstInput(
   return { first: group * count, count };
 }
 
-/** What a number at `at` looks at on its input map; it may lie partly outside. */
+/** The window of the value at `at` on its input map; it may lie partly outside the map. */
 export function windowAt(
   window: Geometry | null,
   input: readonly number[],

@@ -1,6 +1,6 @@
 // How numbers are written on the page. Pure.
 
-/** What stands where a number has not arrived yet. */
+/** Written for a number that has not arrived yet. */
 const COMING = "…";
 
 /** At most six significant digits, as the command line writes them; null is "no number". */
@@ -20,7 +20,7 @@ export function text(value: number | null | undefined, digits = 6): string {
 /** For cells of a grid: three significant digits. */
 export const short = (value: number | null | undefined): string => text(value, 3);
 
-/** A share of 1 as per cent: 97.3 %; what is neither 0 nor 1 is not written as 0 % or 100 %. */
+/** A share as a percentage, 97.3 %. Only 0 and 1 are written as 0 % and 100 %. */
 export function percent(share: number | null | undefined): string {
   if (share === undefined) return COMING;
   if (share === null) return "no number";

@@ -1,6 +1,6 @@
 // Values as text in the query of a request. Pure.
 
-/** "0-31" of numbers that follow one another, else "3,5,7". */
+/** "0-31" for consecutive numbers, otherwise "3,5,7". */
 export function numberList(numbers: readonly number[]): string {
   const [first = 0] = numbers;
   const consecutive = numbers.length > 1 && numbers.every((number, i) => number === first + i);

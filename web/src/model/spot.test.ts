@@ -12,7 +12,7 @@ test("an index has as many numbers as the layer's output has axes", () => {
   expect(words([3])).toBe("unit 3");
 });
 
-test("a spot outside is told with the nearest one inside", () => {
+test("a position outside is reported with the nearest one inside", () => {
   expect(missing("conv", [8, 4, 4], { unit: 7, at: [3, 3] })).toBeNull();
   expect(missing("conv", [8, 4, 4], { unit: 8, at: [9, 2] })).toEqual({
     problem: "There is no channel 8 in conv: its channels are 0 to 7.",

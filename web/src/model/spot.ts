@@ -1,28 +1,28 @@
-// Which number of a layer a place names, and the steps from one to the next. Pure.
+// The position of a value in the output of a layer, and the moves between positions. Pure functions.
 
 export type At = readonly [row: number, column: number];
 
-/** The pixel that a point of a map lies in. */
+/** The pixel of a map that contains a point. */
 export const pixelOf = ([y, x]: readonly [number, number]): At => [Math.floor(y), Math.floor(x)];
 
-/** A number of a layer: its channel (of a vector: its unit) and its row and column in the map. */
+/** The position of a value: its channel (in a vector: its unit), and its row and column in the map. */
 export interface Spot {
   readonly unit: number;
   readonly at: At;
 }
 
-/** The index of a spot in a layer's output, as the server wants it. */
+/** The index of a value in the output of a layer, as the server expects it. */
 export function indexOf(shape: readonly number[], { unit, at }: Spot): number[] {
   return [unit, ...at, ...shape.slice(3).map(() => 0)].slice(0, shape.length);
 }
 
-/** The spot of an index; what the index lacks is 0. */
+/** The position of an index; missing dimensions are 0. */
 export const spotOf = (index: readonly number[]): Spot => ({
   unit: index[0] ?? 0,
   at: [index[1] ?? 0, index[2] ?? 0],
 });
 
-/** A place as text; outside of the map it is negative, with a true minus sign. */
+/** A row or column as text; outside the map it can be negative, with a true minus sign. */
 export const ordinal = (place: number): string => String(place).replace("-", "−");
 
 /** "channel 3, row 2, column 4"; "unit 7" of a vector; "" of a single number. */
@@ -34,13 +34,13 @@ export function words(index: readonly number[]): string {
   return `channel ${unit}, row ${row}, column ${column}`;
 }
 
-/** What is wrong with a spot, and the nearest one that exists. */
+/** Why a position does not exist, and the nearest one that does. */
 export interface Missing {
   readonly problem: string;
   readonly nearest: Spot;
 }
 
-/** Null where the layer has such a number. */
+/** Null if the layer has a value at the position. */
 export function missing(name: string, shape: readonly number[], spot: Spot): Missing | null {
   const given = indexOf(shape, spot).slice(0, 3);
   const names = shape.length < 3 ? ["unit", "column"] : ["channel", "row", "column"];
@@ -50,7 +50,7 @@ export function missing(name: string, shape: readonly number[], spot: Spot): Mis
   const [unit = 0, row = 0, column = 0] = given.map((number, axis) =>
     Math.min(number, (shape[axis] ?? 1) - 1),
   );
-  const what = names[place] ?? "place";
+  const what = names[place] ?? "position";
   return {
     problem:
       `There is no ${what} ${given[place]} in ${name}: ` +
@@ -59,7 +59,7 @@ export function missing(name: string, shape: readonly number[], spot: Spot): Mis
   };
 }
 
-/** Where an arrow key, Home or End leads; null for another key. Vectors go by units. */
+/** The position after an arrow key, Home or End; null for other keys. In vectors, keys move by units. */
 export function moved(shape: readonly number[], { unit, at }: Spot, key: string): Spot | null {
   const [units = 1, rows = 1, columns = 1] = shape;
   const flat = shape.length < 3;
@@ -88,7 +88,7 @@ export function moved(shape: readonly number[], { unit, at }: Spot, key: string)
   return place ? { unit, at: [inside(place[0], rows), inside(place[1], columns)] } : null;
 }
 
-/** The next place of a map, row by row, and after the last one the first. */
+/** The next position of a map, row by row; after the last one comes the first. */
 export function next(shape: readonly number[], [row, column]: At): At {
   const [, rows = 1, columns = 1] = shape;
   if (column + 1 < columns) return [row, column + 1];

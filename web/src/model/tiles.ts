@@ -1,4 +1,4 @@
-// Many tiles in rows, of which only those in view exist: where they lie, which are seen. Pure.
+// Tiles in rows: their positions, and which of them are visible. Pure functions.
 
 /** `count` tiles of `width` x `height` CSS pixels, gap included, in rows of `columns`. */
 export interface Tiling {
@@ -9,7 +9,7 @@ export interface Tiling {
   readonly height: number;
 }
 
-/** Positions from `first` up to, without, `end`. */
+/** Positions from `first` to `end`, exclusive. */
 export interface Span {
   readonly first: number;
   readonly end: number;
@@ -43,7 +43,7 @@ export function batches(span: Span, size: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }
 
-/** How far to scroll so that a tile is seen whole; `top` where it is already. */
+/** The scroll position that makes a tile fully visible; `top` if it is already. */
 export function scrolled(tiles: Tiling, position: number, top: number, room: number): number {
   const [, y] = corner(tiles, position);
   if (y < top) return y;
@@ -51,7 +51,7 @@ export function scrolled(tiles: Tiling, position: number, top: number, room: num
   return top;
 }
 
-/** Where a key leads from a tile; null for a key that does not move. */
+/** The tile after a key; null for keys that do not move. */
 export function stepped(tiles: Tiling, position: number, key: string, room: number): number | null {
   const page = Math.max(1, Math.floor(room / tiles.height)) * tiles.columns;
   const step = {
@@ -66,7 +66,7 @@ export function stepped(tiles: Tiling, position: number, key: string, room: numb
   }[key];
   if (step === undefined) return null;
   const next = position + step;
-  // Up and down stay in their column; from the last full row one still gets to the end.
+  // Up and down stay in the column, except that down from the last full row goes to the last tile.
   if (key === "ArrowUp" && next < 0) return position;
   if (key === "ArrowDown" && next >= tiles.count) {
     const under = Math.floor(position / tiles.columns) < tiles.rows - 1;
@@ -75,7 +75,7 @@ export function stepped(tiles: Tiling, position: number, key: string, room: numb
   return Math.max(0, Math.min(tiles.count - 1, next));
 }
 
-/** The side on the page of a map whose longer side has so many values: a whole multiple if small. */
+/** The size in CSS pixels of a map with `values` on its longer side: a whole multiple if it is small. */
 export function side(values: number, wanted: number): number {
   if (values > wanted * 1.4) return wanted;
   return values * Math.max(1, Math.round(wanted / values));

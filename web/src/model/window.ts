@@ -1,10 +1,10 @@
-// The window of a convolution or pool: where it lies on its input, and its terms as a grid. Pure.
+// The window of a convolution or pool: its position on the input, and its terms as a grid. Pure functions.
 import type { TermSource } from "../api/wire";
 import { ordinal, type At } from "./spot";
 
 type Pair = readonly [vertical: number, horizontal: number];
 
-/** Torch's settings of a convolution or pool; of an adaptive pool there are none. */
+/** The settings of a convolution or pool, as in torch; an adaptive pool has none. */
 export interface Geometry {
   readonly kernel: Pair;
   readonly stride: Pair;
@@ -18,7 +18,7 @@ export function geometry(settings: Readonly<Record<string, unknown>>): Geometry 
   if (!kernel) return null;
   return {
     kernel,
-    stride: pair(settings["stride"]) ?? kernel, // torch: as the window
+    stride: pair(settings["stride"]) ?? kernel, // the default of torch
     padding: pair(settings["padding"]) ?? [0, 0],
     dilation: pair(settings["dilation"]) ?? [1, 1],
   };
@@ -32,7 +32,7 @@ function pair(setting: unknown): Pair | null {
 }
 
 /**
- * The place of the output whose window has its centre nearest to a point of the input.
+ * The position of the output whose window has its centre nearest to a point of the input.
  * Without geometry, as in an adaptive pool, the input is divided evenly.
  */
 export function outputAt(
@@ -124,7 +124,7 @@ export function grid(found: readonly Term[]): Term[][] {
     .map(([, cells]) => cells.sort((a, b) => (a.index[2] ?? 0) - (b.index[2] ?? 0)));
 }
 
-/** The box around the places of terms; null without any. */
+/** The bounding box of the positions of terms; null if there are none. */
 export function around(found: readonly Term[]): Box | null {
   if (!found.length) return null;
   let [top, left, bottom, right] = [Infinity, Infinity, -Infinity, -Infinity];

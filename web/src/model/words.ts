@@ -1,8 +1,8 @@
-// What layers are called in words. Pure.
+// Layers in words. Pure functions.
 import type { Field, Layer } from "../api/wire";
 import { shape } from "./numbers";
 
-/** "max pool", "batch norm"; what convscope cannot explain by torch's own name. */
+/** "max pool", "batch norm"; an operation without a formula has torch's name. */
 export const kind = (layer: Pick<Layer, "kind" | "operation">): string =>
   (layer.kind === "other" ? layer.operation : layer.kind).replaceAll("_", " ");
 

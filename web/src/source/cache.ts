@@ -1,4 +1,4 @@
-// Answers that are kept up to a total size; those that were used longest ago go first.
+// A cache of answers with a maximum total size; the least recently used are removed first.
 
 export class BoundedCache<T> {
   readonly #entries = new Map<string, { readonly answer: Promise<T>; size: number }>();
@@ -9,11 +9,11 @@ export class BoundedCache<T> {
     readonly sizeOf: (answer: T) => number,
   ) {}
 
-  /** The kept answer of a key, else what `request` gives. A failure is not kept. */
+  /** The cached answer of a key, otherwise the result of `request`. Failures are not cached. */
   get(key: string, request: () => Promise<T>): Promise<T> {
     const kept = this.#entries.get(key);
     if (kept) {
-      this.#entries.delete(key); // and in again, as the latest
+      this.#entries.delete(key); // and set again, as the most recent
       this.#entries.set(key, kept);
       return kept.answer;
     }
@@ -21,7 +21,7 @@ export class BoundedCache<T> {
     this.#entries.set(key, entry);
     entry.answer.then(
       (answer) => {
-        if (this.#entries.get(key) !== entry) return; // removed while it was on its way
+        if (this.#entries.get(key) !== entry) return; // removed while it was loading
         entry.size = this.sizeOf(answer);
         this.#total += entry.size;
         this.#shrink(key);

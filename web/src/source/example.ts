@@ -1,4 +1,4 @@
-// A small network for component tests: every number of it follows from the image and the place.
+// A small network for component tests: every value is a function of the image and the index.
 import type { Layer, LayerDetail, Ledger, Pass, Subject, Unit } from "../api/wire";
 import type { Maps } from "../model/maps";
 import type { PassRequest } from "./source";
@@ -62,7 +62,7 @@ export const TRUNK: Subject = {
   stages: SUBJECT.stages.slice(0, 1),
 };
 
-/** A number from -2 to 2 that is another one for every text. */
+/** A pseudo-random number from -2 to 2 that depends on a text. */
 function numberOf(text: string): number {
   let hash = 2166136261;
   for (const letter of text) hash = Math.imul(hash ^ letter.charCodeAt(0), 16777619);
@@ -72,7 +72,7 @@ function numberOf(text: string): number {
 const switchedOff = (off: readonly Unit[], name: string, unit: number): boolean =>
   off.some(([layer, number]) => layer === name && number === unit);
 
-/** A number of a layer: (unit), (unit, row, column), or () of a single number. */
+/** A value of a layer. The index is (unit), (unit, row, column), or () for a scalar. */
 export function valueOf(
   { image, off }: PassRequest,
   name: string,
@@ -165,14 +165,14 @@ export function detailOf(name: string): LayerDetail {
   };
 }
 
-/** The place of the pool that a unit of the flattened vector is. */
+/** The index in the pool of a unit of the flattened vector. */
 const pooled = ([unit = 0]: readonly number[]): number[] => [
   Math.floor(unit / 16),
   Math.floor((unit % 16) / 4),
   unit % 4,
 ];
 
-/** How a number came about; of a convolution over a window of 3 x 3 in all three input channels. */
+/** How a value is computed; for a convolution, from 3 x 3 windows in all three input channels. */
 export function ledgerOf(request: PassRequest, name: string, index: readonly number[]): Ledger {
   const { kind, inputs } = named(name);
   const value = valueOf(request, name, index);

@@ -1,5 +1,5 @@
-// A source for component tests: it answers for the example network, can be made to wait and to fail,
-// and notes what was requested.
+// A source for component tests: it answers for the example network, can wait and fail, and records
+// what was requested.
 import type { Picture, Subject } from "../api/wire";
 import { RequestError } from "../model/request-error";
 import { detailOf, ledgerOf, mapsOf, passOf, SUBJECT, valuesOf } from "./example";
@@ -28,7 +28,7 @@ export class FakeSource implements Source {
     this.#subject = subject;
   }
 
-  /** From now on nothing is answered, or nothing of these names, until `release`. */
+  /** Holds back all answers, or those of these names, until `release`. */
   hold(...names: string[]): void {
     this.#held = (name) => !names.length || names.includes(name);
   }

@@ -22,7 +22,7 @@ const json = (body: unknown, status = 200): Response =>
 afterEach(() => vi.unstubAllGlobals());
 
 describe("the server", () => {
-  it("is asked with what the answer depends on", async () => {
+  it("gets requests with all that the answer depends on", async () => {
     const requests = answering(() => json({ layer: "a, b" }));
     await new ServerSource().values(PASS, "a, b");
     const url = new URL(requests[0]?.url ?? "");
@@ -35,7 +35,7 @@ describe("the server", () => {
     });
   });
 
-  it("says why it refuses", async () => {
+  it("gives the reason of a refusal", async () => {
     answering(() => json({ error: "there is no layer x" }, 422));
     await expect(new ServerSource().layerDetail("x")).rejects.toMatchObject({
       status: 422,
@@ -47,7 +47,7 @@ describe("the server", () => {
     await expect(new ServerSource().subject()).rejects.toThrow("open the address that convscope");
   });
 
-  it("is said not to answer when it does not, but not when a request was cancelled", async () => {
+  it("is reported as not answering, except for cancelled requests", async () => {
     answering(() => Promise.reject(new TypeError("no network")));
     await expect(new ServerSource().subject()).rejects.toMatchObject({
       status: 0,
@@ -57,7 +57,7 @@ describe("the server", () => {
     await expect(new ServerSource().subject()).rejects.toMatchObject({ name: "AbortError" });
   });
 
-  it("is asked once for what does not change, and again after a failure", async () => {
+  it("gets constant requests once, and again after a failure", async () => {
     const source = new ServerSource();
     let status = 500;
     const requests = answering(() => json({ error: "it went wrong" }, status));
@@ -68,7 +68,7 @@ describe("the server", () => {
     expect(requests).toHaveLength(2);
   });
 
-  it("tells the progress of a pass, and then gives it", async () => {
+  it("reports the progress of a pass, and then its result", async () => {
     const lines = [
       { progress: { done: 1, of: 2 }, result: null, error: null },
       { progress: null, result: { image: "data-3" }, error: null },
@@ -85,17 +85,17 @@ describe("the server", () => {
       },
     });
     answering(() => ({ ok: true, status: 200, headers: new Headers(), body: stream }) as Response);
-    const told: unknown[] = [];
+    const reports: unknown[] = [];
     const pass = await new ServerSource().pass(
       PASS,
-      (progress) => told.push(progress),
+      (progress) => reports.push(progress),
       new AbortController().signal,
     );
-    expect(told).toEqual([{ done: 1, of: 2 }]);
+    expect(reports).toEqual([{ done: 1, of: 2 }]);
     expect(pass).toEqual({ image: "data-3" });
   });
 
-  it("gives maps with their shape, which no target changes", async () => {
+  it("returns maps with their shape, independent of the target", async () => {
     const values = Float32Array.from([1, 2, 3, 4, 5, 6]);
     const requests = answering(
       () => new Response(values.buffer, { headers: { "X-Shape": "3,1,2" } }),
@@ -109,7 +109,7 @@ describe("the server", () => {
     expect(requests).toHaveLength(1);
   });
 
-  it("is given files as they are", async () => {
+  it("receives files unchanged", async () => {
     const requests = answering(() => json({ image: "drop-1" }));
     const picture = await new ServerSource().upload(new File(["pixels"], "a & ü.png"));
     expect(picture.image).toBe("drop-1");
@@ -118,7 +118,7 @@ describe("the server", () => {
     expect(await requests[0]?.text()).toBe("pixels");
   });
 
-  it("has pictures at addresses", () => {
+  it("has addresses of pictures", () => {
     expect(new ServerSource().image("data 3", "thumb")).toBe(
       "/api/picture?image=data+3&size=thumb",
     );
@@ -126,7 +126,7 @@ describe("the server", () => {
 });
 
 describe("a bounded cache", () => {
-  it("lets go of what was used longest ago", async () => {
+  it("removes the least recently used entry", async () => {
     const cache = new BoundedCache<string>(5, (text) => text.length);
     const requests: string[] = [];
     const get = (key: string): Promise<string> =>

@@ -1,4 +1,4 @@
-// The source that the explorer's server is.
+// The source that sends requests to the explorer's server.
 import createClient from "openapi-fetch";
 import type { paths } from "../api/types";
 import type { Pass, PassLine, Progress } from "../api/wire";
@@ -22,7 +22,7 @@ type Routed = (route: string, options: unknown) => Promise<Received<never>>;
 
 export class ServerSource implements Source {
   readonly #client = createClient<paths>({ baseUrl: location.origin, fetch: fetched });
-  /** The same methods for a route that is not known here; the interface ties it to its answer. */
+  /** The same client for routes that are not known here; the interface `Source` types their answers. */
   readonly #get = this.#client.GET as Routed;
   readonly #post = this.#client.POST as Routed;
   readonly #constant = new BoundedCache<unknown>(Infinity, () => 0);
@@ -159,7 +159,7 @@ const passQuery = ({ image, target, off }: PassRequest) => ({
   off: offParameter(off),
 });
 
-/** Maps do not depend on the class in question: they are not requested again for another one. */
+/** Maps do not depend on the target class, so another target does not request them again. */
 const mapsQuery = ({ image, off }: PassRequest) => ({ image, off: offParameter(off) });
 
 function present<T>({ data }: Received<T>): T {
@@ -184,7 +184,7 @@ async function reason(response: Response): Promise<string> {
     const body: unknown = await response.json();
     if (typeof body === "object" && body !== null && "error" in body) return String(body.error);
   } catch {
-    // No JSON: the status must do.
+    // Not JSON: the message has only the status.
   }
   return response.status === 401 || response.status === 403
     ? "This page may not use the server any more: open the address that convscope printed."

@@ -1,4 +1,4 @@
-// Where the page gets its numbers and pictures from. Every failure is a RequestError.
+// The interface through which the page gets its values and pictures. Every failure is a RequestError.
 import type {
   Gallery,
   LayerDetail,
@@ -14,7 +14,7 @@ import type {
 import type { paths } from "../api/types";
 import type { Maps } from "../model/maps";
 
-/** What a pass depends on: the image, the class in question, the units that are switched off. */
+/** What a pass depends on: the image, the target class, and the units that are switched off. */
 export interface PassRequest {
   readonly image: string;
   readonly target: number | null;
@@ -58,7 +58,7 @@ export type Answer<R extends JsonRoute | PostRoute> = paths[R] extends
 export interface Source {
   subject(): Promise<Subject>;
   layerDetail(layer: string): Promise<LayerDetail>;
-  /** One pass of an image, with its progress on the way. Aborting ends it in the server, too. */
+  /** One pass of an image, with its progress on the way. Aborting also stops it on the server. */
   pass(
     request: PassRequest,
     progress: (progress: Progress) => void,
@@ -90,7 +90,7 @@ export interface Source {
   /** The address of an image's picture, for <img>. */
   image(image: string, size: "thumb" | "input" | "whole"): string;
 
-  // What lenses request, each in its own `requests.ts`.
+  // For lenses, each of which has its requests in `requests.ts`.
 
   lens<R extends JsonRoute>(route: R, query: Query<R>, signal?: AbortSignal): Promise<Answer<R>>;
   /** An answer that does not change while the server runs: it is requested once. */

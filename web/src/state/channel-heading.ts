@@ -16,7 +16,7 @@ export function channelHeading(explorer: Explorer, layer: Layer) {
     off: explorer.isOff(layer.name, unit),
     keys: !explorer.choosingImage,
     sides: explorer.views.flatMap((view) =>
-      maps && view.stands === "layer" && view.side
+      maps && view.kind === "layer" && view.side
         ? [
             {
               title: view.side,

@@ -1,4 +1,4 @@
-// The state and the source of the page, as components get them. To be called in a component's script.
+// Access to the state and the source of the page, from a component's script.
 import { getContext } from "svelte";
 import type { Source } from "../source/source";
 import type { Explorer } from "./explorer.svelte";

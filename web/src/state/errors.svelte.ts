@@ -1,4 +1,4 @@
-// The requests that failed: the latest reason is shown, and all of them can be made again.
+// The requests that failed. The latest reason is shown, and all of them can be retried.
 
 interface Failure {
   readonly message: string;

@@ -1,4 +1,4 @@
-// The state of the page: what is explored, and the parts that the state is made of.
+// The state of the page: the network that is explored, the view, the pass, errors and uploads.
 import type { Layer, Subject, Unit } from "../api/wire";
 import { Addresses, type ViewName } from "../model/address";
 import type { Source } from "../source/source";
@@ -13,7 +13,7 @@ export class Explorer {
   subject: Subject | null = $state.raw(null);
   /** Read by screen readers when it changes. */
   announcement: string = $state("");
-  /** Whether the dialog is open in which an image is chosen. */
+  /** Whether the dialog to choose an image is open. */
   choosingImage: boolean = $state(false);
 
   readonly source: Source;
@@ -26,7 +26,7 @@ export class Explorer {
 
   /** The view that the address names. */
   readonly view: View;
-  /** The layer that the address names; null where the network has none of that name. */
+  /** The layer that the address names; null if the network has no such layer. */
   readonly layer: Layer | null;
 
   constructor(source: Source, views: readonly View[]) {
@@ -71,7 +71,7 @@ export class Explorer {
     this.announcement = text;
   }
 
-  /** Opens a layer; unit and cursor stay as far as they fit in it. */
+  /** Opens a layer. Unit and position are kept, clipped to the shape of the layer. */
   openLayer(layer: string, view: ViewName = "layer"): void {
     const opened = this.subject?.layers.find((one) => one.name === layer);
     if (!opened) return;
@@ -105,7 +105,7 @@ export class Explorer {
     this.navigation.go({ image, target: null, off: [] });
   }
 
-  /** The class that a unit of a layer stands for; null not shifted for none. */
+  /** The class that a unit of a layer represents; null if it represents none. */
   className(layer: Layer | null, unit: number): string | null {
     const { subject } = this;
     if (!layer || !subject || layer.shape.length !== 1) return null;
@@ -138,7 +138,7 @@ export class Explorer {
   }
 }
 
-/** Classes that have only their number for a name are called "class 3". */
+/** If all names are just numbers, the classes are called "class 3" and so on. */
 function withClassNames(subject: Subject): Subject {
   const numbered = subject.classes.every((name, number) => name === String(number));
   return numbered

@@ -1,11 +1,10 @@
-// The answer to a request that changes. An answer belongs to its request: until the next one has
-// arrived, there is none.
+// The answer to a request that changes. While a new request is running, there is no answer.
 import { getExplorer } from "./context";
 
 export interface Latest<Request, Answer> {
-  /** The answer to the request as it is now. */
+  /** The answer to the current request. */
   readonly value: Answer | null;
-  /** The answer that arrived last, with the request that it belongs to. */
+  /** The answer that arrived last, with its request. */
   readonly arrived: { readonly request: Request; readonly answer: Answer } | null;
 }
 

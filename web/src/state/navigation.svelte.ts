@@ -1,17 +1,17 @@
-// The place on the page, mirrored in the address. `go` makes a step that the browser's back button
-// undoes, `move` does not.
+// The current view and its parameters (the place), which are also in the address. `go` adds an entry to
+// the browser's history, `move` replaces the current one.
 import type { Addresses, Change, Place, ViewName, ViewParameters } from "../model/address";
 
 export class Navigation {
   place: Place = $state.raw() as Place;
-  /** The image of an address that names none. */
+  /** The image if the address does not name one. */
   defaultImage: string | null = null;
-  /** The opened address names a position, and the user has gone nowhere since. */
+  /** Whether the opened address names a position and the user has not moved since. */
   positionGiven = false;
-  /** The parts of the opened address that mean nothing; null: there are none. */
+  /** The parts of the opened address that are not understood; null if there are none. */
   unknown: string | null = $state(null);
-  /** The parameters of views that keep them when one comes back. */
-  // eslint-disable-next-line svelte/prefer-svelte-reactivity -- nothing that is shown reads it
+  /** The parameters of views that keep them while another view is open. */
+  // eslint-disable-next-line svelte/prefer-svelte-reactivity -- no component reads it
   readonly #remembered = new Map<ViewName, ViewParameters[ViewName]>();
   readonly #addresses: Addresses;
   readonly #changed: () => void;
@@ -31,10 +31,10 @@ export class Navigation {
     window.addEventListener("popstate", () => this.arrive(this.#addresses.parse(location.search)));
   }
 
-  /** The parameters of a view, as the address has them; of another view than this as at the start. */
+  /** The own parameters of a view: from the address if it is the current view, otherwise the defaults. */
   own<V extends ViewName>(view: V): ViewParameters[V] {
     const { place } = this;
-    const own = place.view === view ? place.own : this.#addresses.view(view).parameters.start;
+    const own = place.view === view ? place.own : this.#addresses.view(view).parameters.defaults;
     return own as ViewParameters[V];
   }
 
@@ -46,10 +46,10 @@ export class Navigation {
     this.#replace(this.#next(change));
   }
 
-  /** Another unit in the same view, whose own parameters are as at the start. */
+  /** Another unit in the same view; the own parameters get their defaults. */
   moveToUnit(unit: number): void {
-    const { start } = this.#addresses.view(this.place.view).parameters;
-    this.#replace({ ...this.place, unit, own: start } as Place);
+    const { defaults } = this.#addresses.view(this.place.view).parameters;
+    this.#replace({ ...this.place, unit, own: defaults } as Place);
   }
 
   #replace(next: Place): void {
@@ -60,7 +60,7 @@ export class Navigation {
   /** One level up. */
   up(): void {
     const { view } = this.place;
-    if (view !== this.#addresses.start.view) this.#goTo(this.#addresses.above(this.place));
+    if (view !== this.#addresses.start.view) this.#goTo(this.#addresses.parent(this.place));
   }
 
   /** The first view and the first image, all units on. */

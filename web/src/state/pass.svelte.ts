@@ -1,4 +1,4 @@
-// The pass of the image through the network that the address asks for.
+// The forward pass of the image, as the address names it.
 import type { Pass, Progress } from "../api/wire";
 import type { PassRequest, Source } from "../source/source";
 import type { Errors } from "./errors.svelte";
@@ -6,13 +6,13 @@ import type { Navigation } from "./navigation.svelte";
 
 export class CurrentPass {
   progress: Progress | null = $state.raw(null);
-  /** The pass that the address asks for could not be had. */
+  /** Whether the pass of the address failed. */
   failed: boolean = $state(false);
 
   readonly #source: Source;
   readonly #navigation: Navigation;
   readonly #errors: Errors;
-  /** Which pass the address asks for, as text: the same one is requested once. */
+  /** The pass of the address as text, so that the same pass is requested only once. */
   readonly #key: string | null = $derived.by(() => {
     const { image, target, off } = this.#navigation.place;
     return image === null ? null : JSON.stringify({ image, target, off } satisfies PassRequest);
@@ -22,11 +22,11 @@ export class CurrentPass {
     $state.raw(null);
   readonly #current = $derived(this.#arrived?.key === this.#key ? this.#arrived : null);
 
-  /** The pass that the address asks for; null until it has arrived. */
+  /** The pass of the address; null until it has arrived. */
   readonly result: Pass | null = $derived(this.#current?.result ?? null);
-  /** What maps and numbers are requested by; null until their pass has arrived. */
+  /** The request of this pass, for requests of maps and numbers; null until it has arrived. */
   readonly request: PassRequest | null = $derived(this.#current?.request ?? null);
-  /** The last pass of this image: shown, under its own labels, until the next one has arrived. */
+  /** The last pass of this image, which is shown until the next one has arrived. */
   readonly latest: Pass | null = $derived.by(() => {
     const arrived = this.#arrived;
     return arrived?.result.image === this.#navigation.place.image ? arrived.result : null;
@@ -42,7 +42,7 @@ export class CurrentPass {
     this.#errors = errors;
   }
 
-  /** Requests the pass that the address asks for, unless it is there or on its way. */
+  /** Requests the pass of the address, unless it has arrived or is running. */
   async update(): Promise<void> {
     const key = this.#key;
     if (!key || key === this.#requested) return;

@@ -1,10 +1,9 @@
-// The ends of the colours of a map, as the address has the scale: its own, its layer's, or those of
-// the whole network.
+// The range of the colours of a map, by the scale in the address: of the map, its layer, or the network.
 import type { Scale } from "../model/address";
 import { ends, type Range } from "../model/colours";
 import type { Explorer } from "./explorer.svelte";
 
-/** `own` is the map's own range. Null while the pass that knows the others is on its way. */
+/** `own` is the range of the map. Null while the pass, which has the other ranges, is loading. */
 export function rangeOn(
   explorer: Explorer,
   layer: string,
@@ -17,10 +16,10 @@ export function rangeOn(
   return limits ? ends(limits.low, limits.high) : null;
 }
 
-/** For a legend. */
+/** The scale as the title of a legend. */
 export const scaleWords = (explorer: Explorer, layer: string): string =>
   ({
-    unit: "this map’s own scale",
-    layer: `scale of all of ${layer}`,
-    network: "one scale for the whole network",
+    unit: "scale of this map",
+    layer: `scale of all maps of ${layer}`,
+    network: "scale of the whole network",
   })[explorer.navigation.place.scale];

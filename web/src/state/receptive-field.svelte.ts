@@ -7,20 +7,20 @@ export type Box = readonly [top: number, left: number, bottom: number, right: nu
 
 export class ReceptiveField {
   readonly #navigation: Navigation;
-  #shown: { readonly view: string; readonly box: Box } | null = $state.raw(null);
-  /** What is drawn; null: nothing. What was shown in another view or layer is gone. */
+  #current: { readonly view: string; readonly box: Box } | null = $state.raw(null);
+  /** The box to draw; null if there is none in the current view and layer. */
   readonly box: Box | null;
 
   constructor(navigation: Navigation) {
     this.#navigation = navigation;
-    this.box = $derived(this.#shown?.view === this.#view() ? this.#shown.box : null);
+    this.box = $derived(this.#current?.view === this.#view() ? this.#current.box : null);
   }
 
   show(box: Box | null): void {
-    this.#shown = box && { view: this.#view(), box };
+    this.#current = box && { view: this.#view(), box };
   }
 
-  /** Shows what the unit at a position of a layer's map sees. */
+  /** Shows the receptive field of the unit at a position of a layer's map. */
   showAt(detail: LayerDetail | null, at: readonly [number, number] | null): void {
     const rows = at && detail?.rows?.[at[0]];
     const columns = at && detail?.columns?.[at[1]];

@@ -1,5 +1,5 @@
 // @vitest-environment happy-dom
-// A number stands only under the name that it belongs to, also while answers are on their way.
+// A value is only shown with the name that it belongs to, also while answers are loading.
 import { screen, waitFor } from "@testing-library/svelte";
 import { describe, expect, it } from "vitest";
 import { text } from "../model/numbers";
@@ -15,7 +15,7 @@ const panel = (): HTMLElement => {
   return found;
 };
 
-/** Waits until nothing is on its way and at least so many numbers are shown. */
+/** Waits until nothing is loading and at least so many numbers are shown. */
 const settled = (least = 1): Promise<void> =>
   waitFor(() => {
     expect(document.querySelector("main [aria-busy=true]")).toBeNull();
@@ -31,7 +31,7 @@ describe("another channel", () => {
     ["conv", 6],
     ["pool", 3],
     ["fc", 1],
-  ])("of %s has no number until its own is there", async (layer, least) => {
+  ])("of %s shows no value until its own has arrived", async (layer, least) => {
     const { source } = await open(`view=channel&layer=${layer}&unit=1&at=1,1&image=data-3`);
     await settled(least);
     const before = numbers();
@@ -40,7 +40,7 @@ describe("another channel", () => {
     await waitFor(() =>
       expect(screen.getByRole("heading", { level: 1 }).textContent).toMatch(/(channel|unit)\s+2/),
     );
-    // What does not change with the channel may stay: weights, and the range of the layer.
+    // Weights and the range of the layer do not depend on the channel, so they may stay.
     const pass = { image: "data-3", target: null, off: [] };
     const { lows, highs, means } = valuesOf(pass, layer);
     const own = [lows[1], highs[1], means[1]].map((value) => text(value));
@@ -65,7 +65,7 @@ const PLACES: readonly (readonly [string, number])[] = [
 const CONSTANT = new Set(["0.125", "0.5", "0.25", "0.500", "0.250", "1.500"]);
 
 describe("another image", () => {
-  it.each(PLACES)("at %s has no number until its own is there", async (place, least) => {
+  it.each(PLACES)("at %s shows no value until its own has arrived", async (place, least) => {
     const { source } = await open(`${place}&image=data-3`);
     await settled(least);
     await waitFor(() => expect(panel().querySelector("ol.bars")).not.toBeNull());
@@ -82,7 +82,7 @@ describe("another image", () => {
 });
 
 describe("the pass", () => {
-  it("has its probabilities beside what they were computed with", async () => {
+  it("has its probabilities together with its switched-off units", async () => {
     const { source } = await open("view=layer&layer=relu&unit=3&image=data-3");
     await screen.findAllByRole("option");
     const bars = (): HTMLElement | null => panel().querySelector("ol.bars");
@@ -102,7 +102,7 @@ describe("the pass", () => {
   });
 
   it.each(["layer&layer=pool", "channel&layer=pool", "number&layer=pool", "classifier", "network"])(
-    "comes before all else that view=%s requests of an image",
+    "is requested before everything else of an image in view=%s",
     async (view) => {
       const { source } = await open("view=layer&layer=conv&image=data-3");
       await settled();
@@ -117,12 +117,12 @@ describe("the pass", () => {
     },
   );
 
-  it("of an address that cannot be had shows nothing, and the network can still be seen", async () => {
+  it("that fails shows a message, and the network view still works", async () => {
     const source = new FakeSource();
     source.failing.add("pass");
     await open("view=classifier", source);
     await says("There is nothing to show for this address.");
-    await click("To the start");
+    await click("Go to the start page");
     await says("6,789 parameters");
   });
 });
@@ -136,8 +136,8 @@ const FAILING: readonly (readonly [string, string, string])[] = [
   ["maps", "view=layer&layer=conv", "main canvas:not(.waiting)"],
 ];
 
-describe("trying again", () => {
-  it.each(FAILING)("helps when %s failed", async (name, address, there) => {
+describe("a retry", () => {
+  it.each(FAILING)("works after %s failed", async (name, address, there) => {
     const source = new FakeSource();
     source.failing.add(name);
     await open(`${address}&image=data-3`, source);
@@ -151,7 +151,7 @@ describe("trying again", () => {
     await waitFor(() => expect(alert()).toBeNull());
   });
 
-  it("helps when the network itself could not be had", async () => {
+  it("works after the network failed to load", async () => {
     const source = new FakeSource();
     source.failing.add("subject");
     const opening = open("", source);
@@ -164,7 +164,7 @@ describe("trying again", () => {
 });
 
 describe("a file", () => {
-  it("that is too large is refused before it is sent", async () => {
+  it("that is too large is refused before the upload", async () => {
     const { explorer, source } = await open("");
     await explorer.uploads.open(new File([new Uint8Array(1001)], "large.png"));
     await waitFor(() =>
@@ -175,7 +175,7 @@ describe("a file", () => {
     expect(source.requests).not.toContain("upload");
   });
 
-  it("is opened, and what was wrong with the last one is gone", async () => {
+  it("is opened, and the error of the last one is removed", async () => {
     const { explorer, source } = await open("view=network&target=2");
     source.failing.add("upload");
     await explorer.uploads.open(new File(["x"], "bad.png"));
@@ -191,13 +191,13 @@ describe("a file", () => {
 });
 
 describe("an address", () => {
-  it("that means nothing is named", async () => {
+  it("with unknown parts is reported", async () => {
     await open("view=moon&target=77x");
     expect(screen.getByRole("status").textContent).toContain(
       "The address contains view=moon, target=77x, which this page does not know",
     );
     await click("Dismiss");
-    await waitFor(() => expect(screen.queryByText(/which means nothing here/)).toBeNull());
+    await waitFor(() => expect(screen.queryByText(/does not know/)).toBeNull());
   });
 
   it("of earlier versions still opens", async () => {
@@ -207,7 +207,7 @@ describe("an address", () => {
     expect(explorer.navigation.own("pathways")).toEqual({ contrast: 3 });
   });
 
-  it("of the kernel view comes back with the view", async () => {
+  it("of the kernel view is restored with the view", async () => {
     const { explorer } = await open("view=network");
     explorer.navigation.go({ view: "kernel", own: { stride: 2 } });
     explorer.navigation.go({ view: "network" });

@@ -3,14 +3,14 @@ import type { Source } from "../source/source";
 import type { Errors } from "./errors.svelte";
 
 export class Uploads {
-  /** The largest file that the server takes, in bytes. */
+  /** The largest file that the server accepts, in bytes. */
   limit = Infinity;
   readonly #source: Source;
   readonly #errors: Errors;
   readonly #opened: (image: string) => void;
   #removeError: () => void = () => undefined;
 
-  /** `opened` is called with the identifier of an image that the server has taken. */
+  /** `opened` is called with the identifier of the uploaded image. */
   constructor(source: Source, errors: Errors, opened: (image: string) => void) {
     this.#source = source;
     this.#errors = errors;
@@ -32,7 +32,7 @@ export class Uploads {
     }
   }
 
-  /** Another image was opened: what was wrong with the last file does not matter any more. */
+  /** Removes the error of the last file, because another image was opened. */
   forgetError(): void {
     this.#removeError();
   }

@@ -1,5 +1,5 @@
-// What a view tells the page about itself. Every view exports one such value, `view`, in its
-// `index.ts`; the tabs, the titles and the addresses follow from it.
+// The description of a view. Every view exports one, `view`, from its `index.ts`; tabs, titles and
+// addresses follow from it.
 import type { Component } from "svelte";
 import type { Layer } from "../api/wire";
 import type { ViewAddress, ViewName } from "../model/address";
@@ -7,25 +7,25 @@ import type { ViewAddress, ViewName } from "../model/address";
 interface Described<V extends ViewName> extends ViewAddress<V> {
   /** In the title of the window and in the tabs. */
   readonly title: string;
-  /** Its place among the others: smaller numbers first. */
+  /** Views are sorted by this number. */
   readonly order: number;
-  /** Whether the image stands beside it; true by default. */
+  /** Whether the image is shown beside it; true by default. */
   readonly image?: boolean;
   /** Whether it can be shown without a pass of the image; false by default. */
   readonly withoutPass?: boolean;
-  /** What is still true of the whole network when units are switched off; by default nothing. */
+  /** What switched-off units change, as the end of a sentence; by default everything. */
   readonly whenUnitsAreOff?: string;
 }
 
 /** A view of the whole network, with a tab at the top. */
 export interface TabView<V extends ViewName = ViewName> extends Described<V> {
-  readonly stands: "tab";
+  readonly kind: "tab";
   readonly component: Component;
 }
 
-/** A view below a layer. With a `side` it is one of the sides of a channel. */
+/** A view of a layer. With a `side`, the title of its button, it is one of the views of a channel. */
 export interface LayerView<V extends ViewName = ViewName> extends Described<V> {
-  readonly stands: "layer";
+  readonly kind: "layer";
   readonly side?: string;
   readonly component: Component<{ layer: Layer }>;
 }

@@ -1,15 +1,15 @@
-// A field of many tiles as a list: keys move among them, open one, or mean something else.
+// The keyboard of a grid of tiles: keys move the selection and open a tile.
 import { stepped, type Tiling } from "../model/tiles";
 
 export interface List {
   readonly active: number;
   readonly move: (position: number) => void;
   readonly open: (position: number, event: MouseEvent | KeyboardEvent) => void;
-  readonly typed?: (event: KeyboardEvent) => void;
+  readonly handleKey?: (event: KeyboardEvent) => void;
 }
 
-/** `tall` is how much of the field is seen, in CSS pixels. */
-export function typed(event: KeyboardEvent, list: List, tiles: Tiling, tall: number): void {
+/** `tall` is the visible height of the grid, in CSS pixels. */
+export function handleKey(event: KeyboardEvent, list: List, tiles: Tiling, tall: number): void {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const next = stepped(tiles, list.active, event.key, tall);
   if (next !== null) {
@@ -18,5 +18,5 @@ export function typed(event: KeyboardEvent, list: List, tiles: Tiling, tall: num
   } else if (event.key === "Enter" || event.key === " ") {
     event.preventDefault();
     list.open(list.active, event);
-  } else list.typed?.(event);
+  } else list.handleKey?.(event);
 }

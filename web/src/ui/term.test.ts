@@ -11,34 +11,34 @@ describe("a term", () => {
     render(Term, { name: "stride" });
     term = screen.getByRole("button", { name: "stride" });
   });
-  const shown = (): string | undefined => screen.queryByRole("tooltip")?.textContent?.trim();
+  const tooltipText = (): string | undefined => screen.queryByRole("tooltip")?.textContent?.trim();
 
-  it("shows its definition to the keyboard until Esc, and only that", async () => {
-    expect(shown()).toBeUndefined();
+  it("shows its definition on focus; Esc only hides it", async () => {
+    expect(tooltipText()).toBeUndefined();
     await fireEvent.focus(term);
-    expect(shown()).toBe(`stride ${definition("stride")}`);
+    expect(tooltipText()).toBe(`stride ${definition("stride")}`);
     expect(term.getAttribute("aria-describedby")).toBe(screen.getByRole("tooltip").id);
-    let left = false;
-    const leave = (): boolean => (left = true);
+    let escapeReached = false;
+    const leave = (): boolean => (escapeReached = true);
     window.addEventListener("keydown", leave);
     await fireEvent.keyDown(term, { key: "Escape" });
-    expect([shown(), left]).toEqual([undefined, false]);
+    expect([tooltipText(), escapeReached]).toEqual([undefined, false]);
     await fireEvent.keyDown(term, { key: "Escape" });
     window.removeEventListener("keydown", leave);
-    expect(left).toBe(true);
+    expect(escapeReached).toBe(true);
   });
 
-  it("shows it to the pointer, also while that is on the definition", async () => {
+  it("shows it under the pointer, also while the pointer is on the definition", async () => {
     await fireEvent.pointerEnter(term.parentElement as HTMLElement);
     expect(term.parentElement?.contains(screen.getByRole("tooltip"))).toBe(true);
     await fireEvent.pointerLeave(term.parentElement as HTMLElement);
-    expect(shown()).toBeUndefined();
+    expect(tooltipText()).toBeUndefined();
   });
 
-  it("shows it when it is tapped, and hides it when the focus goes", async () => {
+  it("shows it on a tap, and hides it on blur", async () => {
     await fireEvent.click(term);
-    expect(shown()).toContain("stride");
+    expect(tooltipText()).toContain("stride");
     await fireEvent.blur(term);
-    expect(shown()).toBeUndefined();
+    expect(tooltipText()).toBeUndefined();
   });
 });

@@ -1,4 +1,4 @@
-// The explorer's own levels: every folder here with an `index.ts` is one.
+// The explorer's own views: every folder here with an `index.ts` is one.
 import { viewsOf, type View } from "../state/view";
 
 export const levels: readonly View[] = viewsOf(

@@ -1,5 +1,5 @@
 // @vitest-environment happy-dom
-// What the explorer's own levels show and do, on the example network.
+// What the explorer's own views show and do, on the example network.
 import { screen, waitFor, within } from "@testing-library/svelte";
 import { describe, expect, it } from "vitest";
 import { short, text } from "../model/numbers";
@@ -13,7 +13,7 @@ const panelText = (): string =>
   (document.querySelector("aside")?.textContent ?? "").replace(/\s+/g, " ");
 
 describe("the network", () => {
-  it("has a row for every layer, and keys go through them", async () => {
+  it("has a row for every layer; arrow keys move between them", async () => {
     await open("image=data-2");
     const names = [...document.querySelectorAll<HTMLElement>("[data-layer]")];
     expect(names.map((row) => row.dataset["layer"])).toEqual(SUBJECT.layers.map((one) => one.name));
@@ -29,13 +29,13 @@ describe("the network", () => {
 
   it("without a head has maps and no classes", async () => {
     await open("image=data-3", new FakeSource({}, TRUNK));
-    await says("a trunk, without classes");
+    await says("a backbone, without classes");
     await click("Classifier");
     await says("There is no classifier");
     await click("Pathways");
-    await says("No classes, no pathways");
+    await says("A pathway leads to the logit of a class.");
     await click("Shift");
-    await says("Nothing to compare");
+    await says("This network is a backbone: it does not predict a class");
     expect(document.querySelector("aside ol.bars")).toBeNull();
   });
 });
@@ -56,14 +56,14 @@ describe("the tabs", () => {
 });
 
 describe("a layer", () => {
-  it("that there is not leads back", async () => {
+  it("that does not exist has a link back", async () => {
     await open("view=layer&layer=nowhere&image=data-3");
     await says("This network has no layer nowhere.");
-    await click("To the network");
+    await click("Go to the network");
     await waitFor(() => expect(document.querySelector("[data-layer]")).not.toBeNull());
   });
 
-  it("of maps is gone through by keys", async () => {
+  it("of maps is browsed by keys", async () => {
     await open("view=layer&layer=conv&image=data-3");
     const list = await screen.findByRole("listbox");
     await waitFor(() => expect(screen.getAllByRole("option")).toHaveLength(4));
@@ -87,7 +87,7 @@ describe("a layer", () => {
     await addressSays("view=layer&image=data-3&layer=conv&unit=3");
   });
 
-  it("of units has their numbers", async () => {
+  it("of units shows their values", async () => {
     await open("view=layer&layer=flatten&image=data-3&unit=1");
     const { means } = valuesOf(PASS, "flatten");
     await says(text(means[1]));
@@ -95,7 +95,7 @@ describe("a layer", () => {
     expect(written.map((one) => one?.textContent)).toEqual(means.map((mean) => short(mean)));
   });
 
-  it("of class scores has their names, and opens a unit", async () => {
+  it("of logits shows the class names, and opens a unit", async () => {
     await open("view=layer&layer=fc&image=data-3");
     const { means } = valuesOf(PASS, "fc");
     await says(short(means[0]));
@@ -107,29 +107,29 @@ describe("a layer", () => {
     await addressSays("view=channel&image=data-3&layer=fc&unit=2");
   });
 
-  it("of one number has its formula", async () => {
+  it("of one number has a link to its formula", async () => {
     await open("view=layer&layer=cross_entropy&image=data-3");
     await says(text(valueOf(PASS, "cross_entropy", [])));
-    await click("Its formula");
+    await click("Show the formula");
     await addressSays("view=number&image=data-3&layer=cross_entropy");
   });
 });
 
 describe("a channel", () => {
-  it("that there is not leads to the nearest", async () => {
+  it("that does not exist has a link to the nearest", async () => {
     await open("view=channel&layer=conv&unit=600&image=data-3");
     await says("There is no channel 600 in conv");
-    await click("To channel 3");
+    await click("Go to channel 3");
     await addressSays("unit=3");
     await screen.findByRole("button", { name: /^Map of conv, channel 3/ });
   });
 
-  it("shows the last place for one that lies outside", async () => {
+  it("shows the last position for one outside the map", async () => {
     await open("view=channel&layer=conv&unit=1&at=99,99&image=data-3");
     await says("row 7, column 7");
   });
 
-  it("is left for its neighbours and switched off by keys", async () => {
+  it("can be changed and switched off by keys", async () => {
     await open("view=channel&layer=conv&unit=2&image=data-3");
     await screen.findByRole("button", { name: "Next channel" });
     await press("]");
@@ -150,23 +150,23 @@ describe("a number", () => {
     ["layer=conv&at=99,3", "its rows are 0 to 7", "Go to the nearest number"],
     ["layer=conv&unit=77", "its channels are 0 to 3", "Go to the nearest number"],
     ["layer=fc&unit=5", "its units are 0 to 4", "Go to the nearest number"],
-    ["layer=blok", "no layer blok", "To the network"],
-    ["layer=conv&at=1,1&tab=5", "reads input channels 0 to 2", "Go to the nearest"],
-  ])("of an address of none, %s, says so and leads back", async (address, told, way) => {
+    ["layer=blok", "no layer blok", "Go to the network"],
+    ["layer=conv&at=1,1&tab=5", "reads input channels 0 to 2", "Go to the nearest channel"],
+  ])("that does not exist, %s, is reported, with a link back", async (address, message, link) => {
     await open(`view=number&${address}&image=data-3`);
-    await says(told);
-    await click(way);
-    await waitFor(() => expect(mainText()).not.toContain(told));
-    if (way !== "To the network") await screen.findByTestId("value");
+    await says(message);
+    await click(link);
+    await waitFor(() => expect(mainText()).not.toContain(message));
+    if (link !== "Go to the network") await screen.findByTestId("value");
   });
 
-  it("is the tensor's, and of a unit that is off it is zero", async () => {
+  it("of a switched-off unit is zero", async () => {
     await open('view=number&layer=conv&unit=2&at=3,3&image=data-3&off=[["conv",2]]');
     expect((await screen.findByTestId("value")).textContent).toBe("0");
     await says("this unit is switched off");
   });
 
-  it("of a vector moves by units", async () => {
+  it("of a vector: keys move by units", async () => {
     await open("view=number&layer=fc&unit=1&at=0,0&image=data-3");
     await screen.findByTestId("value");
     await press("ArrowRight");
@@ -178,7 +178,7 @@ describe("a number", () => {
     );
   });
 
-  it("of a map moves by keys, and the input channel too", async () => {
+  it("of a map: keys move the position and the input channel", async () => {
     await open("view=number&layer=conv&unit=2&at=3,4&tab=1&image=data-3");
     await screen.findByTestId("value");
     for (const [key, place] of [
@@ -206,7 +206,7 @@ describe("a number", () => {
 });
 
 describe("the classifier", () => {
-  it("has all units switched on at once", async () => {
+  it("can switch all units on at once", async () => {
     await open('view=classifier&image=data-3&off=[["flatten",1],["flatten",2]]');
     const group = await screen.findByRole("group", { name: "Units that are switched off" });
     within(group).getByRole("button", { name: "Switch all on" }).click();
@@ -216,7 +216,7 @@ describe("the classifier", () => {
     );
   });
 
-  it("lights a logit up with its probability and its term", async () => {
+  it("highlights a logit with its probability and its term", async () => {
     await open("view=classifier&image=data-3");
     const logit = await screen.findByRole("button", { name: /^cat .*: logit/ });
     logit.focus();
@@ -231,11 +231,11 @@ describe("the classifier", () => {
 });
 
 describe("the dialog", () => {
-  it("marks wrong images and opens one", async () => {
+  it("marks misclassified images and opens one", async () => {
     await open("image=data-1");
     await click("Choose an image");
     await waitFor(() => expect(document.querySelectorAll("dialog li button")).toHaveLength(5));
-    // Every image is taken for class 1: that of class 1 is right.
+    // Every image is predicted as class 1; only the image of class 1 is correct.
     await waitFor(() => expect(document.querySelectorAll("dialog .wrong")).toHaveLength(4));
     document.querySelectorAll<HTMLElement>("dialog li button")[4]?.click();
     await addressSays("image=data-4");

@@ -82,15 +82,15 @@ _GELU_BY_TANH = "value · (1 + tanh(√(2 / π) · (value + 0.044715 · value³)
 
 
 def activation(kind: Kind, value: float, settings: Settings) -> tuple[str, float]:
-    """The definition of an activation function, and what it makes of one value.
+    """The definition of an activation function as text, and its result for one value.
 
     Args:
-        kind: of `kinds.ACTIVATIONS`, but ReLU, whose ledger has a weight.
-        value: any number; infinities and NaN as IEEE 754 has them.
-        settings: torch's names for what the definition names, such as `alpha`.
+        kind: one of `kinds.ACTIVATIONS` except ReLU, whose ledger has a weight.
+        value: any number; infinities and NaN follow IEEE 754.
+        settings: the constants of the definition by torch's names, such as `alpha`.
     """
     formula, function = _FUNCTIONS[kind]
     if settings.get("approximate") == "tanh":
         formula = _GELU_BY_TANH
-    with np.errstate(all="ignore"):  # infinities are numbers here
+    with np.errstate(all="ignore"):  # infinities and NaN are valid results
         return formula, float(function(np.float64(value), settings))

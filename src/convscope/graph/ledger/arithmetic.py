@@ -22,23 +22,23 @@ def arithmetic(
     index: SupportsIndex | Sequence[SupportsIndex],
     image: SupportsIndex = 0,
 ) -> Ledger:
-    """How the number at `index` of a node's output came about.
+    """How the value at `index` of a node's output is computed.
 
-    The terms are read from the recorded inputs and the module's parameters, the sum is computed
-    from them in float64, and beside it stands the number that the network computed. They agree to
-    2e-6 of the sum of the terms' magnitudes; where they do not, the record, the inputs or the
-    weights have changed since. About 0.2 ms for a number of VGG-16.
+    The terms are read from the recorded inputs and the module's parameters. Their sum, computed in
+    float64, is compared with the value that the network computed. The two agree to 2e-6 of the sum
+    of the terms' magnitudes; if not, the record, the inputs or the weights have changed since. This
+    takes about 0.2 ms for a value of VGG-16.
 
     Args:
         trace: with the node's record and those of its inputs.
         node_name: a node of the graph, or `softmax`, `cross_entropy`.
-        index: the number's place in the node's output without the batch axis, as
+        index: the value's position in the node's output without the batch axis, as
             (channel, row, column); an int for a vector, () for `cross_entropy`.
         image: which image of the batch.
 
     Raises:
-        ConvscopeError: for an unknown or unkept node, an index outside of it, or an operation of
-            kind `other`, whose formula is not known.
+        ConvscopeError: the node is unknown or was not recorded, the index lies outside of its
+            output, or the operation is of kind `other`, which has no formula.
 
     >>> from convscope import capture, trace
     >>> layer = torch.nn.Conv2d(1, 1, 3, bias=False)
@@ -64,23 +64,23 @@ def arithmetic(
     with np.errstate(all="ignore"):  # NaN in the tensors gives NaN in the formula
         ledger = formula(place)
     dtype = record.output.dtype
-    if dtype.is_floating_point:  # whole numbers and truth values are exact
+    if dtype.is_floating_point:  # integers and booleans are exact
         ledger = replace(ledger, tolerance=_tolerance(dtype))
     mask = trace.edits.get(node_name)
     return ledger if mask is None else _masked(ledger, place, mask)
 
 
 def _tolerance(dtype: torch.dtype) -> float:
-    """What rounding may do, as a share of the sum of the terms' magnitudes."""
+    """The largest rounding error, as a share of the sum of the terms' magnitudes."""
     eps, eps32 = torch.finfo(dtype).eps, torch.finfo(torch.float32).eps
-    # What is narrower than float32 is added up in float32; the result alone is rounded to it.
+    # Types narrower than float32 are added up in float32; only the result is rounded.
     return TOLERANCE + eps if eps > eps32 else TOLERANCE * eps / eps32
 
 
 def _masked(ledger: Ledger, place: Place, mask: torch.Tensor) -> Ledger:
-    """The ledger of a unit whose output was multiplied with an edit's mask."""
-    whole = torch.broadcast_to(mask, (*place.record.shape,))
-    factor = float(whole[(place.image, *place.index)])
+    """The ledger of a unit whose output was multiplied by an edit's mask."""
+    full = torch.broadcast_to(mask, (*place.record.shape,))
+    factor = float(full[(place.image, *place.index)])
     return replace(
         ledger,
         formula=f"mask · ({ledger.formula})",

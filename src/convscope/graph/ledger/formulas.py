@@ -1,4 +1,4 @@
-"""The formula of every kind of node, for one of its values, in float64."""
+"""The formula of every kind of node, for one output value, in float64."""
 
 import math
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def _activation(place: Place) -> Ledger:
 
 
 def _operands(place: Place) -> list[Term | float]:
-    """The two operands of an addition or a product: a term, or a number that is a constant."""
+    """The two operands of an addition or a product: a term, or a number if it is a constant."""
     node = place.node
     inputs = iter(range(len(node.inputs)))
     operands: list[Term | float] = []
@@ -84,7 +84,7 @@ def _operands(place: Place) -> list[Term | float]:
 
 
 def _broadcast(index: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Where in an operand of `shape` the value for `index` of the result stands."""
+    """The position in an operand of `shape` that is broadcast to `index` of the result."""
     if len(shape) > len(index):  # a constant with a batch axis
         index = (0,) * (len(shape) - len(index)) + index
     tail = index[len(index) - len(shape) :]
@@ -144,7 +144,7 @@ def _rearrangement(place: Place) -> Ledger:
 
 
 def _source(place: Place) -> tuple[int, tuple[int, ...]]:
-    """Which input and which of its values a rearrangement shows, one outside of it for a border."""
+    """The input and the position in it that a value is copied from; outside of it for a border."""
     node = place.node
     if node.kind in (Kind.IDENTITY, Kind.DROPOUT):
         return 0, place.index
@@ -157,8 +157,8 @@ def _source(place: Place) -> tuple[int, tuple[int, ...]]:
         for axis in range(len(border) // 2):
             index[-1 - axis] -= border[2 * axis]
         return 0, tuple(index)
-    if node.kind is Kind.CONCATENATE and (found := _part(place)):
-        return found
+    if node.kind is Kind.CONCATENATE and (source := _concatenated_from(place)):
+        return source
     # Number every value of every input, rearrange the numbers, and read the one that arrives.
     sizes = [math.prod(shape) for shape in node.input_shapes]
     starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -167,15 +167,15 @@ def _source(place: Place) -> tuple[int, tuple[int, ...]]:
         for i, shape in enumerate(node.input_shapes)
     }
     number = int(place.rerun(numbers)[(0, *place.index)])
-    source = int(np.searchsorted(starts, number, side="right")) - 1
-    shape = node.input_shapes[source]
-    return source, tuple(map(int, np.unravel_index(number - starts[source], shape)))
+    which = int(np.searchsorted(starts, number, side="right")) - 1
+    shape = node.input_shapes[which]
+    return which, tuple(map(int, np.unravel_index(number - starts[which], shape)))
 
 
-def _part(place: Place) -> tuple[int, tuple[int, ...]] | None:
-    """Which input of a concatenation a value comes from, and where it stands there.
+def _concatenated_from(place: Place) -> tuple[int, tuple[int, ...]] | None:
+    """The input of a concatenation that a value comes from, and its position there.
 
-    None where the inputs do not make the whole axis: a stack, or a constant among them.
+    None where the inputs do not cover the whole axis: for a stack, or if one is a constant.
     """
     node, rank = place.node, len(place.index)
     dim = int(node.settings.get("dim", 0))
@@ -199,7 +199,7 @@ def _exponentials(place: Place) -> tuple[list[tuple[int, ...]], np.ndarray, floa
     maps = place.input()
     dim = int(place.node.settings.get("dim", 1))
     axis = dim - 1 if dim > 0 else dim + maps.ndim  # without the batch axis
-    others = tuple(i for place_of, i in enumerate(place.index) if place_of != axis)
+    others = tuple(i for number, i in enumerate(place.index) if number != axis)
     spots = [(*others[:axis], i, *others[axis:]) for i in range(maps.shape[axis])]
     values = float64(maps.movedim(axis, -1)[others])
     largest = float(values.max())
@@ -211,7 +211,7 @@ def _softmax(place: Place) -> Ledger:
     total = exponentials.sum()
     chosen = spots.index(place.index)
     probability = exponentials[chosen] / total
-    distance = np.abs(values - largest)  # what rounding of the logits is multiplied with
+    distance = np.abs(values - largest)  # the factor by which rounding errors of the logits grow
     scale = probability * (1 + distance[chosen] + (exponentials * distance).sum() / total)
     terms = Terms(
         place.node.inputs[0], np.array(spots), exponentials, values,

@@ -9,7 +9,7 @@ import numpy as np
 from convscope.graph.kinds import PROBABILITIES
 from convscope.graph.ledger.ledger import ChannelSum, Ledger, Terms
 
-# So many input channels of a convolution are named; all where only two more would be left over.
+# The number of input channels of a convolution that are listed; all if there are at most two more.
 _NAMED = 4
 
 
@@ -22,7 +22,7 @@ class ListedTerms:
             them; in the order of the formula.
         count: how many terms the ledger has.
         other_count: how many of them are not listed.
-        other_sum: what these add up to; None where the formula is no sum.
+        other_sum: the sum of these; None where the formula is not a sum.
     """
 
     sources: tuple[tuple[Terms, np.ndarray], ...]
@@ -46,9 +46,9 @@ class LargestChannels:
 def listed_terms(ledger: Ledger, limit: int) -> ListedTerms:
     """All terms of a convolution, which are laid out as patches; of other kinds the largest.
 
-    Large is the product's magnitude; of softmax and cross-entropy the exponential, and the number's
-    own term is always listed. Where the formula is no sum, the terms keep their order unless there
-    are more than `limit`.
+    The largest are those with the largest product by magnitude; for softmax and cross-entropy, with
+    the largest exponential, and the value's own term is always listed. Where the formula is not a
+    sum, the terms keep their order unless there are more than `limit`.
     """
     columns = _by_source(ledger)
     count = sum(map(len, columns))
@@ -72,13 +72,13 @@ def largest_channels(ledger: Ledger) -> LargestChannels:
 
 
 def _by_source(ledger: Ledger) -> list[Terms]:
-    """The terms by input node, in the order in which the nodes first come."""
+    """The terms by input node, in the order of their first terms."""
     if isinstance(ledger.terms, Terms):
         return [ledger.terms]
-    found = []
+    columns = []
     for node in dict.fromkeys(term.node for term in ledger.terms):
         terms = [term for term in ledger.terms if term.node == node]
-        found.append(
+        columns.append(
             Terms(
                 node,
                 np.array([term.index for term in terms], dtype=np.int64),
@@ -87,7 +87,7 @@ def _by_source(ledger: Ledger) -> list[Terms]:
                 np.array([term.padding for term in terms]),
             )
         )
-    return found
+    return columns
 
 
 def _largest(ledger: Ledger, columns: Sequence[Terms], limit: int) -> list[np.ndarray]:

@@ -13,16 +13,16 @@ from convscope.graph.kinds import Kind
 
 # Of the sum of the terms' magnitudes, for float32: 17 units in the last place.
 TOLERANCE = 2e-6
-# How many input channels and terms a worked sum shows of a large number's.
+# How many input channels and terms the text of a ledger shows at most.
 _CHANNELS, _TERMS = 3, 12
 
 
 @dataclass(frozen=True)
 class Term:
-    """One value that a number was made from.
+    """One term of a sum: an input value and its weight.
 
     `index` is the value's position in the output of `node`, without the batch axis; for padding it
-    lies outside of that output, and `value` is the padding's (minus infinity in a max pool).
+    lies outside of that output, and `value` is the padding value (minus infinity in a max pool).
     """
 
     node: str
@@ -102,7 +102,7 @@ class ChannelSum:
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """How one number came about.
+    """How one activation is computed.
 
     Attributes:
         layer: the node's name.
@@ -110,10 +110,10 @@ class Ledger:
         index: the number's position in the node's output, without the batch axis.
         image: which image of the batch.
         formula: how `sum` follows from the terms, the bias and the details.
-        terms: what the number was made from. Where the formula is a weighted sum (`weighted`),
+        terms: input values with their weights. Where the formula is a weighted sum (`weighted`),
             `sum` = sum of weight x value + bias.
         bias: what is added to it, None where the kind has none.
-        details: the formula's other numbers, such as mean, variance, gamma, beta, eps.
+        details: other numbers in the formula, such as mean, variance, gamma, beta, eps.
         window: (channels, height, width) of a convolution's terms.
         sum: the formula in float64.
         value: the number in the recorded tensor.
@@ -151,7 +151,7 @@ class Ledger:
     @property
     def agrees(self) -> bool:
         """Whether the tensor's value is what the formula gives, up to rounding."""
-        # What is smaller than the smallest normal float32 may be rounded to zero.
+        # Numbers below the smallest normal float32 may be rounded to zero.
         allowed = self.tolerance * self.scale + 1.2e-38
         return self.difference == 0 or abs(self.difference) <= allowed
 
@@ -204,13 +204,13 @@ def _finite(number: float) -> float | None:
 
 
 def worked(ledger: Ledger, channels: int = _CHANNELS, terms: int = _TERMS) -> str:
-    """How the number came about, in lines of plain text.
+    """How the activation is computed, as lines of plain text.
 
     Args:
         ledger: from `arithmetic`.
-        channels: of a convolution so many input channels are shown with patch and kernel, those
-            with the largest sums; the others are added up.
-        terms: of other kinds so many terms, those with the largest products.
+        channels: how many input channels of a convolution are shown with patch and kernel: those
+            with the largest sums. The others are added up.
+        terms: how many terms are shown for other kinds: those with the largest products.
     """
     place = f" [{', '.join(map(str, ledger.index))}]" if ledger.index else ""
     lines = [
@@ -275,7 +275,7 @@ def _patch(channel: ChannelSum) -> list[str]:
 def _terms(ledger: Ledger, limit: int) -> list[str]:
     terms = ledger.terms
     products = np.array([abs(term.product) for term in terms]) if len(terms) else np.zeros(0)
-    # The number's own term (softmax) or the target's (cross-entropy) is always among them.
+    # The value's own term (softmax) or the target's (cross-entropy) is always included.
     own = (ledger.details.get("target"),) if "target" in ledger.details else ledger.index
     if not ledger.weighted:
         products[[place for place, term in enumerate(terms) if term.index == own]] = np.inf

@@ -13,16 +13,16 @@ from convscope.graph.trace import Trace
 
 
 def kernels(graph: Graph, node_name: str, channel: int, inputs: Sequence[int]) -> Tensor:
-    """The kernels that a convolution's filter lays on some input channels, (n, rows, columns).
+    """The kernels of a convolution's filter for some input channels, (n, rows, columns).
 
     Args:
         graph: from `capture`.
         node_name: a convolution.
-        channel: which of its filters, so which channel of its output.
+        channel: which of its filters; equally, which channel of its output.
         inputs: input channels, counted from 0 within the filter's group.
 
     Raises:
-        ConvscopeError: for another kind of node, or a channel that there is not.
+        ConvscopeError: for another kind of node, or a channel that does not exist.
     """
     weight = _weight(graph, node_name)
     _check("channel", [channel], len(weight))
@@ -33,9 +33,9 @@ def kernels(graph: Graph, node_name: str, channel: int, inputs: Sequence[int]) -
 def parts(
     trace: Trace, node_name: str, channel: int, inputs: Sequence[int], image: int = 0
 ) -> Tensor:
-    """Some input channels' own convolutions with their kernels of a filter, (n, height, width).
+    """Each of some input channels convolved with its kernel of one filter, (n, height, width).
 
-    Those of all input channels of the filter's group and the bias add up to the recorded map, up to
+    The sum over all input channels of the filter's group, plus the bias, is the recorded map up to
     rounding.
 
     Args:
@@ -46,7 +46,7 @@ def parts(
         image: which image of the batch.
 
     Raises:
-        ConvscopeError: for another kind of node, or a channel that there is not.
+        ConvscopeError: for another kind of node, or a channel that does not exist.
 
     >>> from convscope import capture
     >>> from convscope import trace as record
@@ -76,7 +76,7 @@ def _weight(graph: Graph, node_name: str) -> Tensor:
     weight = graph.parameter(node, "weight")
     if node.kind is not Kind.CONVOLUTION or weight is None:
         raise ConvscopeError(
-            f"{node_name} is no convolution ({node.operation!r}): it has no kernels"
+            f"{node_name} is not a convolution ({node.operation!r}): it has no kernels"
         )
     return weight
 

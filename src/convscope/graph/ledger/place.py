@@ -15,7 +15,7 @@ from convscope.graph.trace import Trace
 
 @dataclass(frozen=True)
 class Place:
-    """One number of a trace, and what it was made from."""
+    """One value of a trace, with access to its inputs."""
 
     trace: Trace
     node: Node
@@ -28,11 +28,11 @@ class Place:
         return self.trace[self.node.name].output
 
     def input(self, number: int = 0) -> Tensor:
-        """What the node was given for this image, without the batch axis."""
+        """The node's input for this image, without the batch axis."""
         return self.trace[self.node.inputs[number]].output[self.image]
 
     def parameter(self, role: str) -> Tensor | None:
-        """What plays the role `weight`, `bias`, ... at the node."""
+        """The parameter of the node with the role `weight`, `bias`, ..."""
         return self.trace.graph.parameter(self.node, role)
 
     def number(self, role: str, index: int, default: float) -> float:
@@ -41,7 +41,7 @@ class Place:
         return default if tensor is None else float(tensor[index])
 
     def ledger(self, formula: str, terms: Any, total: float, scale: float, **more: Any) -> Ledger:
-        """The ledger of this number."""
+        """The ledger of this value."""
         value = float(self.record[(self.image, *self.index)])
         bias = more.pop("bias", None)
         return Ledger(
@@ -54,7 +54,7 @@ class Place:
         return Term(self.node.inputs[number], index, weight, float(self.input(number)[index]))
 
     def rerun(self, inputs: dict[int, Tensor]) -> Tensor:
-        """What the node's own steps give for other inputs, a batch of one, given by number."""
+        """The node's output for other inputs (a batch of one), by the number of the input."""
         node = self.node
         given = {node.inputs[number]: tensor for number, tensor in inputs.items()}
         with torch.no_grad():

@@ -15,9 +15,9 @@ from convscope.graph.windows import adaptive_bounds
 
 @dataclass(frozen=True, eq=False)
 class UnitWindow:
-    """The rows and columns that one unit looks at, those of the padding included.
+    """The rows and columns in the window of one unit, including the padding.
 
-    `height` and `width` are those of the input: what lies outside of it is padding.
+    `height` and `width` are those of the input; positions outside of it are padding.
     """
 
     rows: np.ndarray
@@ -48,7 +48,7 @@ def _slice(places: np.ndarray) -> slice:
 def window_of_unit(node: Node, row: int, column: int) -> UnitWindow:
     """The window of a unit of a convolution, max pool or average pool.
 
-    An average pool's window ends with the padding: that decides what is divided by.
+    An average pool's window ends at the padding's border, which determines the divisor.
     """
     sides, axes = node.input_shapes[0][-2:], []
     for axis, unit in enumerate((row, column)):
@@ -133,7 +133,7 @@ def linear(place: Place) -> Ledger:
 def _pool_window(place: Place) -> tuple[UnitWindow, bool]:
     """The window of a pool, and whether the pool is adaptive."""
     adaptive = place.node.kind in (Kind.ADAPTIVE_AVERAGE_POOL, Kind.ADAPTIVE_MAX_POOL)
-    # A mean over both axes that drops them has no row and column.
+    # A mean over both axes, without keepdim, has no row and column.
     row, column = place.index[1:] if len(place.index) == 3 else (0, 0)
     window = window_of_adaptive_unit if adaptive else window_of_unit
     return window(place.node, row, column), adaptive
@@ -143,7 +143,7 @@ def largest(place: Place) -> Ledger:
     """The window of a max pool, and its winner."""
     window, _ = _pool_window(place)
     terms = _cut(place, slice(place.index[0], place.index[0] + 1), window, -math.inf)
-    # The first of equals, and the first NaN; never the border, whose value is minus infinity too.
+    # The first of equal values, or the first NaN; never padding, whose value is minus infinity.
     inside = np.flatnonzero(~terms.padding)
     winner = int(inside[np.argmax(terms.values[inside])]) if len(inside) else 0
     weight = np.zeros(len(terms))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ConfigDict, Field, RootModel
 
 from convscope.contract.lens import Result
-from convscope.explorer.problem import shown
+from convscope.explorer.problem import printable
 from convscope.explorer.wire import Wire
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def channels_of(
                 "mean": float(ranking.mean[channel]),
                 "maximum": float(ranking.largest[channel]),
                 "selectivity": float(selectivity[channel]) if chosen >= 0 else None,
-                "class": shown(names[chosen]) if chosen >= 0 else None,
+                "class": printable(names[chosen]) if chosen >= 0 else None,
                 "top": [
                     {"path": atlas.paths[image], "value": value, "position": position,
                      "crop": crop}

@@ -12,7 +12,7 @@ from convscope.base.tensors import Pixels
 from convscope.explorer import encode
 from convscope.explorer.answers import PICTURE, PROBLEMS, OffText, Text, answer, picture
 from convscope.explorer.explorer import Explorer
-from convscope.explorer.problem import RefusedError, shown
+from convscope.explorer.problem import RefusedError, printable
 from convscope.explorer.stream import while_connected
 from convscope.graph.backward import backward
 from convscope.graph.graph import INPUT
@@ -112,17 +112,17 @@ def _answer(explorer: Explorer, layer: str, channel: int) -> AtlasAnswer:
     atlas: Atlas | None = explorer.stored.get("atlas")
     entry = reason = command = None
     if atlas is None:
-        title = shown(explorer.subject.title)
+        title = printable(explorer.subject.title)
         reason = f"{title} has no atlas yet: its top images were not computed."
         if explorer.run is not None:
-            command = f"convscope atlas {shown(explorer.run)}"
+            command = f"convscope atlas {printable(explorer.run)}"
     elif layer not in atlas.about.layers:
         reason = f"The atlas does not have the layer {layer}."
     else:
         try:
             entry = _entry(explorer, atlas, _layer(explorer, atlas, layer), channel)
         except ConvscopeError as error:  # its file is missing or damaged
-            reason = shown(str(error))
+            reason = printable(str(error))
     layers = [] if atlas is None else atlas.about.layers
     return AtlasAnswer(entry=entry, reason=reason, command=command, layers=layers)
 
@@ -133,13 +133,13 @@ def _entry(explorer: Explorer, atlas: Atlas, layer: Layer, channel: int) -> Atla
     counts = ranking.class_count
     return AtlasEntry(
         channel=found,
-        data=shown(about.data),
-        split=shown(about.split),
+        data=printable(about.data),
+        split=printable(about.split),
         images=ranking.count,
         exact=layer.exact,
         classes=[
             ClassMean(
-                name=shown(about.class_names[place]), images=int(counts[place]),
+                name=printable(about.class_names[place]), images=int(counts[place]),
                 mean=float(ranking.class_total[place, channel] / counts[place]),
             )
             for place in np.flatnonzero(counts)
@@ -155,7 +155,7 @@ def _top_image(
     values = layer.projection(channel, rank)
     return ExplorerImage(
         image=explorer.images.named(atlas.paths[number], atlas.digests[number]),
-        label=shown(atlas.labels[number]) or None,
+        label=printable(atlas.labels[number]) or None,
         largest=None if values is None else _largest(values),
         colour_limit=None if values is None else colour_limit(values),
     )

@@ -148,27 +148,27 @@ def _survey(
         pool = np.isin(np.arange(len(dataset)), indices)
         generator = np.random.default_rng([params.seed, 0x9A7B])
         indices = stratified_sample(dataset.labels, pool, count, generator)
-    found = []
+    panels = []
     channels = inputs.subject.classifier.preprocess.channels
     assert LENS.compute is not None
     for index in progress(indices.tolist(), "proving"):
         path = dataset.paths[index]
         image = InputImage(path, dataset.image(index, channels))
         panel = LENS.compute(_of_one(inputs, image), params).value.panel
-        found.append((path, panel.pathways, panel.proofs))
-    rows = survey([proofs for _, _, proofs in found])
+        panels.append((path, panel.pathways, panel.proofs))
+    rows = survey([proofs for _, _, proofs in panels])
     result = SurveyResult(
-        network=stem(source), split=split, images=len(found), seed=params.seed, sets=params.sets,
+        network=stem(source), split=split, images=len(panels), seed=params.seed, sets=params.sets,
         rows=list(rows),
     )  # fmt: skip
     content: dict[str, Any] = as_json(result)
-    write_text(folder / "pathways.csv", survey_csv(found, names))
+    write_text(folder / "pathways.csv", survey_csv(panels, names))
     write_json(folder / "pathways.json", content)
     if output.as_json:
         print(json.dumps(content, allow_nan=False))
         return
     what = f"{params.share:.0%} of the active units off, {params.sets} random sets"
-    print(f"{stem(source)} · {split} split, {len(found)} images · {what}, seed {params.seed}")
+    print(f"{stem(source)} · {split} split, {len(panels)} images · {what}, seed {params.seed}")
     _print_survey(rows)
     print(f"pathways.csv and pathways.json: {folder}")
 

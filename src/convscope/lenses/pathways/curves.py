@@ -12,14 +12,14 @@ from convscope.drawing.page import INK, PAPER, SMALL, Box, font
 
 _SCALE, _WIDEST = 150, 13  # pixels: of the legend, of the widest line
 _GREY = (200, 200, 200)
-_SMOOTH = 3  # how much larger lines are drawn at first
+_SMOOTH = 3  # the factor by which lines are drawn larger at first
 
 
 @dataclass(frozen=True)
 class Edge:
     """A contribution from one place to another; `limit` is the value of the widest line.
 
-    Without a limit it is drawn thin and grey: a sum of many, which stands on no scale.
+    Without a limit it is drawn thin and grey: a sum of many units, not to scale.
     """
 
     start: tuple[int, int]
@@ -46,7 +46,7 @@ def draw_scale(
 
 
 def draw_edges(picture: Image.Image, box: Box, edges: Sequence[Edge]) -> None:
-    """Curves from left to right, the strongest on top, drawn large and made smaller: smooth."""
+    """Curves from left to right, the largest on top; drawn enlarged, then scaled down."""
     size = (box[2] - box[0]) * _SMOOTH, (box[3] - box[1]) * _SMOOTH
     layer = Image.new("RGB", size, PAPER)
     pen = ImageDraw.Draw(layer)
@@ -68,5 +68,5 @@ def draw_edges(picture: Image.Image, box: Box, edges: Sequence[Edge]) -> None:
 
 
 def _share(edge: Edge) -> float:
-    """How wide a line is, of the widest."""
+    """The width of a line as a share of the widest."""
     return abs(edge.value) / edge.limit if edge.limit else 0.0

@@ -24,25 +24,26 @@ def short(value: float, largest: float) -> str:
     return f"{value:+.{min(3, max(0, decimals))}f}"
 
 
-def sum_lines(layer: PathwayLayer, found: Pathways, class_names: Sequence[str]) -> list[str]:
-    """The identity in words, for target and contrast; where it fails, that it does."""
+def sum_lines(layer: PathwayLayer, pathways: Pathways, class_names: Sequence[str]) -> list[str]:
+    """The sums in words, for target and contrast, and a warning where the identity fails."""
     lines = []
-    for which, index in enumerate((found.target, found.contrast)):
-        carried, bias = layer.carried[which], layer.bias_share[which]
+    for which, index in enumerate((pathways.target, pathways.contrast)):
+        total, bias = layer.contribution_sum[which], layer.bias_share[which]
         lines.append(
-            f"{layer.name}: {class_names[index]}: contributions {signed(carried, 5)}, bias share "
-            f"{signed(bias, 5)}, sum {signed(carried + bias, 5)}; "
+            f"{layer.name}: {class_names[index]}: contributions {signed(total, 5)}, bias share "
+            f"{signed(bias, 5)}, sum {signed(total + bias, 5)}; "
             f"logit {signed(layer.logits[which], 5)}, residue {number(layer.residue[which])}"
         )
-    return lines if layer.holds else [*lines, f"THE IDENTITY DOES NOT HOLD: {_why(layer)}"]
+    return lines if layer.identity_holds else [*lines, f"THE IDENTITY DOES NOT HOLD: {_why(layer)}"]
 
 
 def _why(layer: PathwayLayer) -> str:
-    if not layer.curved:
+    nodes = layer.not_piecewise_linear
+    if not nodes:
         return "the precision does not suffice"
-    more = f" and {len(layer.curved) - 2} more" if len(layer.curved) > 2 else ""
-    names = f"{', '.join(layer.curved[:2])}{more}"
-    return f"{names} {'is' if len(layer.curved) == 1 else 'are'} not piecewise linear"
+    more = f" and {len(nodes) - 2} more" if len(nodes) > 2 else ""
+    names = f"{', '.join(nodes[:2])}{more}"
+    return f"{names} {'is' if len(nodes) == 1 else 'are'} not piecewise linear"
 
 
 _COLUMNS = (
@@ -53,13 +54,13 @@ _COLUMNS = (
 
 
 def survey_csv(
-    found: Sequence[tuple[str, Pathways, Sequence[Proof]]], class_names: Sequence[str]
+    rows: Sequence[tuple[str, Pathways, Sequence[Proof]]], class_names: Sequence[str]
 ) -> str:
     """One line for each image, layer and way of switching off."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    for image, pathways, proofs in found:
+    for image, pathways, proofs in rows:
         classes = class_names[pathways.target], class_names[pathways.contrast]
         for proof in proofs:
             figures = {**proof_result(proof).model_dump(), "switched": len(proof.switched)}

@@ -33,7 +33,7 @@ class PathwaysParams(Params):
     seed: int = Field(0, ge=0, description="Seed of the random sets and images.")
 
 
-class _Made(NamedTuple):
+class _Drawable(NamedTuple):
     """What the pictures and the text show."""
 
     title: str
@@ -41,8 +41,8 @@ class _Made(NamedTuple):
 
 
 def _compute(inputs: Inputs, params: PathwaysParams) -> Answer[PathwaysResult]:
-    from convscope.lenses.pathways.behind import pathway_layers
     from convscope.lenses.pathways.compute import pathways
+    from convscope.lenses.pathways.downstream import pathway_layers
     from convscope.lenses.pathways.picture import Panel
     from convscope.lenses.pathways.proof import prove
     from convscope.lenses.pathways.result import result_of
@@ -54,16 +54,16 @@ def _compute(inputs: Inputs, params: PathwaysParams) -> Answer[PathwaysResult]:
         )
     record = inputs.trace(pathway_layers(subject.graph))
     try:
-        found = pathways(record, params.target, params.contrast)
+        result = pathways(record, params.target, params.contrast)
     except ConvscopeError as error:
         raise ConvscopeError(f"{image.name}: {error}") from error
-    proofs = prove(record, found, share=params.share, sets=params.sets, seed=params.seed)
+    proofs = prove(record, result, share=params.share, sets=params.sets, seed=params.seed)
     preprocess = subject.classifier.preprocess
-    seen = preprocess.centre(preprocess.canvas(image.pixels))
+    network_view = preprocess.centre(preprocess.canvas(image.pixels))
     return Answer(
-        result_of(found, proofs, subject.classes, image.name),
-        {layer.name: layer.contributions[0][list(layer.shown)] for layer in found.layers},
-        _Made(subject.title, Panel(image.name, seen, found, proofs, subject.classes)),
+        result_of(result, proofs, subject.classes, image.name),
+        {layer.name: layer.contributions[0][list(layer.drawn)] for layer in result.layers},
+        _Drawable(subject.title, Panel(image.name, network_view, result, proofs, subject.classes)),
     )
 
 
@@ -80,19 +80,19 @@ def _lines(answer: Answer[PathwaysResult]) -> Iterator[str | Table]:
     from convscope.lenses.pathways.proof_picture import proof_title
 
     panel = answer.value.panel
-    found: Pathways = panel.pathways
+    result: Pathways = panel.pathways
     proofs: tuple[Proof, ...] = panel.proofs
-    names, shares = panel.class_names, found.probabilities
+    names, shares = panel.class_names, result.probabilities
     yield (
-        f"{panel.name} · target {names[found.target]} {shares[found.target]:.1%} · "
-        f"contrast {names[found.contrast]} {shares[found.contrast]:.1%}"
+        f"{panel.name} · target {names[result.target]} {shares[result.target]:.1%} · "
+        f"contrast {names[result.contrast]} {shares[result.contrast]:.1%}"
     )
-    yield from found.notes
-    for layer in found.layers:
+    yield from result.notes
+    for layer in result.layers:
         kind = "channel" if layer.activations.ndim > 1 else "unit"
-        best = [f"{kind} {u} {signed(layer.channels[0, u])}" for u in layer.shown[:_STRONGEST]]
+        best = [f"{kind} {u} {signed(layer.channels[0, u])}" for u in layer.drawn[:_STRONGEST]]
         yield f"{layer.name}, {layer.role}: {', '.join(best) or layer.no_proof_reason}"
-        for line in sum_lines(layer, found, names):
+        for line in sum_lines(layer, result, names):
             yield f"  {line}"
         if best and layer.no_proof_reason:
             yield f"  {layer.no_proof_reason}"

@@ -1,8 +1,8 @@
 """Pathways as a picture: from the image over maps and dense units to two logits.
 
-Lines are contributions to a logit: red for positive ones, blue for negative ones; the width follows
-the magnitude. What ends at a class box adds up to its logit. Each of the two fans of lines has a
-scale of its own, the same for all images of a sheet.
+Lines are contributions to a logit: red for positive ones, blue for negative ones; the width shows
+the magnitude. The lines that end at a class box add up to its logit. The lines to units and the
+lines to classes each have a scale, the same for all images of a sheet.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ from convscope.drawing.page import (
 )
 from convscope.drawing.sheets import Sheet, draw_map
 from convscope.images.files import to_channels
-from convscope.lenses.pathways.behind import CONVOLUTION
 from convscope.lenses.pathways.compute import PathwayLayer, Pathways
 from convscope.lenses.pathways.curves import Edge, draw_edges, draw_scale
+from convscope.lenses.pathways.downstream import CONVOLUTION
 from convscope.lenses.pathways.files import short, sum_lines
 from convscope.lenses.pathways.proof import Proof
 from convscope.lenses.pathways.proof_picture import STRIP, draw_proofs
@@ -48,8 +48,8 @@ class Panel:
     Attributes:
         name: of the image.
         image: as the network sees it, before normalisation.
-        pathways: what carried the logits.
-        proofs: what switching units off did.
+        pathways: the contributions to the logits.
+        proofs: what happened when units were switched off.
         class_names: in the order of the logits.
     """
 
@@ -61,17 +61,17 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class _Knot:
-    """A box or tile that contributions start from: what it gives to target and contrast.
+class _Origin:
+    """A box or tile where lines start: its contributions to target and contrast class.
 
-    `many`: it stands for all units that are not shown.
+    `combined`: it stands for all units that are not drawn.
     """
 
     label: str
     values: tuple[float, float]
     place: tuple[int, int]  # the middle of its right edge
     activation: float | None = None
-    many: bool = False
+    combined: bool = False
 
 
 def pathways_sheet(panels: Sequence[Panel], *, title: str) -> Sheet:
@@ -104,22 +104,22 @@ def pathways_sheet(panels: Sequence[Panel], *, title: str) -> Sheet:
     return Sheet(picture, -limits[1], limits[1], tuple(tiles))
 
 
-def _rows(found: Pathways) -> int:
-    """Rows of maps, with what is left over where the maps lead to the classes."""
-    alone = len(found.layers) == 1 and found.layers[0].role == CONVOLUTION
-    return max(8, *(len(layer.shown) + 2 * alone for layer in found.layers))
+def _rows(pathways: Pathways) -> int:
+    """The number of rows of maps, with two for the rest where the maps lead to the classes."""
+    alone = len(pathways.layers) == 1 and pathways.layers[0].role == CONVOLUTION
+    return max(8, *(len(layer.drawn) + 2 * alone for layer in pathways.layers))
 
 
 def _inner_limit(panel: Panel) -> float:
     """The largest magnitude of the lines from maps to units."""
     edges, first = panel.pathways.edges, panel.pathways.layers[0]
-    return 0.0 if edges is None else float(np.abs(edges[:, list(first.shown)]).max(initial=0))
+    return 0.0 if edges is None else float(np.abs(edges[:, list(first.drawn)]).max(initial=0))
 
 
 def _outer_limit(panel: Panel) -> float:
     """The largest magnitude of the lines to the classes."""
     last = panel.pathways.layers[-1]
-    values = [*last.channels[:, list(last.shown)].ravel(), *last.bias_share]
+    values = [*last.channels[:, list(last.drawn)].ravel(), *last.bias_share]
     return float(np.abs(values).max(initial=0))
 
 
@@ -131,31 +131,31 @@ def _draw_panel(
     limits: Sequence[float],
     lines: tuple[int, int],
 ) -> list[Box]:
-    """One image's graph, sums and proof; `lines` is how many of maps and of sums there is room."""
+    """One image's graph, sums and proof; `lines` is the number of rows of maps and of sums."""
     left, top = corner
-    found, height = panel.pathways, lines[0] * _ROW
+    pathways, height = panel.pathways, lines[0] * _ROW
     body = top + _HEADER
-    maps = next((layer for layer in found.layers if layer.role == CONVOLUTION), None)
-    units = next((layer for layer in found.layers if layer.role != CONVOLUTION), None)
-    knots = _knots(found.layers[-1], (left, body), height, units is not None)
+    maps = next((layer for layer in pathways.layers if layer.role == CONVOLUTION), None)
+    units = next((layer for layer in pathways.layers if layer.role != CONVOLUTION), None)
+    origins = _origins(pathways.layers[-1], (left, body), height, units is not None)
     middles = _class_middles(body, height)
     edges = [
         Edge(
-            knot.place,
-            (left + _CLASSES, _end(middles[which], row, len(knots))),
+            origin.place,
+            (left + _CLASSES, _end(middles[which], row, len(origins))),
             value,
-            None if knot.many else limits[1],
+            None if origin.combined else limits[1],
         )
-        for row, knot in enumerate(knots)
-        for which, value in enumerate(knot.values)
+        for row, origin in enumerate(origins)
+        for which, value in enumerate(origin.values)
     ]
-    if maps is not None and units is not None and found.edges is not None:
-        for row in range(len(units.shown)):
-            for spot, channel in enumerate(maps.shown):
-                middle = _middle(body, height, spot, len(maps.shown))
+    if maps is not None and units is not None and pathways.edges is not None:
+        for row in range(len(units.drawn)):
+            for spot, channel in enumerate(maps.drawn):
+                middle = _middle(body, height, spot, len(maps.drawn))
                 start = left + _MAPS + 2 * _TILE + 10, middle
-                end = left + _UNITS, knots[row].place[1]
-                edges.append(Edge(start, end, float(found.edges[row, channel]), limits[0]))
+                end = left + _UNITS, origins[row].place[1]
+                edges.append(Edge(start, end, float(pathways.edges[row, channel]), limits[0]))
         draw_scale(picture, pen, (left + _MAPS + 2 * _TILE + 46, top + 50), limits[0])
     draw_scale(picture, pen, (left + _CLASSES - 156, top + 50), limits[1])
     draw_edges(picture, (left, body, left + _WIDTH, body + height), edges)
@@ -164,31 +164,33 @@ def _draw_panel(
     if maps is not None:
         rest = 0 if units is not None else 2
         tiles += _draw_maps(picture, pen, (left, body), height, maps, rest, limits[1])
-    _draw_knots(pen, knots, units, limits[1])
+    _draw_origins(pen, origins, units, limits[1])
     _draw_classes(pen, (left + _CLASSES, body), height, panel, limits[1])
     below = body + height + 12
     _draw_sums(pen, (left, below), panel)
-    draw_proofs(pen, (left, below + lines[1] * _LINE), _WIDTH, panel.proofs, found.layers)
+    draw_proofs(pen, (left, below + lines[1] * _LINE), _WIDTH, panel.proofs, pathways.layers)
     return tiles
 
 
-def _knots(layer: PathwayLayer, corner: tuple[int, int], height: int, boxes: bool) -> list[_Knot]:
-    """What the lines to the classes start from: units or maps, what is not shown, and biases."""
+def _origins(
+    layer: PathwayLayer, corner: tuple[int, int], height: int, boxes: bool
+) -> list[_Origin]:
+    """Where the lines to the classes start: units or maps, the rest of them, and biases."""
     left, top = corner
-    count = len(layer.shown) + 2
+    count = len(layer.drawn) + 2
     kind = "units" if boxes else "channels"
-    rest = len(layer.activations) - len(layer.shown)
-    knots = []
+    rest = len(layer.activations) - len(layer.drawn)
+    origins = []
     right = left + (_UNITS + _UNIT_BOX[0] if boxes else _MAPS + 2 * _TILE + 10)
-    for row, unit in enumerate(layer.shown):
+    for row, unit in enumerate(layer.drawn):
         values = float(layer.channels[0, unit]), float(layer.channels[1, unit])
         active = float(layer.activations[unit]) if boxes else None
         label = f"unit {unit}" if boxes else ""
-        knots.append(_Knot(label, values, (right, _middle(top, height, row, count)), active))
-    places = [(right, _middle(top, height, len(layer.shown) + row, count)) for row in (0, 1)]
-    knots.append(_Knot(f"{rest:,} other {kind}", layer.others, places[0], many=True))
-    knots.append(_Knot("biases behind", layer.bias_share, places[1]))
-    return knots
+        origins.append(_Origin(label, values, (right, _middle(top, height, row, count)), active))
+    places = [(right, _middle(top, height, len(layer.drawn) + row, count)) for row in (0, 1)]
+    origins.append(_Origin(f"{rest:,} other {kind}", layer.others, places[0], combined=True))
+    origins.append(_Origin("biases behind", layer.bias_share, places[1]))
+    return origins
 
 
 def _middle(top: int, height: int, row: int, count: int) -> int:
@@ -208,15 +210,15 @@ def _class_middles(top: int, height: int) -> tuple[int, int]:
 def _draw_image(
     picture: Image.Image, pen: ImageDraw.ImageDraw, middle: tuple[int, int], panel: Panel
 ) -> Box:
-    """The image, its left edge and its middle given."""
+    """Draws the image; `middle` is the middle of its left edge."""
     pixels = np.ascontiguousarray(to_channels(panel.image, 3))
     side = _IMAGE if panel.pathways.layers[0].role == CONVOLUTION else _LARGE_IMAGE
-    shown = Image.fromarray(enlarged(pixels, max(1, side // max(pixels.shape[:2]))))
-    shown.thumbnail((side, side), Image.Resampling.BICUBIC)
-    place = middle[0] + 1, middle[1] - shown.height // 2
-    box = (*place, place[0] + shown.width, place[1] + shown.height)
+    thumbnail = Image.fromarray(enlarged(pixels, max(1, side // max(pixels.shape[:2]))))
+    thumbnail.thumbnail((side, side), Image.Resampling.BICUBIC)
+    place = middle[0] + 1, middle[1] - thumbnail.height // 2
+    box = (*place, place[0] + thumbnail.width, place[1] + thumbnail.height)
     pen.rectangle((box[0] - 1, box[1] - 1, box[2], box[3]), outline=FAINT)
-    picture.paste(shown, place)
+    picture.paste(thumbnail, place)
     return box
 
 
@@ -265,11 +267,11 @@ def _draw_maps(
     small, boxes = font(SMALL), []
     shrink = max(1, -(-max(layer.activations.shape[1:]) // _TILE))
     factor = max(1, _TILE // max(layer.activations.shape[1:]))
-    places = range_of(layer.contributions[0, list(layer.shown)]) if layer.shown else Range(0, 0)
-    if not layer.shown:
+    places = range_of(layer.contributions[0, list(layer.drawn)]) if layer.drawn else Range(0, 0)
+    if not layer.drawn:
         pen.text((left + _MAPS - 92, top + 20), "no channel gives anything", INK, small)
-    for spot, channel in enumerate(layer.shown):
-        middle = _middle(top, height, spot, len(layer.shown) + rest)
+    for spot, channel in enumerate(layer.drawn):
+        middle = _middle(top, height, spot, len(layer.drawn) + rest)
         tile = left + _MAPS, middle - _TILE // 2
         maps = [layer.activations[channel], layer.contributions[0, channel]]
         own = range_of(maps[0])
@@ -285,30 +287,30 @@ def _draw_maps(
 
 
 def _two(values: Sequence[float], largest: float) -> str:
-    """What goes to the target, and what to the contrast class."""
+    """The contributions to the target and to the contrast class."""
     return f"{short(values[0], largest)} | {short(values[1], largest)}"
 
 
-def _draw_knots(
-    pen: ImageDraw.ImageDraw, knots: Sequence[_Knot], units: PathwayLayer | None, largest: float
+def _draw_origins(
+    pen: ImageDraw.ImageDraw, origins: Sequence[_Origin], units: PathwayLayer | None, largest: float
 ) -> None:
     small, strong = font(SMALL), font(SMALL, bold=True)
     peak = float(np.abs(units.activations).max(initial=0)) if units is not None else 0.0
     low = min(0.0, float(units.activations.min(initial=0))) if units is not None else 0.0
-    for knot in knots:
-        if not knot.label:
+    for origin in origins:
+        if not origin.label:
             continue
-        right, middle = knot.place
+        right, middle = origin.place
         box = (right - _UNIT_BOX[0], middle - _UNIT_BOX[1] // 2, right, middle + _UNIT_BOX[1] // 2)
         pen.rounded_rectangle(box, 8, _PANEL_BOX, FAINT)
         text = box[0] + 10
-        if knot.activation is not None:
-            colour = coloured(np.array([knot.activation]), Range(low, peak))[0]
+        if origin.activation is not None:
+            colour = coloured(np.array([origin.activation]), Range(low, peak))[0]
             swatch = (box[0] + 8, middle - 14, box[0] + 22, middle + 14)
             pen.rectangle(swatch, tuple(colour.tolist()), FAINT)
             text = box[0] + 30
-        pen.text((text, middle - 20), knot.label, INK, strong if knot.activation else small)
-        pen.text((text, middle), _two(knot.values, largest), INK, small)
+        pen.text((text, middle - 20), origin.label, INK, strong if origin.activation else small)
+        pen.text((text, middle), _two(origin.values, largest), INK, small)
 
 
 def _draw_classes(
@@ -318,24 +320,24 @@ def _draw_classes(
     panel: Panel,
     largest: float,
 ) -> None:
-    found = panel.pathways
+    pathways = panel.pathways
     bold, plain = font(20, bold=True), font(SMALL)
-    layer = found.layers[-1]
-    shown = layer.channels[:, list(layer.shown)].sum(axis=1)
+    layer = pathways.layers[-1]
+    drawn = layer.channels[:, list(layer.drawn)].sum(axis=1)
     others = layer.others
     for which, middle in enumerate(_class_middles(corner[1], height)):
-        index = (found.target, found.contrast)[which]
+        index = (pathways.target, pathways.contrast)[which]
         box = (corner[0], middle - _CLASS_BOX[1] // 2,
                corner[0] + _CLASS_BOX[0], middle + _CLASS_BOX[1] // 2)  # fmt: skip
         pen.rounded_rectangle(box, 10, _PANEL_BOX, INK if not which else FAINT, 2)
         name = wrapped(panel.class_names[index], bold, _CLASS_BOX[0] - 24)[0]
         role = "target" if not which else "contrast class"
-        predicted = ", predicted" if index == found.predicted else ""
+        predicted = ", predicted" if index == pathways.predicted else ""
         pen.text((box[0] + 12, box[1] + 8), name, INK, bold)
-        two_of = short(shown[which], largest), short(others[which], largest)
+        two_of = short(drawn[which], largest), short(others[which], largest)
         lines = [
-            f"{role}{predicted} · {found.probabilities[index]:.1%}",
-            f"{len(layer.shown)} shown {two_of[0]}, others {two_of[1]}",
+            f"{role}{predicted} · {pathways.probabilities[index]:.1%}",
+            f"{len(layer.drawn)} shown {two_of[0]}, others {two_of[1]}",
             f"biases behind {short(layer.bias_share[which], largest)}",
             f"logit {signed(layer.logits[which], 4)}",
         ]
@@ -345,7 +347,7 @@ def _draw_classes(
 
 
 def _draw_sums(pen: ImageDraw.ImageDraw, corner: tuple[int, int], panel: Panel) -> None:
-    """For each layer and class: contributions + bias share, and the logit that the tensor holds."""
+    """For each layer and class: contributions + bias share, and the recorded logit."""
     plain, bold = font(SMALL), font(SMALL, bold=True)
     pen.text(corner, "the sums", INK, bold)
     for row, line in enumerate(_sums(panel), 1):
@@ -354,5 +356,7 @@ def _draw_sums(pen: ImageDraw.ImageDraw, corner: tuple[int, int], panel: Panel) 
 
 
 def _sums(panel: Panel) -> list[str]:
-    found = panel.pathways
-    return [line for layer in found.layers for line in sum_lines(layer, found, panel.class_names)]
+    pathways = panel.pathways
+    return [
+        line for layer in pathways.layers for line in sum_lines(layer, pathways, panel.class_names)
+    ]

@@ -1,7 +1,7 @@
 """The test of a pathway: switch its units off and measure how far the logit falls.
 
-Beside it two controls, since any hole in a network lowers some logit: random active units of the
-same summed activation, and the same number of units chosen by activation alone.
+There are two controls, since switching off any units changes some logit: random active units with
+the same summed activation, and the same number of units with the largest activations.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from convscope.lenses.pathways.compute import PathwayLayer, Pathways
 
 SHARE, SETS, SIGMAS = 0.05, 20, 3
 UNITS, CHANNELS = "units", "channels"
-# Whole channels are switched off only where they are at most this share of all: with more, nothing
-# is left of the maps, and random channels do as well.
+# Whole channels are switched off only where they are at most this share of all: with more,
+# little is left of the maps, and random channels have the same effect.
 MOST_CHANNELS = 1 / 6
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What became of two logits when a layer's units were switched off.
+    """How two logits changed when a layer's units were switched off.
 
     A drop is the logit before less the logit after; negative where it rose. `contrast` drops are
     those of the contrast class in the same pass.
@@ -87,12 +87,12 @@ class Proof:
     @property
     def verdict(self) -> str:
         """One line: better than both controls, or what it is not better than."""
-        lost = []
+        failed = []
         if not self.beats_random:
-            lost.append("random active units (3 sd)")
+            failed.append("random active units (3 sd)")
         if not self.beats_activation:
-            lost.append("the most active units")
-        return f"not better than {' or '.join(lost)}" if lost else "better than both controls"
+            failed.append("the most active units")
+        return f"not better than {' or '.join(failed)}" if failed else "better than both controls"
 
 
 def prove(
@@ -105,13 +105,13 @@ def prove(
 ) -> tuple[Proof, ...]:
     """Switches the top units of each layer off, and the controls' units, and reads the logits.
 
-    Of each layer the share `share` of its active units with the largest contributions to the
-    target, at least one and only such as speak for it; of maps also whole channels, where that is
-    at most a sixth of all. A layer without any unit to switch off has no proof: its
-    `no_proof_reason` says why.
+    In each layer, the share `share` of its active units is switched off: those with the largest
+    contributions to the target, at least one, and only units with positive contributions. In maps,
+    whole channels are also switched off, where they are at most a sixth of all. A layer without any
+    unit to switch off has no proof; its `no_proof_reason` says why.
 
-    Random units are drawn from all active ones, the pathway's too, until their summed magnitude is
-    as near to the pathway's as the next unit allows; so they are more of them.
+    Random units are drawn from all active ones, including the pathway's, until their summed
+    magnitude is as near to the pathway's as possible; so a random set has more units.
 
     Args:
         record: the trace that the pathways are of, or an equal one of a single image.
@@ -145,9 +145,9 @@ def prove(
 
 @dataclass(frozen=True)
 class _Choice:
-    """What is switched off together: units or channels by flat number, and how they are laid out.
+    """What is switched off together: units or channels by flat index, and the shape of the mask.
 
-    `shape` is that of a mask of them, which broadcasts to the layer.
+    A mask of `shape` broadcasts to the layer.
     """
 
     shape: tuple[int, ...]
@@ -179,14 +179,14 @@ def _choice(layer: PathwayLayer, by: str, share: float) -> _Choice | None:
 
 
 def _random_sets(choice: _Choice, sets: int, generator: np.random.Generator) -> list[np.ndarray]:
-    """Active units in random order, as many as come nearest to the pathway's summed activation."""
+    """Sets of random active units whose summed activation is nearest to the pathway's."""
     active = np.flatnonzero(choice.strengths)
-    wanted = choice.strengths[choice.top].sum()
+    target_sum = choice.strengths[choice.top].sum()
     drawn = []
     for _ in range(sets):
         order = generator.permutation(active)
         sums = np.cumsum(choice.strengths[order])
-        count = int(np.abs(sums - wanted).argmin()) + 1
+        count = int(np.abs(sums - target_sum).argmin()) + 1
         drawn.append(order[:count])
     return drawn
 
@@ -205,7 +205,7 @@ def _logits_without(
     output = torch.from_numpy(layer.activations).to(graph.device, kind)
     groups = [np.zeros(0, np.int64), choice.top, choice.most_active, *randoms]
     rows = []
-    step = batch_in_memory(2 * output.numel())  # copies of the layer, and what follows
+    step = batch_in_memory(2 * output.numel())  # copies of the layer, and the later outputs
     for start in range(0, len(groups), step):
         part = groups[start : start + step]
         off = np.zeros((len(part), len(choice.strengths)), bool)

@@ -23,7 +23,7 @@ def draw_proofs(
     proofs: Sequence[Proof],
     layers: Sequence[PathwayLayer],
 ) -> None:
-    """One chart a proof on a common scale, and a line for each layer that has none."""
+    """One chart for each proof, on a common scale, and a line for each layer without one."""
     left, top = corner
     bold, small = font(SMALL, bold=True), font(SMALL)
     heading = "the proof: how far the logit falls when these units are switched off"

@@ -56,7 +56,7 @@ class PathwayLayerResult(Result):
 
 
 class ProofResult(Result):
-    """What became of the logits when units were switched off; see `proof.Proof`.
+    """How the logits changed when units were switched off; see `proof.Proof`.
 
     `better`: the drop exceeds both controls.
     """
@@ -83,10 +83,10 @@ class ProofResult(Result):
 
 
 class PathwaysResult(Result):
-    """Which units carried the logits of two classes for one image, and the proof.
+    """Which units contribute to the logits of two classes for one image, and the proof.
 
-    `bias_share`, `residue` and the drops beside the target's logit are those of the first layer and
-    of its units; drops are null where it has no proof. `units` are channels of maps; those that
+    `bias_share` and `residue` are those of the first layer for the target; the drops are those of
+    its units, and null where it has no proof. `units` are channels of maps; those that
     contribute nothing to either logit are left out. `edges[j][i]` is what drawn channel i of the
     first layer contributes to the target's logit through drawn unit j of the second; empty with one
     layer. `classes` and `predicted_class` are indices.
@@ -121,11 +121,11 @@ def result_of(
 ) -> PathwaysResult:
     """Pathways and their proofs as one value."""
     first = pathways.layers[0]
-    shown = next((p for p in proofs if p.layer == first.name and p.by == UNITS), None)
+    unit_proof = next((p for p in proofs if p.layer == first.name and p.by == UNITS), None)
     target, contrast = pathways.target, pathways.contrast
     edges: list[list[float]] = []
     if pathways.edges is not None:
-        edges = pathways.edges[:, list(first.shown)].tolist()
+        edges = pathways.edges[:, list(first.drawn)].tolist()
     return PathwaysResult(
         image=image,
         target=class_names[target],
@@ -138,14 +138,14 @@ def result_of(
         probabilities=_pair(pathways.probabilities[[target, contrast]]),
         bias_share=first.bias_share[0],
         residue=first.residue[0],
-        identity_holds=all(layer.holds for layer in pathways.layers),
+        identity_holds=all(layer.identity_holds for layer in pathways.layers),
         units=[unit for layer in pathways.layers for unit in _units(layer)],
         edges=edges,
-        ablated_drop=shown and shown.drop,
-        random_drop_mean=shown and shown.random_mean,
-        random_drop_std=shown and shown.random_std,
-        activation_drop=shown and shown.activation_drop,
-        contrast_drop=shown and shown.contrast_drop,
+        ablated_drop=unit_proof and unit_proof.drop,
+        random_drop_mean=unit_proof and unit_proof.random_mean,
+        random_drop_std=unit_proof and unit_proof.random_std,
+        activation_drop=unit_proof and unit_proof.activation_drop,
+        contrast_drop=unit_proof and unit_proof.contrast_drop,
         layers=[_layer(layer) for layer in pathways.layers],
         proofs=[proof_result(proof) for proof in proofs],
         notes=[
@@ -174,18 +174,18 @@ def _units(layer: PathwayLayer) -> list[PathwayUnit]:
 
 
 def _layer(layer: PathwayLayer) -> PathwayLayerResult:
-    channels, drawn = layer.channels, list(layer.shown)
+    channels, drawn = layer.channels, list(layer.drawn)
     return PathwayLayerResult(
         layer=layer.name,
         role=layer.role,
         shape=list(layer.activations.shape),
-        contributions=layer.carried[0],
+        contributions=layer.contribution_sum[0],
         bias_share=layer.bias_share[0],
         biases={name: pair[0] for name, pair in layer.biases.items()},
         residue=layer.residue[0],
-        identity_holds=layer.holds,
-        not_piecewise_linear=list(layer.curved),
-        sums=layer.carried,
+        identity_holds=layer.identity_holds,
+        not_piecewise_linear=list(layer.not_piecewise_linear),
+        sums=layer.contribution_sum,
         bias_shares=layer.bias_share,
         residues=layer.residue,
         drawn=drawn,
@@ -197,7 +197,7 @@ def _layer(layer: PathwayLayer) -> PathwayLayerResult:
 
 
 def proof_result(proof: Proof) -> ProofResult:
-    """A proof with what follows from it."""
+    """A proof with the statistics derived from it."""
     return ProofResult(
         **asdict(proof),
         random_mean=proof.random_mean,

@@ -14,7 +14,7 @@ class SurveyRow(Result):
     Attributes:
         layer: the node whose units were switched off.
         by: "units" or "channels".
-        images: that have such a proof.
+        images: how many images have such a proof.
         count: mean number of units switched off.
         drop: of the target, without the pathway.
         random_drop: of the target, mean over the random sets.

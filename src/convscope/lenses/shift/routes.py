@@ -14,7 +14,7 @@ from convscope.base.tensors import PixelBatch
 from convscope.explorer import encode
 from convscope.explorer.answers import PICTURE, PROBLEMS, OffText, Text, answer, picture
 from convscope.explorer.explorer import Explorer, PassRequest
-from convscope.explorer.problem import RefusedError, shown
+from convscope.explorer.problem import RefusedError, printable
 from convscope.explorer.stream import while_connected
 from convscope.explorer.subject import Subject, UnitsOff
 from convscope.graph.batching import batch_in_turn
@@ -44,10 +44,10 @@ async def overview(request: Request) -> Response:
     command = None
     if explorer.run is not None:
         # The other runs' folders are not known here: only their titles are.
-        command = f"convscope shift {shlex.quote(shown(explorer.run))}"
+        command = f"convscope shift {shlex.quote(printable(explorer.run))}"
     return answer(
         ShiftOverview(
-            runs=[shown(one.title) for one in _networks(explorer)],
+            runs=[printable(one.title) for one in _networks(explorer)],
             borders={border.value: border.description for border in Border},
             largest_shift=_largest_shift(explorer),
             study=() if study is None else study.root,
@@ -91,7 +91,7 @@ def _prediction(network: Subject, shares: np.ndarray, label: int | None) -> Shif
     unshifted, predicted = shares.argmax(1).tolist()
     target = unshifted if label is None else label
     return ShiftPrediction(
-        run=shown(network.title),
+        run=printable(network.title),
         predicted=predicted,
         probability=float(shares[1, predicted]),
         predicted_unshifted=unshifted,
@@ -156,7 +156,7 @@ async def _map(
     label = explorer.images.picture(requested.image).label
     target = unshifted if label is None else label
     return ShiftMap(
-        run=shown(network.title), max_shift=most, step=step, border=border, target=target,
+        run=printable(network.title), max_shift=most, step=step, border=border, target=target,
         predicted_unshifted=unshifted, target_probability=found[:, :, target].tolist(),
         predicted=predicted.tolist(), same_class=float((predicted == unshifted).mean()),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from convscope.data.dataset import Dataset
 from convscope.data.split import SKIPPED, read_split_table, stratified_sample
 from convscope.evaluation.evaluate import indices_of
 from convscope.evaluation.predictions import predictions_of
-from convscope.explorer.problem import shown
+from convscope.explorer.problem import printable
 from convscope.graph.comparisons import DenseTwin, comparisons
 from convscope.graph.graph_of import graph_of
 from convscope.images.borders import Border
@@ -175,7 +175,7 @@ def shift_study(
     kinds = (classifier.name for classifier in classifiers)
     found = tuple(map(RunShift, _titles(runs), kinds, tables, layers, fits, seen))
     return ShiftStudy(
-        data=shown(dataset.name),
+        data=printable(dataset.name),
         split=split,
         images=len(chosen),
         of=len(indices),
@@ -314,8 +314,8 @@ def _seconds_per_epoch(run: Path) -> float | None:
 
 def _titles(runs: Sequence[Path]) -> list[str]:
     """The folders' names; with what is above them where two are the same."""
-    names = [shown(run.resolve().name) for run in runs]
-    return names if len(set(names)) == len(names) else [shown(str(run)) for run in runs]
+    names = [printable(run.resolve().name) for run in runs]
+    return names if len(set(names)) == len(names) else [printable(str(run)) for run in runs]
 
 
 def _difference(first: RunShift, other: RunShift) -> Difference:
@@ -341,7 +341,7 @@ def _example(
     pixels = dataset.image(place, preprocess.channels)
     return Example(
         index,
-        shown(dataset.paths[place]),
+        printable(dataset.paths[place]),
         dataset.class_names[dataset.labels[place]],
         preprocess.centre(preprocess.canvas(pixels)),
     )

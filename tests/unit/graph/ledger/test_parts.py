@@ -91,5 +91,5 @@ def test_channels_that_there_are_not_are_refused(channel, inputs, words):
 
 def test_other_layers_have_no_kernels():
     graph = capture(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.zeros(1, 1, 2, 2))
-    with pytest.raises(ConvscopeError, match="no convolution"):
+    with pytest.raises(ConvscopeError, match="not a convolution"):
         kernels(graph, "1", 0, [0])

@@ -13,8 +13,8 @@ from convscope import build_model
 from convscope.base.errors import ConvscopeError
 from convscope.graph.capture import capture
 from convscope.graph.trace import trace
-from convscope.lenses.pathways.behind import behind, passes_all, pathway_layers
 from convscope.lenses.pathways.compute import pathways
+from convscope.lenses.pathways.downstream import downstream, passes_all, pathway_layers
 
 LINEAR_IN_PIECES = ["vgg", "vgg-bn", "vgg-lrn", "mlp", "resnet", "inception", "densenet",
                     "functional"]  # fmt: skip
@@ -57,11 +57,11 @@ def test_contributions_and_bias_share_give_the_logit(name):
             found = pathways(record, target, image=image)
             for layer in found.layers:
                 assert layer.logits[0] == float(record.logits[image, target])
-                for carried, bias, logit in zip(
-                    layer.carried, layer.bias_share, layer.logits, strict=True
+                for contributions, bias, logit in zip(
+                    layer.contribution_sum, layer.bias_share, layer.logits, strict=True
                 ):
-                    assert carried + bias == pytest.approx(logit, abs=1e-4, rel=1e-5)
-                assert layer.holds
+                    assert contributions + bias == pytest.approx(logit, abs=1e-4, rel=1e-5)
+                assert layer.identity_holds
 
 
 @pytest.mark.parametrize("name", LINEAR_IN_PIECES)
@@ -69,15 +69,15 @@ def test_without_the_biases_the_identity_fails(name):
     found = pathways(traced(name)[1])
     for layer in found.layers:
         assert any(layer.bias_share)
-        assert not replace(layer, biases={}).holds
+        assert not replace(layer, biases={}).identity_holds
 
 
 @pytest.mark.parametrize(("name", "culprit"), [("depthwise", "head.1"), ("activations", "acts.1")])
 def test_behind_a_curved_function_the_residue_and_its_name_are_told(name, culprit):
     layer = pathways(traced(name)[1]).layers[0]
-    assert not layer.holds
-    assert culprit in layer.curved
-    rest = layer.logits[0] - layer.carried[0] - layer.bias_share[0]
+    assert not layer.identity_holds
+    assert culprit in layer.not_piecewise_linear
+    rest = layer.logits[0] - layer.contribution_sum[0] - layer.bias_share[0]
     assert layer.residue[0] == pytest.approx(rest, rel=1e-9)
     assert abs(layer.residue[0]) > 1e-4
 
@@ -88,7 +88,7 @@ def test_a_clamp_adds_its_height_where_it_is_flat():
         module = network(nn.Conv2d(3, 4, 3), nn.ReLU(), *head)
         module[3].weight.data.mul_(40)  # so that some lie beyond the clamp
         layer = pathways(record_of(module)).layers[0]
-        assert layer.holds
+        assert layer.identity_holds
         assert any(layer.biases["4"])
 
 
@@ -112,7 +112,7 @@ def test_the_bias_share_is_the_sum_of_biases_times_their_gradients(name):
     module, record = traced(name)
     found = pathways(record, 2, image=0)
     for layer in found.layers:
-        later = {node.module_path for node in behind(record.graph, layer.name)}
+        later = {node.module_path for node in downstream(record.graph, layer.name)}
         biases = [p for n, p in module.named_parameters() if n.endswith("bias")
                   and n.removesuffix(".bias") in later]  # fmt: skip
         gradients = torch.autograd.grad(module(record.images)[0, 2], biases)
@@ -128,8 +128,8 @@ def test_edges_of_all_channels_add_up_to_the_units_contribution():
     record = record_of(module)
     found = pathways(record)
     maps, units = found.layers
-    assert found.edges.shape == (len(units.shown), len(maps.activations))
-    expected = units.contributions[0, list(units.shown)]
+    assert found.edges.shape == (len(units.drawn), len(maps.activations))
+    expected = units.contributions[0, list(units.drawn)]
     assert np.allclose(found.edges.sum(axis=1), expected, rtol=1e-4, atol=1e-10)
 
 
@@ -164,7 +164,7 @@ def test_a_convolution_that_gives_the_classes_maps_is_no_layer_of_the_pathway():
     record = record_of(module)
     found = pathways(record)
     assert [layer.name for layer in found.layers] == ["1"]
-    assert found.layers[0].holds
+    assert found.layers[0].identity_holds
     assert "no fully connected layer" in found.notes[0]
     assert found.edges is None
 
@@ -190,10 +190,10 @@ def test_target_and_contrast_are_the_two_most_probable_classes():
 
 def test_all_that_is_shown_gives_something_and_the_targets_largest_comes_first():
     for layer in pathways(traced("resnet")[1]).layers:
-        values = layer.channels[0, list(layer.shown)]
-        assert len(set(layer.shown)) == len(layer.shown) <= 8
+        values = layer.channels[0, list(layer.drawn)]
+        assert len(set(layer.drawn)) == len(layer.drawn) <= 8
         assert (np.diff(values) <= 0).all()
-        assert int(np.abs(layer.channels[0]).argmax()) in layer.shown
+        assert int(np.abs(layer.channels[0]).argmax()) in layer.drawn
 
 
 # --- what cannot be explained
@@ -256,7 +256,7 @@ def test_where_every_unit_is_dead_the_logit_is_all_bias():
         part.bias.data.fill_(-1)
     found = pathways(record_of(module))
     for layer in found.layers:
-        assert layer.carried == (0, 0)
+        assert layer.contribution_sum == (0, 0)
         assert layer.bias_share == pytest.approx(layer.logits, rel=1e-5)
-        assert layer.shown == ()
+        assert layer.drawn == ()
         assert "every unit" in (layer.no_proof_reason or "")

@@ -50,7 +50,7 @@ def test_every_family_has_a_sheet_with_two_tiles_a_map(name):
     sheet = pathways_sheet([panel(name)], title=name)
     assert_apart(sheet)
     maps = [layer for layer in panel(name).pathways.layers if layer.activations.ndim == 3]
-    assert len(sheet.tiles) == 1 + 2 * sum(len(layer.shown) for layer in maps)
+    assert len(sheet.tiles) == 1 + 2 * sum(len(layer.drawn) for layer in maps)
     assert sheet.vmax == -sheet.vmin > 0
 
 

@@ -29,7 +29,7 @@ def test_the_answer_is_the_cores(client, running):
     assert found["predicted_class"] == int(np.argmax(logits))
     assert len(found["layers"]) == len(expected.layers)
     for one, layer in zip(found["layers"], expected.layers, strict=True):
-        assert one["drawn"] == list(layer.shown)
+        assert one["drawn"] == list(layer.drawn)
         units = {unit["unit"]: unit for unit in found["units"] if unit["layer"] == layer.name}
         assert set(one["drawn"]) <= set(units)
         for number, unit in units.items():
@@ -63,7 +63,7 @@ def test_contributions_come_as_maps(client, running):
     response = client.get("/api/pathways/array", params=query)
     shape = tuple(map(int, response.headers["x-shape"].split(",")))
     maps = np.frombuffer(response.content, "<f4").reshape(shape)
-    shown = expected.contributions[0][list(expected.shown)].reshape(shape)
+    shown = expected.contributions[0][list(expected.drawn)].reshape(shape)
     assert np.array_equal(maps, shown.astype(np.float32))
 
 

@@ -55,7 +55,7 @@ const source = (): FakeSource =>
 const CHOSEN = "view=atlas&layer=conv&unit=2&image=data-3&at=4,3&position=chosen";
 
 describe("the atlas", () => {
-  it("names the layers that it has where it lacks one", async () => {
+  it("lists its layers if a layer is missing", async () => {
     await open("view=atlas&layer=relu&unit=1&image=data-3", source());
     await says("The atlas has other layers than relu.");
     await click("conv");
@@ -63,17 +63,17 @@ describe("the atlas", () => {
     expect(location.search).toContain("layer=conv");
   });
 
-  it.each(["fc", "input"])("has no channels of %s", async (layer) => {
+  it.each(["fc", "input"])("reports that %s has no channels", async (layer) => {
     await open(`view=atlas&layer=${layer}&image=data-3`, source());
     await says(`${layer} has no channels`);
   });
 
-  it("and the channel view are the two sides of a channel", async () => {
+  it("and the channel view link to each other", async () => {
     await open("view=channel&layer=conv&unit=2&image=data-3", source());
     await click("Atlas");
     await waitFor(() => expect(document.querySelector("[data-rank]")).not.toBeNull());
     expect(screen.getByRole("button", { name: "Atlas" }).getAttribute("aria-current")).toBe("page");
-    await click("How it is made");
+    await click("How it is computed");
     await waitFor(() =>
       expect(document.querySelector("[aria-label='Input channels']")).not.toBeNull(),
     );
@@ -86,7 +86,7 @@ describe("the atlas", () => {
     expect(location.search).not.toContain("off=");
   });
 
-  it("shows the strongest place again", async () => {
+  it("shows the strongest position again", async () => {
     await open(CHOSEN, source());
     await says("row 4, column 3");
     await click("Go to the strongest position");
@@ -94,7 +94,7 @@ describe("the atlas", () => {
     expect(location.search).not.toContain("position=");
   });
 
-  it("keeps keys on the map while an answer is on its way", async () => {
+  it("handles keys on the map while an answer is loading", async () => {
     const held = source();
     await open(CHOSEN, held);
     await says("row 4, column 3");
@@ -106,7 +106,7 @@ describe("the atlas", () => {
     expect(mainText()).toContain("conv, channel 2");
   });
 
-  it("leads to the next channel by arrow keys elsewhere, at its strongest place", async () => {
+  it("goes to the next channel by arrow keys outside the map", async () => {
     await open(CHOSEN, source());
     await says("row 4, column 3");
     await press("ArrowRight", document.body);
@@ -115,7 +115,7 @@ describe("the atlas", () => {
     await says("row 1, column 2");
   });
 
-  it("takes the old receptive field away with the image", async () => {
+  it("removes the receptive field when the image changes", async () => {
     const held = source();
     const { explorer } = await open(CHOSEN, held);
     const field = (): Element | null => document.querySelector("aside svg rect");

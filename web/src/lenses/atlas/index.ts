@@ -1,7 +1,7 @@
 import type { LayerView } from "../../state/view";
 import Atlas from "./Atlas.svelte";
 
-/** Whether the unit at the address' position is shown, or the channel's strongest in the image. */
+/** The unit that is shown: at the position in the address, or the strongest of the channel in the image. */
 export interface AtlasParameters {
   readonly unit: "strongest" | "chosen";
 }
@@ -16,12 +16,13 @@ export const view: LayerView<"atlas"> = {
   name: "atlas",
   title: "Atlas",
   side: "Atlas",
-  stands: "layer",
+  kind: "layer",
   order: 3,
-  above: "layer",
-  whenUnitsAreOff: "what is said of this image is without, what is said of the data set is not.",
+  parent: "layer",
+  whenUnitsAreOff:
+    "this changes what is shown for this image, but not the results for the data set.",
   parameters: {
-    start: { unit: "strongest" },
+    defaults: { unit: "strongest" },
     // "here" is what earlier versions wrote.
     parse: (query) => {
       const chosen = ["chosen", "here"].includes(query.get("position") ?? "");

@@ -1,4 +1,4 @@
-// What the atlas requests: what a channel looks for, in one image and over a data set.
+// The requests of the atlas: what activates a channel, in one image and in a data set.
 import type { Schemas } from "../../api/wire";
 import { offParameter } from "../../model/query";
 import type { PassRequest, Query, Source } from "../../source/source";
@@ -10,7 +10,7 @@ export type UnitProjection = Schemas["UnitProjection"];
 
 export type PictureKind = "patch" | "projection";
 
-/** A unit of the image that is shown; without `at` the channel's strongest. */
+/** A unit in the current image; without `at`, the strongest of the channel. */
 export interface UnitRequest extends Pick<PassRequest, "image" | "off"> {
   readonly layer: string;
   readonly channel: number;
@@ -37,7 +37,7 @@ export const topImagePicture = (
   kind: PictureKind,
 ): string => source.picture("/api/atlas/picture", { layer, channel, rank, kind });
 
-/** What a unit sees of the image, and its projection to the pixels. */
+/** The receptive field of a unit, and the projection of its activation to the pixels. */
 export const unitProjection = (
   source: Source,
   request: UnitRequest,

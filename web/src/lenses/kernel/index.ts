@@ -11,14 +11,14 @@ declare module "../../model/address" {
 export const view: TabView<"kernel"> = {
   name: "kernel",
   title: "Kernel",
-  stands: "tab",
+  kind: "tab",
   order: 8,
-  above: "network",
+  parent: "network",
   keep: "view",
   image: false,
   withoutPass: true,
   parameters: {
-    start: DEFAULTS,
+    defaults: DEFAULTS,
     parse: (query) => decode(query.get("kernel")),
     format: (settings) => ({ kernel: encode(settings) ?? "" }),
   },

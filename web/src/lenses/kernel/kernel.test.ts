@@ -8,7 +8,7 @@ import type { KernelResult } from "./requests";
 
 const OUTLINE = [-1, -1, -1, -1, 8, -1, -1, -1, -1];
 
-/** Of nine numbers in the middle nothing but the sum of the kernel comes out. */
+/** The input is constant 1, so the output is the sum of the kernel. */
 function filteredBy(query: Record<string, unknown>): KernelResult {
   const sum = (query["kernel"] as number[][]).flat().reduce((all, one) => all + one, 0);
   return {
@@ -53,7 +53,7 @@ async function fill(label: string, value: string): Promise<HTMLInputElement> {
 }
 
 describe("the kernel view", () => {
-  it("has no image beside it, and needs none", async () => {
+  it("has no image panel, and needs no image", async () => {
     const failing = source();
     failing.failing.add("pass");
     await open("view=kernel&kernel=x", failing);
@@ -61,7 +61,7 @@ describe("the kernel view", () => {
     expect(document.querySelector("aside")).toBeNull();
   });
 
-  it("takes the numbers of a preset", async () => {
+  it("uses the weights of a preset", async () => {
     await open("view=kernel&kernel=x", source());
     await screen.findByRole("option", { name: "outline" });
     await fill("preset", "outline");
@@ -80,7 +80,7 @@ describe("the kernel view", () => {
     await click("Try again");
     await screen.findByTestId("sum");
     await screen.findByRole("option", { name: "outline" });
-    await waitFor(() => expect(mainText()).not.toContain("Opening the picture…"));
+    await waitFor(() => expect(mainText()).not.toContain("Loading the image…"));
     expect(screen.queryByRole("alert")).toBeNull();
   });
 });

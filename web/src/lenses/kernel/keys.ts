@@ -1,4 +1,4 @@
-// Arrow keys that move the kernel by one place.
+// Arrow keys move the kernel by one position.
 const STEPS: Readonly<Record<string, readonly [number, number]>> = {
   ArrowUp: [-1, 0],
   ArrowDown: [1, 0],
@@ -9,7 +9,7 @@ const STEPS: Readonly<Record<string, readonly [number, number]>> = {
 export function arrow(
   event: KeyboardEvent,
   at: readonly [number, number],
-  move: (place: readonly [number, number]) => void,
+  move: (position: readonly [number, number]) => void,
 ): void {
   const step = STEPS[event.key];
   if (!step || event.altKey || event.ctrlKey || event.metaKey) return;

@@ -1,4 +1,4 @@
-// What the kernel view requests: pictures filtered by a kernel, and sizes on paper.
+// The requests of the kernel view: filtered pictures, and output sizes.
 import type { Schemas } from "../../api/wire";
 import type { Source } from "../../source/source";
 

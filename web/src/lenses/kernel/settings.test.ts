@@ -1,20 +1,20 @@
 import { describe, expect, it } from "vitest";
 import {
-  blamed,
+  settingsNamedIn,
   decode,
   encode,
-  entry,
+  parseEntry,
   DEFAULTS,
   nameOf,
-  placeAround,
-  plain,
+  outputAround,
+  entryText,
   rowsOf,
-  whole,
+  parseCount,
   windowStart,
   type KernelSettings,
 } from "./settings";
 
-const set: KernelSettings = {
+const settings: KernelSettings = {
   photo: false,
   kernel: [0.0625, -0.125, 0, 1, 2, 3, -4, 5.5, -999999],
   stride: 0,
@@ -26,19 +26,19 @@ const set: KernelSettings = {
 };
 
 describe("the address of the kernel view", () => {
-  it("gives the settings back, also through an address", () => {
-    expect(decode(encode(set))).toEqual(set);
-    const query = new URLSearchParams({ kernel: encode(set) ?? "" }).toString();
+  it("is decoded to the same settings", () => {
+    expect(decode(encode(settings))).toEqual(settings);
+    const query = new URLSearchParams({ kernel: encode(settings) ?? "" }).toString();
     expect(query).not.toContain("%");
-    expect(decode(new URLSearchParams(query).get("kernel"))).toEqual(set);
+    expect(decode(new URLSearchParams(query).get("kernel"))).toEqual(settings);
   });
 
-  it("is nothing at the start", () => {
+  it("is empty for the defaults", () => {
     expect(encode(DEFAULTS)).toBeNull();
     expect(decode(null)).toEqual(DEFAULTS);
   });
 
-  it("takes what it does not understand for the start", () => {
+  it("has defaults for what is not understood", () => {
     for (const text of [
       "",
       "*",
@@ -62,15 +62,17 @@ describe("the address of the kernel view", () => {
   });
 });
 
-describe("what is typed", () => {
+describe("an input", () => {
   it("is a number or none", () => {
-    expect(["1", "-2.5", "0,0625", "−1", ".5", "-0", " 7 "].map(entry)).toEqual([
+    expect(["1", "-2.5", "0,0625", "−1", ".5", "-0", " 7 "].map(parseEntry)).toEqual([
       1, -2.5, 0.0625, -1, 0.5, 0, 7,
     ]);
-    expect(["", "-", "1e3", "two", "1234567", "1.2.3"].map(entry)).toEqual(Array(6).fill(null));
-    expect(["0", "12", "9999"].map(whole)).toEqual([0, 12, 9999]);
-    expect(["", "-1", "1.5", "10000"].map(whole)).toEqual(Array(4).fill(null));
-    expect([0.0625, -0, 1 / 3].map(plain)).toEqual(["0.0625", "0", "0.333333"]);
+    expect(["", "-", "1e3", "two", "1234567", "1.2.3"].map(parseEntry)).toEqual(
+      Array(6).fill(null),
+    );
+    expect(["0", "12", "9999"].map(parseCount)).toEqual([0, 12, 9999]);
+    expect(["", "-1", "1.5", "10000"].map(parseCount)).toEqual(Array(4).fill(null));
+    expect([0.0625, -0, 1 / 3].map(entryText)).toEqual(["0.0625", "0", "0.333333"]);
   });
 
   it("is recognised as a preset", () => {
@@ -80,9 +82,9 @@ describe("what is typed", () => {
     expect(rowsOf([1, 2, 3, 4])).toEqual([[1, 2], [3, 4]]); // prettier-ignore
   });
 
-  it("is blamed by name", () => {
-    expect([...blamed("stride=0: give a whole number, 1 or more")]).toEqual(["stride"]);
-    expect([...blamed("a kernel of 3 with dilation 9 covers 19 pixels")]).toEqual([
+  it("names the settings of an error", () => {
+    expect([...settingsNamedIn("stride=0: give a whole number, 1 or more")]).toEqual(["stride"]);
+    expect([...settingsNamedIn("a kernel of 3 with dilation 9 covers 19 pixels")]).toEqual([
       "kernel",
       "dilation",
     ]);
@@ -90,16 +92,16 @@ describe("what is typed", () => {
 });
 
 describe("the kernel", () => {
-  it("goes where the pointer is, and stays on the picture", () => {
+  it("moves to the pointer, and stays inside the image", () => {
     const plainly = { stride: 1, padding: 0, dilation: 1 };
-    expect(placeAround([1, 1], plainly, [4, 4])).toEqual([0, 0]);
-    expect(placeAround([3, 2], plainly, [4, 4])).toEqual([2, 1]);
-    expect(placeAround([0, 5], plainly, [4, 4])).toEqual([0, 3]);
-    expect(placeAround([4, 0], { stride: 2, padding: 1, dilation: 1 }, [3, 3])).toEqual([2, 0]);
-    expect(placeAround([4, 4], { stride: 0, padding: 0, dilation: 1 }, [0, 0])).toEqual([0, 0]);
+    expect(outputAround([1, 1], plainly, [4, 4])).toEqual([0, 0]);
+    expect(outputAround([3, 2], plainly, [4, 4])).toEqual([2, 1]);
+    expect(outputAround([0, 5], plainly, [4, 4])).toEqual([0, 3]);
+    expect(outputAround([4, 0], { stride: 2, padding: 1, dilation: 1 }, [3, 3])).toEqual([2, 0]);
+    expect(outputAround([4, 4], { stride: 0, padding: 0, dilation: 1 }, [0, 0])).toEqual([0, 0]);
   });
 
-  it("is in the middle of the window of numbers, except at the ends", () => {
+  it("is in the middle of the window of numbers, except at the borders", () => {
     expect([0, 4, 10, 27].map((at) => windowStart(at, 9, 28))).toEqual([0, 0, 6, 19]);
     expect(windowStart(2, 9, 6)).toBe(0);
   });

@@ -1,9 +1,9 @@
-// The settings of the kernel view, as a value and as the text in the address. Pure.
+// The settings of the kernel view, as a value and as text in the address. Pure functions.
 
 export const BORDERS = ["zero", "edge", "reflect", "wrap"] as const;
 export type Border = (typeof BORDERS)[number];
 
-/** One axis on paper: n, k, s, p, d. */
+/** One axis of the size calculator: n, k, s, p, d. */
 export interface Axis {
   readonly size: number;
   readonly kernel: number;
@@ -13,8 +13,8 @@ export interface Axis {
 }
 
 /**
- * `photo` false is the 6 x 6 example. `kernel` has nine numbers, row by row. `at` is the place of the
- * output that is worked out, (row, column).
+ * `photo` false is the 6 x 6 example. `kernel` has nine numbers, row by row. `at` is the position of
+ * the computed value in the output, (row, column).
  */
 export interface KernelSettings {
   readonly photo: boolean;
@@ -40,13 +40,13 @@ export const DEFAULTS: KernelSettings = {
   axis: { size: 227, kernel: 11, stride: 4, padding: 0, dilation: 1 },
 };
 
-/** "1_0_-1_2_0_-2_1_0_-1*s2*bedge": what differs from `DEFAULTS`; null where nothing does. */
+/** "1_0_-1_2_0_-2_1_0_-1*s2*bedge": what differs from `DEFAULTS`; null if nothing does. */
 export function encode(value: KernelSettings): string | null {
   const parts: string[] = [];
   const write = (differs: boolean, text: string): void => {
     if (differs) parts.push(text);
   };
-  write(!equal(value.kernel, DEFAULTS.kernel), `k${value.kernel.map(plain).join("_")}`);
+  write(!equal(value.kernel, DEFAULTS.kernel), `k${value.kernel.map(entryText).join("_")}`);
   write(!value.photo, "x");
   write(value.stride !== DEFAULTS.stride, `s${value.stride}`);
   write(value.padding !== DEFAULTS.padding, `p${value.padding}`);
@@ -58,7 +58,7 @@ export function encode(value: KernelSettings): string | null {
   return parts.length ? parts.join("*") : null;
 }
 
-/** What a text names; what it does not name, or names wrongly, is as in `DEFAULTS`. */
+/** The settings of a text; missing or wrong parts are as in `DEFAULTS`. */
 export function decode(text: string | null): KernelSettings {
   const given = new Map((text ?? "").split("*").map((part) => [part.slice(0, 1), part.slice(1)]));
   const kernel = entries(given.get("k"), 9);
@@ -88,17 +88,17 @@ export function decode(text: string | null): KernelSettings {
 
 export const MOST = 9999;
 
-/** A whole number from 0 to `MOST` as it is typed; null is none. */
-export const whole = (text: string): number | null =>
+/** A whole number from 0 to `MOST` from its text; null if the text is not one. */
+export const parseCount = (text: string): number | null =>
   /^\s*\d{1,4}\s*$/.test(text) ? Number(text) : null;
 
-/** An entry of a kernel as it is typed: up to six digits before and after the point; null is none. */
-export function entry(text: string): number | null {
+/** A weight of a kernel from its text: up to six digits before and after the point; null if it is not one. */
+export function parseEntry(text: string): number | null {
   const trimmed = text.trim().replace(",", ".").replace("−", "-");
   return /^[-+]?(\d{1,6}(\.\d{0,6})?|\.\d{1,6})$/.test(trimmed) ? Number(trimmed) + 0 : null;
 }
 
-export const plain = (value: number): string => String(Number(value.toFixed(6)) + 0);
+export const entryText = (value: number): string => String(Number(value.toFixed(6)) + 0);
 
 /** A square kernel as rows. */
 export function rowsOf(kernel: readonly number[]): number[][] {
@@ -106,32 +106,32 @@ export function rowsOf(kernel: readonly number[]): number[][] {
   return Array.from({ length: side }, (_, row) => kernel.slice(row * side, (row + 1) * side));
 }
 
-/** The preset that a kernel is. */
+/** The name of the preset with these weights; null if there is none. */
 export const nameOf = (
   kernel: readonly number[],
   presets: readonly { name: string; kernel: number[][] }[],
 ): string | null => presets.find((one) => equal(one.kernel.flat(), kernel))?.name ?? null;
 
-/** The output place whose kernel lies most nearly around a pixel of the input. */
-export function placeAround(
+/** The output position whose window has its centre nearest to a pixel of the input. */
+export function outputAround(
   pixel: readonly [number, number],
   value: Pick<KernelSettings, "stride" | "padding" | "dilation">,
   sides: readonly [number, number],
 ): [number, number] {
   const near = (at: number, side: number): number =>
-    kept(Math.round((at + value.padding - value.dilation) / Math.max(1, value.stride)), side);
+    clamped(Math.round((at + value.padding - value.dilation) / Math.max(1, value.stride)), side);
   return [near(pixel[0], sides[0]), near(pixel[1], sides[1])];
 }
 
-export const kept = (place: number, side: number): number =>
-  Math.min(Math.max(place, 0), Math.max(0, side - 1));
+export const clamped = (position: number, side: number): number =>
+  Math.min(Math.max(position, 0), Math.max(0, side - 1));
 
-/** Where a window of so many cells begins so that it lies around a place and within the whole. */
-export const windowStart = (around: number, length: number, whole: number): number =>
-  Math.min(Math.max(around - Math.floor(length / 2), 0), Math.max(0, whole - length));
+/** The start of a window of `length` cells around a position, within `total` cells. */
+export const windowStart = (around: number, length: number, total: number): number =>
+  Math.min(Math.max(around - Math.floor(length / 2), 0), Math.max(0, total - length));
 
-/** Which settings a refusal speaks of. */
-export function blamed(reason: string): ReadonlySet<string> {
+/** The settings that an error message names. */
+export function settingsNamedIn(reason: string): ReadonlySet<string> {
   const words = ["kernel", "stride", "padding", "dilation", "border"];
   return new Set(words.filter((word) => new RegExp(`\\b${word}\\b`).test(reason)));
 }
@@ -153,7 +153,7 @@ function listed<T>(text: string | undefined, count: number, one: (text: string) 
 }
 
 const counts = (text: string | undefined, count: number): number[] | null =>
-  listed(text, count, whole);
+  listed(text, count, parseCount);
 
 const entries = (text: string | undefined, count: number): number[] | null =>
-  listed(text, count, entry);
+  listed(text, count, parseEntry);

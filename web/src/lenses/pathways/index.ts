@@ -2,7 +2,7 @@ import { wholeNumber } from "../../model/address";
 import type { TabView } from "../../state/view";
 import Pathways from "./Pathways.svelte";
 
-/** The class to compare with; null: the strongest other one. */
+/** The contrast class; null: the most probable other class. */
 export interface PathwaysParameters {
   readonly contrast: number | null;
 }
@@ -16,14 +16,14 @@ declare module "../../model/address" {
 export const view: TabView<"pathways"> = {
   name: "pathways",
   title: "Pathways",
-  stands: "tab",
+  kind: "tab",
   order: 6,
-  above: "network",
-  // The class to compare with was chosen for one image.
+  parent: "network",
+  // The contrast class was chosen for one image.
   keep: "image",
-  whenUnitsAreOff: "the probabilities above are without, the pathway is that of the whole network.",
+  whenUnitsAreOff: "this changes the probabilities above, but not the pathway.",
   parameters: {
-    start: { contrast: null },
+    defaults: { contrast: null },
     parse: (query) => ({ contrast: wholeNumber(query.get("contrast")) }),
     format: ({ contrast }) => ({ contrast: contrast === null ? "" : String(contrast) }),
   },

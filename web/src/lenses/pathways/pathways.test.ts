@@ -109,7 +109,7 @@ async function choose(label: string, value: string): Promise<HTMLSelectElement> 
 }
 
 describe("pathways", () => {
-  it("of other classes are chosen from lists, which keep the focus", async () => {
+  it("have lists of classes, which keep the focus", async () => {
     await open("view=pathways&target=1&contrast=3&image=data-3", source());
     await waitFor(() => expect(document.querySelector("[data-proof]")).not.toBeNull());
     const select = await choose("contrast", "4");
@@ -120,7 +120,7 @@ describe("pathways", () => {
     await waitFor(() => expect(location.search).not.toContain("view="));
   });
 
-  it("have a class to compare with that is no shift, and not the next image's", async () => {
+  it("have a contrast class, which is not kept for another image", async () => {
     const { explorer } = await open("view=pathways&target=1&contrast=3&image=data-3", source());
     await screen.findByLabelText("contrast");
     await click("Shift");
@@ -132,7 +132,7 @@ describe("pathways", () => {
     expect(location.search).not.toContain("contrast");
   });
 
-  it("wait, and say why they failed", async () => {
+  it("report a failure, and can be retried", async () => {
     const failing = source();
     failing.failing.add("/api/pathways");
     await open("view=pathways&image=data-3", failing);
@@ -144,7 +144,9 @@ describe("pathways", () => {
 
   it("switch a unit off by a click and by a key", async () => {
     await open("view=pathways&target=1&contrast=3&image=data-3", source());
-    const unit = await screen.findByRole("button", { name: /^unit 3 .*: given to bee/ });
+    const unit = await screen.findByRole("button", {
+      name: /^unit 3 .*: contribution to bee, in flatten/,
+    });
     unit.click();
     await addressSays('off=[["flatten",3]]');
     await waitFor(() => expect(screen.getAllByTestId("now")).toHaveLength(2));

@@ -1,4 +1,4 @@
-// What the pathways request: always of the network with all units on.
+// The requests of the pathways view: always for the network with all units on.
 import type { Schemas } from "../../api/wire";
 import type { Maps } from "../../model/maps";
 import type { Source } from "../../source/source";
@@ -14,7 +14,7 @@ export interface PathwaysRequest {
   readonly contrast: number | null;
 }
 
-/** The pathways of two classes, and the proof that they carried what they claim. */
+/** The pathways of two classes, and their ablation tests. */
 export const pathways = (
   source: Source,
   request: PathwaysRequest,

@@ -11,13 +11,13 @@ declare module "../../model/address" {
 export const view: TabView<"shift"> = {
   name: "shift",
   title: "Shift",
-  stands: "tab",
+  kind: "tab",
   order: 7,
-  above: "network",
+  parent: "network",
   whenUnitsAreOff:
-    "the probabilities above and what the first network predicts are without; the other networks and the study are whole.",
+    "this changes the probabilities above and the predictions of the first network, but not the other networks or the study.",
   parameters: {
-    start: parseShift(null),
+    defaults: parseShift(null),
     parse: (query) => parseShift(query.get("shift")),
     format: (shift) => ({ shift: formatShift(shift) }),
   },

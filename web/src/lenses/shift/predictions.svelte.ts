@@ -1,5 +1,5 @@
 // The predictions of the networks while the image is dragged: one request at a time, then the latest.
-// To cancel each for the next would leave a fast hand without any prediction.
+// If each request cancelled the one before, fast dragging would show no predictions at all.
 import type { Explorer } from "../../state/explorer.svelte";
 import { predictions, type ShiftPredictions, type ShiftRequest } from "./requests";
 
@@ -21,7 +21,7 @@ export class LatestPredictions {
     if (JSON.stringify(request) !== JSON.stringify(this.#latest)) this.#send(request);
   }
 
-  /** Nothing of it is shown any more: its error is removed. */
+  /** To be called when the view is closed: removes its error. */
   end(): void {
     this.#next = this.#latest = null;
     this.#removeError();

@@ -1,4 +1,4 @@
-// What the shift view requests: what the networks predict for a shifted image.
+// The requests of the shift view: predictions of the networks for a shifted image.
 import type { Schemas } from "../../api/wire";
 import { offParameter } from "../../model/query";
 import type { PassRequest, Source } from "../../source/source";
@@ -23,14 +23,14 @@ export const overview = (source: Source): Promise<ShiftOverview> =>
 export const shiftedPicture = (source: Source, { image, dx, dy, border }: ShiftRequest): string =>
   source.picture("/api/shift/picture", { image, dx, dy, border });
 
-/** What every network predicts, as soon as the picture is there too. */
+/** The predictions of all networks. Resolves when the shifted picture has loaded, too. */
 export async function predictions(
   source: Source,
   request: ShiftRequest,
 ): Promise<ShiftPredictions> {
   const [found] = await Promise.all([
     source.lens("/api/shift/predictions", { ...request, off: offParameter(request.off) }),
-    source.pictureLoaded(shiftedPicture(source, request)), // the predictions say what is wrong
+    source.pictureLoaded(shiftedPicture(source, request)), // its errors are those of the predictions
   ]);
   return found;
 }

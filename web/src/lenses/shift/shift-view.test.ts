@@ -97,20 +97,20 @@ const source = (): FakeSource =>
   });
 
 const stage = (): Promise<HTMLElement> => screen.findByRole("button", { name: /^The image, / });
-const shown = (words: string): Promise<void> =>
+const shiftShown = (words: string): Promise<void> =>
   waitFor(() => expect(screen.getByTestId("shift").textContent).toBe(words));
 const heatMap = (): Promise<HTMLElement> => screen.findByRole("button", { name: /at every shift/ });
 
 describe("the shift view", () => {
-  it("shifts the image by keys, and puts it back", async () => {
+  it("shifts the image by keys, and resets the shift", async () => {
     await open("view=shift&image=data-3", source());
     const image = await stage();
     image.focus();
     await press("ArrowRight");
-    await shown("1 right");
+    await shiftShown("1 right");
     await addressSays("shift=1,0,zero");
     await press("Home");
-    await shown("not shifted");
+    await shiftShown("not shifted");
     expect(location.search).not.toContain("shift=1");
   });
 
@@ -119,15 +119,15 @@ describe("the shift view", () => {
     await waitFor(() => expect(document.querySelector("figure[data-map] circle")).not.toBeNull());
     expect(document.querySelectorAll("figure[data-map] circle")).toHaveLength(1);
     await press("ArrowRight", await heatMap());
-    await shown("1 right");
-    expect(document.querySelector(".told")?.textContent).toContain("ant");
+    await shiftShown("1 right");
+    expect(document.querySelector(".reading")?.textContent).toContain("ant");
   });
 
-  it("throws no shift away while the map has not come", async () => {
+  it("keeps the shift while the map is loading", async () => {
     const held = source();
     held.hold("/api/shift/map");
     await open("view=shift&image=data-3&shift=3,-2,zero", held);
-    await shown("3 right, 2 up");
+    await shiftShown("3 right, 2 up");
     const map = await heatMap();
     map.click();
     await press("ArrowRight", map);
@@ -140,7 +140,7 @@ describe("the shift view", () => {
     expect(mainText()).toContain("−6.3 (−12.5 to 25.0)");
   });
 
-  it("tries again what failed, and takes the error with it", async () => {
+  it("retries a failed request, and removes its error", async () => {
     const failing = source();
     await open("view=shift&image=data-3", failing);
     await waitFor(() => expect(document.querySelector("section[data-run]")).not.toBeNull());
@@ -150,7 +150,7 @@ describe("the shift view", () => {
     await press("ArrowRight", await stage());
     failing.failing.clear();
     await click("Try again");
-    await shown("2 right");
+    await shiftShown("2 right");
     await waitFor(() => expect(screen.queryByRole("alert")).toBeNull());
     failing.failing.add("/api/shift/predictions");
     await press("ArrowRight", await stage());

@@ -1,4 +1,4 @@
-// By how much the image is shifted, as a value and as text in the address. Pure.
+// The shift of the image, as a value and as text in the address. Pure functions.
 
 export const BORDERS = ["zero", "edge", "reflect", "wrap"] as const;
 
@@ -8,7 +8,7 @@ export interface Shift {
   readonly border: (typeof BORDERS)[number];
 }
 
-/** "3,-2,edge"; what is not understood is no shift, with zeros around the image. */
+/** "3,-2,edge"; text that is not understood means no shift, and a border of zeros. */
 export function parseShift(text: string | null): Shift {
   const [, dx, dy, border] = /^(-?\d{1,5}),(-?\d{1,5}),(\w+)$/.exec(text ?? "") ?? [];
   return {
@@ -31,7 +31,7 @@ export const within = ({ dx, dy, border }: Shift, largest: number): Shift => ({
 export const clamped = (value: number, largest: number): number =>
   Math.max(-largest, Math.min(largest, Math.round(value))) + 0; // no minus zero
 
-/** Where an arrow key leads: by one pixel, with Shift by four; Home to the middle. */
+/** The shift after an arrow key (one pixel, with Shift four) or Home (no shift). */
 export function keyed(shift: Shift, key: string, far: boolean, largest: number): Shift | null {
   const step = far ? 4 : 1;
   const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[
@@ -39,7 +39,8 @@ export function keyed(shift: Shift, key: string, far: boolean, largest: number):
   ] ?? [0, 0];
   if (key === "Home") return { ...shift, dx: 0, dy: 0 };
   if (!x && !y) return null;
-  const to = (value: number, way: number): number => clamped(value + way * step, largest);
+  const to = (value: number, direction: number): number =>
+    clamped(value + direction * step, largest);
   return { ...shift, dx: to(shift.dx, x ?? 0), dy: to(shift.dy, y ?? 0) };
 }
 

@@ -11,10 +11,10 @@ declare module "../../model/address" {
 export const view: LayerView<"channel"> = {
   name: "channel",
   title: "Channel",
-  stands: "layer",
+  kind: "layer",
   order: 2,
-  above: "layer",
+  parent: "layer",
   parameters: NO_PARAMETERS,
-  side: "How it is made",
+  side: "How it is computed",
   component: Channel,
 };

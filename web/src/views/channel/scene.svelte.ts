@@ -1,4 +1,4 @@
-// What all maps of the channel view share: the place that the pointer or the cursor is on.
+// What all maps of the channel view share: the position under the pointer or the cursor.
 import type { Layer, LayerDetail } from "../../api/wire";
 import { mapSides } from "../../model/maps";
 import { text } from "../../model/numbers";
@@ -30,7 +30,7 @@ export class Scene {
     this.at = $derived(this.hovered ?? this.cursor);
   }
 
-  /** The pointer is on a point of the map, or has left it. */
+  /** The pointer is on a point of the map; null: it has left the map. */
   point(point: readonly [number, number] | null): void {
     this.hover(point && pixelOf(point));
   }
@@ -39,7 +39,7 @@ export class Scene {
     if (at?.[0] !== this.hovered?.[0] || at?.[1] !== this.hovered?.[1]) this.hovered = at;
   }
 
-  /** The pointer is on a map that this one is made from: the window goes there. */
+  /** The pointer is on an input map: the window moves there. */
   hoverInput(shape: readonly number[], point: readonly [number, number] | null): void {
     this.hover(point && this.under(shape, point));
   }
@@ -50,14 +50,15 @@ export class Scene {
     return outputAt(windowed, shape, this.layer.shape, [row + 0.5, column + 0.5]);
   }
 
-  /** Opens the number at a place; `tab` is the input channel whose kernel is shown. */
-  open(at: At, tab: number | null = null): void {
+  /** Opens the number at a position; `inputChannel` is the one whose products are shown. */
+  open(at: At, inputChannel: number | null = null): void {
     this.explorer.openNumber(this.layer.name, this.explorer.navigation.place.unit, at);
-    if (tab !== null) this.explorer.navigation.move({ view: "number", own: { tab } });
+    if (inputChannel !== null)
+      this.explorer.navigation.move({ view: "number", own: { inputChannel } });
   }
 
   /** Arrow keys, Home and End move the cursor. */
-  typed(event: KeyboardEvent, value: (at: At) => number | undefined): void {
+  handleKey(event: KeyboardEvent, value: (at: At) => number | undefined): void {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const shape = [1, this.rows, this.columns];
     const next = moved(shape, { unit: 0, at: this.cursor }, event.key);

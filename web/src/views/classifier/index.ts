@@ -1,10 +1,10 @@
-import { way, wayText } from "../../model/head";
+import { formatPath, parsePath } from "../../model/head";
 import type { TabView } from "../../state/view";
 import Classifier from "./Classifier.svelte";
 
-/** `way` are the units that are followed back from the logit, each by its index. */
+/** `path`: the chosen term of each sum, from the logit back, by its index in the layer. */
 export interface ClassifierParameters {
-  readonly way: readonly (readonly number[])[];
+  readonly path: readonly (readonly number[])[];
 }
 
 declare module "../../model/address" {
@@ -16,14 +16,14 @@ declare module "../../model/address" {
 export const view: TabView<"classifier"> = {
   name: "classifier",
   title: "Classifier",
-  stands: "tab",
+  kind: "tab",
   order: 5,
-  above: "network",
+  parent: "network",
   keep: "view",
   parameters: {
-    start: { way: [] },
-    parse: (query) => ({ way: way(query.get("way")) }),
-    format: (own) => ({ way: wayText(own.way) ?? "" }),
+    defaults: { path: [] },
+    parse: (query) => ({ path: parsePath(query.get("way")) }),
+    format: (own) => ({ way: formatPath(own.path) ?? "" }),
   },
   component: Classifier,
 };

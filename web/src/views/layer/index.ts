@@ -11,9 +11,9 @@ declare module "../../model/address" {
 export const view: LayerView<"layer"> = {
   name: "layer",
   title: "Layer",
-  stands: "layer",
+  kind: "layer",
   order: 1,
-  above: "network",
+  parent: "network",
   parameters: NO_PARAMETERS,
   component: Layer,
 };

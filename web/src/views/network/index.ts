@@ -11,9 +11,9 @@ declare module "../../model/address" {
 export const view: TabView<"network"> = {
   name: "network",
   title: "Network",
-  stands: "tab",
+  kind: "tab",
   order: 0,
-  above: "network",
+  parent: "network",
   parameters: NO_PARAMETERS,
   withoutPass: true,
   component: Network,

@@ -1,4 +1,4 @@
-// Which component works out which kind of number.
+// Which component shows the formula of which kind of layer.
 import type { Component } from "svelte";
 import type { Layer, Ledger } from "../../api/wire";
 import Activation from "./Activation.svelte";
@@ -11,8 +11,8 @@ import MaxPool from "./MaxPool.svelte";
 import Operands from "./Operands.svelte";
 import type { Pane } from "./pane.svelte";
 import Pixel from "./Pixel.svelte";
-import Response from "./Response.svelte";
-import Same from "./Same.svelte";
+import LocalResponseNorm from "./LocalResponseNorm.svelte";
+import Unchanged from "./Unchanged.svelte";
 import Softmax from "./Softmax.svelte";
 import Table from "./Table.svelte";
 
@@ -27,14 +27,14 @@ const KINDS: Readonly<Record<string, Family>> = {
   average_pool: AveragePool,
   adaptive_average_pool: AveragePool,
   batch_norm: BatchNorm,
-  local_response_norm: Response,
+  local_response_norm: LocalResponseNorm,
   softmax: Softmax,
   cross_entropy: Loss,
 };
 const FAMILIES: Readonly<Record<string, Family>> = {
   activation: Activation,
   arithmetic: Operands,
-  rearrangement: Same,
+  rearrangement: Unchanged,
 };
 
 /** A plain table of terms for a kind that has no component. */

@@ -2,9 +2,9 @@ import { wholeNumber } from "../../model/address";
 import type { LayerView } from "../../state/view";
 import Number from "./Number.svelte";
 
-/** `tab` is the input channel whose part of the sum is shown; null: the strongest. */
+/** The input channel whose products are shown; null: the one with the largest sum. */
 export interface NumberParameters {
-  readonly tab: number | null;
+  readonly inputChannel: number | null;
 }
 
 declare module "../../model/address" {
@@ -16,15 +16,15 @@ declare module "../../model/address" {
 export const view: LayerView<"number"> = {
   name: "number",
   title: "Number",
-  stands: "layer",
+  kind: "layer",
   order: 4,
-  above: "channel",
-  // A position that was chosen is kept: it does not step on by itself.
+  parent: "channel",
+  // With a position in the address, the kernel does not start to move by itself.
   alwaysPosition: true,
   parameters: {
-    start: { tab: null },
-    parse: (query) => ({ tab: wholeNumber(query.get("tab")) }),
-    format: ({ tab }) => ({ tab: tab === null ? "" : String(tab) }),
+    defaults: { inputChannel: null },
+    parse: (query) => ({ inputChannel: wholeNumber(query.get("tab")) }),
+    format: ({ inputChannel }) => ({ tab: inputChannel === null ? "" : String(inputChannel) }),
   },
   component: Number,
 };

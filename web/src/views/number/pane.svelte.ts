@@ -1,5 +1,5 @@
-// What the formula pane shows: the number under the pointer or the one of the address, how it came
-// about, and the steps from number to number.
+// The state of the formula pane: the value under the pointer or in the address, how it is computed,
+// and the moves from value to value.
 import { untrack } from "svelte";
 import type { Layer, LayerDetail, Ledger } from "../../api/wire";
 import { windowed } from "../../model/maps";
@@ -12,7 +12,7 @@ import type { Explorer } from "../../state/explorer.svelte";
 import { latest, type Latest } from "../../state/latest.svelte";
 
 const STEP_MILLISECONDS = 250;
-/** The most terms that are requested; of these kinds no more are shown. */
+/** How many terms are requested for these kinds of layers. */
 const LIMITS: Partial<Record<string, number>> = { linear: 12, softmax: 12, cross_entropy: 12 };
 
 export class Pane {
@@ -32,8 +32,8 @@ export class Pane {
   readonly #number: Latest<readonly [PassRequest, readonly number[]], Ledger>;
 
   /**
-   * How a number came about. It names its own place: while the pointer goes on, the last one stays
-   * until the next is there; that of another image does not.
+   * How the value is computed. While the pointer moves, the last ledger of this image stays until the
+   * next one arrives; it includes its own position.
    */
   readonly ledger: Ledger | null = $derived.by(() => {
     const { arrived } = this.#number;
@@ -43,23 +43,23 @@ export class Pane {
   });
   readonly detail: LayerDetail | null = $derived.by(() => this.#detail.value);
   readonly geometry: Geometry | null = $derived(geometry(this.detail?.settings ?? {}));
-  /** The input channel whose kernel is worked out; of a convolution. */
-  readonly tab: number = $derived(
-    this.#explorer.navigation.own("number").tab ??
+  /** The input channel of a convolution whose products are shown. */
+  readonly inputChannel: number = $derived(
+    this.#explorer.navigation.own("number").inputChannel ??
       this.ledger?.strongest[0] ??
       this.ledger?.first_channel ??
       0,
   );
 
-  /** To be made in a component's script. */
+  /** To be created in a component's script. */
   constructor(layer: Layer) {
     this.layer = layer;
     this.map = layer.shape.length === 3 && (layer.shape[1] ?? 1) * (layer.shape[2] ?? 1) > 1;
-    // Nobody has chosen a place yet: the kernel sets out by itself, unless motion is not wanted.
+    // Without a chosen position the kernel starts to move, unless the user prefers reduced motion.
     const [row, column] = this.#explorer.navigation.place.at;
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const unplaced = !row && !column && !this.#explorer.navigation.positionGiven;
-    this.playing = this.map && !still && unplaced && windowed(layer);
+    const noPosition = !row && !column && !this.#explorer.navigation.positionGiven;
+    this.playing = this.map && !still && noPosition && windowed(layer);
     this.#detail = latest(
       () => layer.name,
       (name) => this.#explorer.source.layerDetail(name),
@@ -96,15 +96,15 @@ export class Pane {
 
   #arrived(ledger: Ledger): void {
     const [strongest] = ledger.strongest;
-    if (this.#explorer.navigation.own("number").tab === null && strongest !== undefined)
-      this.#explorer.navigation.move({ view: "number", own: { tab: strongest } });
+    if (this.#explorer.navigation.own("number").inputChannel === null && strongest !== undefined)
+      this.#explorer.navigation.move({ view: "number", own: { inputChannel: strongest } });
     if (!this.playing) {
-      const place = words(ledger.index);
-      this.#explorer.announce(`${place ? `${place}: ` : ""}${text(ledger.value)}`);
+      const position = words(ledger.index);
+      this.#explorer.announce(`${position ? `${position}: ` : ""}${text(ledger.value)}`);
     }
   }
 
-  // Going from number to number.
+  // Moves from value to value.
 
   hover(spot: Spot | null): void {
     if (spot) this.playing = false;
@@ -123,7 +123,7 @@ export class Pane {
     );
   }
 
-  /** What was hovered is what the address names now. */
+  /** Writes the hovered value into the address. */
   fix(spot: Spot): void {
     this.playing = false;
     this.#explorer.navigation.go({ unit: spot.unit, at: spot.at });
@@ -139,7 +139,7 @@ export class Pane {
     return outputAt(this.geometry, shape, this.shape, point);
   }
 
-  /** Where no window moves, a value goes as far as the one that is worked out: padded, cut out. */
+  /** Without a window, as in padding and slicing: the same offset as for the current value. */
   #beside(point: readonly [number, number]): At {
     const from = this.ledger?.sources[0]?.index[0] ?? [];
     const along = (axis: 0 | 1): number => {
@@ -152,12 +152,12 @@ export class Pane {
     return [along(0), along(1)];
   }
 
-  changeTab(tab: number): void {
+  setInputChannel(channel: number): void {
     const ledger = this.ledger;
     if (!ledger?.window) return;
     const last = ledger.first_channel + ledger.window[0] - 1;
-    const inside = Math.max(ledger.first_channel, Math.min(last, tab));
-    this.#explorer.navigation.move({ view: "number", own: { tab: inside } });
+    const inside = Math.max(ledger.first_channel, Math.min(last, channel));
+    this.#explorer.navigation.move({ view: "number", own: { inputChannel: inside } });
   }
 
   toggle(): void {
@@ -165,23 +165,23 @@ export class Pane {
     if (this.playing) this.hovered = null;
   }
 
-  /** One step along the output map; none while the last one has not been answered. */
+  /** One step along the output map, if the last value has arrived. */
   step(): void {
     if (!this.#number.value || document.hidden) return;
     this.#explorer.navigation.move({ at: next(this.shape, this.#explorer.navigation.place.at) });
   }
 
-  /** Steps until what it gives back is called. */
+  /** Steps until the returned function is called. */
   play(): () => void {
     const clock = setInterval(() => this.step(), STEP_MILLISECONDS);
     return () => clearInterval(clock);
   }
 
-  /** Whether a key means something here. */
-  typed(key: string): boolean {
+  /** Handles a key; whether it has a meaning. */
+  handleKey(key: string): boolean {
     if (key === "[" || key === "]") {
       if (!this.ledger?.window) return false;
-      this.changeTab(this.tab + (key === "]" ? 1 : -1));
+      this.setInputChannel(this.inputChannel + (key === "]" ? 1 : -1));
       return true;
     }
     if (key === " " && this.map) {
@@ -196,13 +196,13 @@ export class Pane {
     return true;
   }
 
-  /** Down to the value that adds most, or that was taken; whether there is one. */
+  /** Opens the value with the largest term; whether there is one. */
   #deeper(): boolean {
     let best: (Pick<Term, "node" | "index" | "padding"> & { size: number }) | null = null;
     for (const { node, index, product, padding } of this.ledger?.sources ?? []) {
-      index.forEach((one, place) => {
-        const size = Math.abs(product[place] ?? 0);
-        if (padding[place] || (best && size <= best.size)) return;
+      index.forEach((one, i) => {
+        const size = Math.abs(product[i] ?? 0);
+        if (padding[i] || (best && size <= best.size)) return;
         best = { node, index: one, padding: false, size };
       });
     }
@@ -211,7 +211,7 @@ export class Pane {
     return true;
   }
 
-  /** One level down: to a term's own number. */
+  /** Opens the value of a term. */
   down({ node, index, padding }: Pick<Term, "node" | "index" | "padding">): void {
     if (padding || !this.node(node)) return;
     const { unit, at } = spotOf(index);

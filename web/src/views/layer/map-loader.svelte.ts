@@ -1,16 +1,16 @@
-// The maps of a layer in the order in which they are shown, fetched in batches as they come in view.
+// Loads the maps of a layer in batches, as they come into view.
 import { SvelteMap } from "svelte/reactivity";
 import { batches, type Span } from "../../model/tiles";
 import { mapOf, type Maps } from "../../model/maps";
 import type { PassRequest } from "../../source/source";
 import type { Explorer } from "../../state/explorer.svelte";
 
-const LARGE = 100 * 100; // values of a map; of such maps a batch has fewer
+const LARGE = 100 * 100; // values of a map; batches of larger maps are smaller
 
-export class Sheet {
+export class MapLoader {
   readonly batch: number;
   readonly #maps = new SvelteMap<number, Maps>();
-  /* eslint-disable svelte/prefer-svelte-reactivity -- nothing that is shown reads these */
+  /* eslint-disable svelte/prefer-svelte-reactivity -- no component reads these */
   readonly #requested = new Set<number>();
   readonly #removeErrors = new Set<() => void>();
   /* eslint-enable svelte/prefer-svelte-reactivity */
@@ -27,7 +27,7 @@ export class Sheet {
     this.batch = values > LARGE ? 16 : 32;
   }
 
-  /** Requests the maps of a span, and then those that come next. */
+  /** Requests the maps of a span, and then the next batches. */
   async want(span: Span): Promise<void> {
     const now = batches(span, this.batch);
     const last = Math.ceil(this.units.length / this.batch) - 1;
@@ -50,13 +50,13 @@ export class Sheet {
     }
   }
 
-  /** Nothing of it is shown any more: its errors are removed. */
+  /** To be called when the maps are no longer shown: removes their errors. */
   end(): void {
     this.#ended = true;
     for (const remove of this.#removeErrors) remove();
   }
 
-  /** The map at a position; null while it is on its way. */
+  /** The map at a position; null while it is loading. */
   at(position: number): Float32Array | null {
     const maps = this.#maps.get(Math.floor(position / this.batch));
     return maps ? mapOf(maps, position % this.batch) : null;

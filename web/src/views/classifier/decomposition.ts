@@ -1,14 +1,14 @@
-// The way from a class's logit back to the maps: sums worked out one behind the other, as ledgers.
+// A logit as a chain of sums, from the logit back to the feature maps.
 import type { Layer, Ledger } from "../../api/wire";
 import type { PassRequest, Source } from "../../source/source";
-import { same, single, termsOf, type Part } from "../../model/head";
+import { sameIndex, hasOneInput, termsOf, type Part } from "../../model/head";
 
-/** So many terms of a sum are listed. */
+/** How many terms of a sum are listed. */
 export const LISTED = 10;
 
 /**
- * A number with its terms, of which `chosen` is followed. `steps` are the ledgers of what the chosen
- * unit came through before it was a sum again: dropout, ReLU, flatten.
+ * A sum with its terms. The term `chosen` is decomposed further; `steps` are the operations with one
+ * input between it and the next sum: dropout, ReLU, flatten.
  */
 export interface Stage {
   readonly ledger: Ledger;
@@ -18,33 +18,36 @@ export interface Stage {
   readonly steps: readonly Ledger[];
 }
 
-/** Where it ends: a place of a layer's maps, or a layer that cannot be worked out. */
-export interface End {
+/** Where the decomposition ends: a position in feature maps, or a layer without a formula. */
+export interface Origin {
   readonly layer: Layer;
   readonly index: readonly number[];
 }
 
-/** From the logit back: `stages[0]` is the logit. */
-export interface Trail {
+/** The stages from the logit back; `stages[0]` is the logit. */
+export interface Decomposition {
   readonly stages: readonly Stage[];
-  readonly end: End | null;
+  readonly end: Origin | null;
 }
 
-/** Maps, except those of one pixel that a pool made: a mean over a map is worth following. */
+/** Whether to stop at a layer: at maps, except maps of one pixel after pooling. */
 const isMap = ({ shape, kind }: Layer): boolean =>
   shape.length >= 3 &&
   (kind === "convolution" || shape.slice(1).reduce((all, side) => all * side, 1) > 1);
 
-/** Follows a logit back, at each sum the term that was chosen, else the strongest, until called off. */
-export async function follow(
+/**
+ * Decomposes a logit. At each sum it continues with the term that `path` names, otherwise with the
+ * largest one. Throws when `signal` is aborted.
+ */
+export async function decompose(
   source: Source,
   request: PassRequest,
   layers: ReadonlyMap<string, Layer>,
   logits: string,
   target: number,
-  way: readonly (readonly number[])[],
+  path: readonly (readonly number[])[],
   signal: AbortSignal,
-): Promise<Trail> {
+): Promise<Decomposition> {
   const stages: Stage[] = [];
   let node = logits;
   let index: readonly number[] = [target];
@@ -55,7 +58,7 @@ export async function follow(
     if (isMap(layer) || !layer.formula) return { stages, end: { layer, index } };
     const found = await source.number(request, node, index, LISTED);
     const last = stages.at(-1);
-    if (single(found)) {
+    if (hasOneInput(found)) {
       if (last) stages[stages.length - 1] = { ...last, steps: [...last.steps, found] };
       const [term] = termsOf(found);
       if (!term) return { stages, end: { layer, index } };
@@ -67,8 +70,8 @@ export async function follow(
       ? await source.number({ ...request, off: [] }, node, index, 10 * LISTED)
       : null;
     const terms = termsOf(found, request.off, before);
-    const wanted = way[stages.length];
-    const named = wanted ? terms.findIndex((term) => same(term.index, wanted)) : -1;
+    const wanted = path[stages.length];
+    const named = wanted ? terms.findIndex((term) => sameIndex(term.index, wanted)) : -1;
     const chosen = named >= 0 ? named : Math.max(0, terms.findIndex((term) => !term.off)); // prettier-ignore
     stages.push({ ledger: found, before, terms, chosen, steps: [] });
     const term = terms[chosen];

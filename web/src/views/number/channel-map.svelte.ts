@@ -1,11 +1,11 @@
-// The map of a channel; of a vector all its units.
+// Loads the map of a channel, or all units of a vector.
 import type { Layer } from "../../api/wire";
 import type { Maps } from "../../model/maps";
 import { getExplorer, getSource } from "../../state/context";
 import { latest } from "../../state/latest.svelte";
 
 /** To be called in a component's script. */
-export function ownMaps(
+export function channelMap(
   of: () => Layer | null,
   channel: () => number,
 ): { readonly value: Maps | null } {
