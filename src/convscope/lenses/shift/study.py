@@ -308,7 +308,7 @@ def _seconds_per_epoch(run: Path) -> float | None:
     except (KeyError, ValueError):
         return None
     whole = lengths == lengths.max(initial=0)
-    # A run of one epoch that its time cut off looks whole; two of one length are.
+    # One epoch cut off by a time budget looks complete; two of the same length are complete.
     return float(np.median(seconds[whole])) if whole.sum() > 1 else None
 
 
