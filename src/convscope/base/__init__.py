@@ -1,1 +1,1 @@
-"""Errors, atomic files, frozen values and devices. It knows no images, networks or runs."""
+"""Errors, atomic files, frozen values and devices. It is independent of images and networks."""

@@ -1,6 +1,6 @@
-"""What convscope uses of torch that torch does not document; tested for each torch version.
+"""The undocumented parts of torch that convscope uses; tested with each torch version.
 
-`pyproject.toml` allows torch up to the version that these tests have run with.
+`pyproject.toml` allows torch up to the latest version that these tests were run with.
 """
 
 import inspect
@@ -18,8 +18,8 @@ from torch import Tensor
 
 P = ParamSpec("P")
 Optimiser = TypeVar("Optimiser", bound=torch.optim.Optimizer)
-# Methods of an optimiser that import torch's compiler when they are called, to tell it to leave
-# them alone: a third of the time to the first training step, and of no use without the compiler.
+# Methods of an optimiser that import torch's compiler when they are called, to exclude themselves
+# from compilation. The import takes a third of the time to the first training step.
 _MARKED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 _GUARDS = "torch.fx.experimental.symbolic_shapes"
 # The loggers on which torch.export reports what fails.
@@ -27,7 +27,7 @@ _LOGGERS = ("torch", "torch._export", "torch.export", "torch._subclasses.fake_te
 
 
 def without_compiler(kind: Callable[P, Optimiser]) -> Callable[P, Optimiser]:
-    """The same optimiser, whose methods do not import `torch._dynamo`; bit for bit the same steps.
+    """A subclass of the optimiser without imports of `torch._dynamo`; its steps are bit-equal.
 
     `step` runs without gradients, as torch's own does where the optimiser is not differentiable.
     """

@@ -14,7 +14,9 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option(help="Other labelled images; by default the run's own.")
     ] = None,
-    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="train, val, test or all; by default test, else val.")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     as_json: Json = False,
 ) -> None:
@@ -27,7 +29,7 @@ def evaluate(
     from convscope.cli.results import evaluation_card
     from convscope.console.output import warn, warn_trained_on
     from convscope.evaluation.evaluate import evaluate as run_evaluation
-    from convscope.evaluation.evaluate import indices_of
+    from convscope.evaluation.evaluate import indices_of, note_on
     from convscope.evaluation.files import write_evaluation
     from convscope.runs.data import overlap, run_dataset
     from convscope.runs.folder import load
@@ -50,6 +52,9 @@ def evaluate(
     write_evaluation(folder, evaluation, dataset, about)
     if evaluation.split != "train":
         warn_trained_on(same.trained_on, evaluation.n)
+    note = note_on(evaluation.split)
+    if note is not None and data is None:
+        warn(note)
     if same.changed:
         warn(f"{same.changed:,} images have changed since the run was trained")
     if same.relabelled:

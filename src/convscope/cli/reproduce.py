@@ -38,7 +38,12 @@ def reproduce(
     from convscope.cli.train import run_in
     from convscope.data.catalog import check_outside
     from convscope.runs.environment import changes_since
-    from convscope.runs.folder import read_recipe, read_replay, read_status
+    from convscope.runs.folder import (
+        read_recipe,
+        read_replay,
+        read_status,
+        recorded_splits,
+    )
     from convscope.runs.reproduce import compare_runs
 
     if read_status(run)["status"] != "finished":
@@ -52,7 +57,8 @@ def reproduce(
     view = nullcontext(lambda event: None) if as_json else TerminalView()
     if not (folder / "run.json").exists():
         check_outside(folder, recipe.data.source)
-        run_in(folder, recipe, replay=read_replay(run), view=view)
+        splits = recorded_splits(run)
+        run_in(folder, recipe, replay=read_replay(run), splits=splits, view=view)
     elif read_recipe(folder) != recipe:
         raise ConvscopeError(f"--out {folder} is a run with another recipe; choose another folder")
     elif read_status(folder)["status"] != "finished":

@@ -30,6 +30,7 @@ Show = Callable[[Event], None]
 _STEP_SECONDS = 1.0
 _PLAIN_SECONDS = 15.0
 _MUCH_CROPPED = 0.3
+_MOST_NAMES = 10
 
 
 def json_lines(run: Path) -> Show:
@@ -159,6 +160,22 @@ def _taken(taken: TransferredWeights) -> str:
     return text
 
 
+def _print_unmeasured(console: Console, event: Prepared, split: str) -> None:
+    """Names the classes of which a held-out split has no image."""
+    names = [
+        escape(name)
+        for name, count in zip(event.class_names, event.counts[split], strict=True)
+        if not count
+    ]
+    if names:
+        more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+        console.print(
+            f"[yellow]{len(names):,} of {len(event.class_names):,} classes have no {split} "
+            f"images[/]: {', '.join(names[:_MOST_NAMES])}{more}; metrics on {split} say nothing "
+            "about them"
+        )
+
+
 def print_data(console: Console, event: Prepared) -> None:
     """Prints images per class and split, the network's input, and the device."""
     splits = list(event.counts)
@@ -182,6 +199,8 @@ def print_data(console: Console, event: Prepared) -> None:
             f"[yellow]unbalanced[/]: {max(train):,} to {min(train):,} training images per class; "
             "--class-weights gives rare classes a larger weight"
         )
+    for split in splits[1:]:
+        _print_unmeasured(console, event, split)
     if event.ignored:
         console.print(f"{event.ignored:,} files that are not images were ignored")
     if event.skipped:

@@ -4,7 +4,7 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -291,6 +291,7 @@ def run_in(
     *,
     initial: "Classifier | None" = None,
     replay: "Replay | None" = None,
+    splits: "Mapping[str, str] | None" = None,
     view: "AbstractContextManager[Callable[[Event], None]]",
 ) -> None:
     """Trains in `folder` by `recipe`, or continues the run there if that is None.
@@ -316,7 +317,7 @@ def run_in(
             warn(writer.missing_rows)
         if writer.recipe.weights is not None and writer.resume is None and initial is None:
             initial = initial_classifier(writer.recipe)
-        start = Start(writer.resume, writer.replay, initial)
+        start = Start(writer.resume, writer.replay, initial, splits or writer.splits)
         for event in run_training(writer.recipe, start=start, stop=lambda: bool(stopped)):
             writer.write(event)
             show(event)

@@ -1,1 +1,1 @@
-"""The contract of a lens: what a lens declares, and the command and routes that follow from it."""
+"""The contract of a lens: what a lens declares, and the command and routes derived from it."""

@@ -1,4 +1,4 @@
-"""The command that follows from a lens: its arguments, options, `--out` and `--json`."""
+"""The command derived from a lens: its arguments, options, `--out` and `--json`."""
 
 import inspect
 import json
@@ -55,7 +55,7 @@ _ARGUMENTS: dict[Needs, dict[str, Any]] = {
 
 
 def command_of(lens: Lens[Any, Any], about: str) -> Callable[..., None]:
-    """The function that Typer makes a command of; `about` is its help."""
+    """The function that becomes a Typer command; `about` is its help."""
     if lens.command is not None:
         module, _, name = lens.command.partition(":")
         return getattr(import_module(module), name)

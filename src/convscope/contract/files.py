@@ -1,4 +1,4 @@
-"""The files of an answer: pictures, arrays, and last the JSON, which says that all are there."""
+"""The files of an answer: pictures, arrays, and last the JSON, which marks it as complete."""
 
 import io
 import json

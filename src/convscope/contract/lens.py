@@ -68,7 +68,7 @@ class Inputs:
         images: as many as the lens needs.
         run: the folder that the network comes from; None for a network by name.
         trace: gives the recorded pass of the first image. Its argument names the layers whose
-            values are needed; None keeps all. More may be kept than were named.
+            values are needed; None records all. More layers than these may be recorded.
     """
 
     subject: "Subject"
@@ -83,7 +83,7 @@ class Answer(Generic[R]):
 
     Attributes:
         result: goes to JSON.
-        arrays: beside it, by name; float arrays that are too large for JSON.
+        arrays: by name; float arrays that are too large for the JSON.
         value: what the result was made from, for pictures and text; None where these need no more
             than `result` and `arrays`.
         folder: where a study has stored itself; None for an answer.
@@ -122,9 +122,9 @@ class Lens(Generic[P, R]):
         result: the class of its result.
         compute: an answer from `Inputs` and parameters.
         study: a study from run folders, parameters, a folder (None: the default one) and progress.
-        lines: what the terminal says of an answer.
+        lines: the text of an answer in the terminal.
         draw: its pictures by file name, as PNG.
-        about: what the help says after the catalog's line.
+        about: the text of the help after the catalog's line.
         command: a command of its own, as "package.module:function"; None derives it.
         routes: routes of its own, as "package.module:router"; None derives them from `compute`.
         stored: the newest study of this network in a run folder, for the explorer; None where

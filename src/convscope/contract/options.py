@@ -1,4 +1,4 @@
-"""The options of a command that follow from a class of parameters."""
+"""The options of a command, derived from a class of parameters."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ def class_number(names: Sequence[str], text: str, option: str) -> int:
     """The index of the class that an option names or numbers.
 
     Raises:
-        ConvscopeError: there is no such class, with those that there are.
+        ConvscopeError: there is no such class. The message lists the classes.
     """
     if text in names:
         return names.index(text)
@@ -114,7 +114,7 @@ def _is_class(field: FieldInfo) -> bool:
 
 
 def _metadata(annotation: Any) -> list[Any]:
-    """What stands beside the types of an `Annotated`, also inside a union."""
+    """The metadata of an `Annotated` type, also inside a union."""
     if get_origin(annotation) is Annotated:
         return list(annotation.__metadata__)
     if get_origin(annotation) in (Union, UnionType):
@@ -148,7 +148,7 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _bounds(field: FieldInfo) -> dict[str, Any]:
-    """Bounds that Typer knows; `parse` checks the others."""
+    """The bounds that Typer can check; `parse` checks the others."""
     found: dict[str, Any] = {}
     for item in field.metadata:
         if isinstance(item, annotated_types.Ge):

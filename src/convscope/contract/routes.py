@@ -1,4 +1,4 @@
-"""The routes that follow from a lens: its answer as JSON, its arrays, its first picture."""
+"""The routes derived from a lens: its answer as JSON, its arrays, its first picture."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -36,22 +36,22 @@ def _derived(lens: Lens[Any, Any]) -> APIRouter:
         path: str, given: Any, then: Callable[[Any, Answer[Any]], Response], **about: Any
     ) -> None:
         async def endpoint(request: Request, query: Any) -> Response:
-            return await _computed(lens, request, query, lambda found: then(query, found))
+            return await _computed(lens, request, query, lambda computed: then(query, computed))
 
         # The class of the query is made here, and FastAPI reads it from the annotations.
         endpoint.__annotations__["query"] = Annotated[given, Query()]
         router.add_api_route(path, endpoint, name=f"{lens.name}{path}", **about)
 
-    def chosen(given: Any, found: Answer[Any]) -> Response:
-        if given.array not in found.arrays:
-            raise RefusedError(404, f"array: there are {', '.join(found.arrays) or 'none'}")
-        return array(as_maps(torch.from_numpy(found.arrays[given.array])))
+    def chosen(given: Any, computed: Answer[Any]) -> Response:
+        if given.array not in computed.arrays:
+            raise RefusedError(404, f"array: there are {', '.join(computed.arrays) or 'none'}")
+        return array(as_maps(torch.from_numpy(computed.arrays[given.array])))
 
-    def drawn(_: Any, found: Answer[Any]) -> Response:
+    def drawn(_: Any, computed: Answer[Any]) -> Response:
         assert lens.draw is not None
-        return picture(next(iter(lens.draw(found)))[1])
+        return picture(next(iter(lens.draw(computed)))[1])
 
-    add("", query, lambda _, found: answer(found.result), response_model=lens.result)
+    add("", query, lambda _, computed: answer(computed.result), response_model=lens.result)
     add("/array", _with_array(query), chosen, response_class=Response, responses=BINARY)
     if lens.draw is not None:
         add("/picture", query, drawn, response_class=Response, responses=PICTURE)
@@ -111,7 +111,9 @@ async def _work(
         inputs = Inputs(explorer.subject, images, explorer.folder, trace)
         assert lens.compute is not None
         compute = lens.compute
-        found = explorer.remembered(lens.name, (requested, params), lambda: compute(inputs, params))
-        return then(found)
+        computed = explorer.remembered(
+            lens.name, (requested, params), lambda: compute(inputs, params)
+        )
+        return then(computed)
 
     return await anyio.to_thread.run_sync(made, limiter=explorer.store.turn)

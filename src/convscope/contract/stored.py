@@ -1,4 +1,4 @@
-"""The studies that a run folder holds: the newest one of the network's present weights."""
+"""The newest study in a run folder that was made with the network's current weights."""
 
 import sys
 from collections.abc import Callable
@@ -26,13 +26,13 @@ def newest(
     Args:
         run: the run folder.
         name: of the lens: its folder in the run, and its command.
-        file: in the study's folder, which says that it is whole.
+        file: the file in a study's folder that marks it as complete.
         read: the study in a folder; raises `ConvscopeError`.
         weights_of: `Graph.digest` of the network that the study was made with.
         graph: of the network.
     """
-    found = [(path.stat().st_mtime, path.parent) for path in (run / name).glob(f"*/{file}")]
-    for _, folder in sorted(found, reverse=True):
+    studies = [(path.stat().st_mtime, path.parent) for path in (run / name).glob(f"*/{file}")]
+    for _, folder in sorted(studies, reverse=True):
         try:
             study = read(folder)
         except ConvscopeError as error:

@@ -1,1 +1,1 @@
-"""Data sets, splits, augmentation and batches. It never writes into a data folder."""
+"""Data sets, splits, augmentation and batches. Nothing here writes into a data folder."""

@@ -74,7 +74,9 @@ def stratified_sample(
 ) -> np.ndarray:
     """A stratified random sample: about `count` sorted indices, each class in proportion.
 
-    At least one image of each class stays in the pool.
+    Fractions of an image go to the classes with the largest ones, and among equal fractions by
+    chance (the method of largest remainders, with ties drawn). At least one image of each class
+    stays in the pool; what it cannot give, other classes give.
 
     Args:
         labels: (n,) class indices.
@@ -86,16 +88,25 @@ def stratified_sample(
     if not len(candidates):
         return candidates.astype(np.int64)
     sizes = np.bincount(labels[candidates])
-    exact = sizes * (count / max(1, len(candidates)))
-    take = np.floor(exact).astype(int)
-    remainder = np.argsort(-(exact - take), kind="stable")[: max(0, count - int(take.sum()))]
-    take[remainder] += 1
-    take = np.minimum(take, np.maximum(sizes - 1, 0))
+    take = _shares(sizes, count, generator.spawn(1)[0])
     chosen = [
         generator.permutation(candidates[labels[candidates] == label])[: take[label]]
         for label in range(len(sizes))
     ]
     return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def _shares(sizes: np.ndarray, count: int, ties: np.random.Generator) -> np.ndarray:
+    """How many images each class gives, (classes,): `count` in all, or as many as can be given."""
+    most = np.maximum(sizes - 1, 0)
+    exact = sizes * (count / sizes.sum())
+    take = np.minimum(np.floor(exact).astype(int), most)
+    by_chance = ties.permutation(len(sizes))
+    order = by_chance[np.argsort(-(exact - take)[by_chance], kind="stable")]
+    while (missing := count - int(take.sum())) > 0 and (take < most).any():
+        able = order[(take < most)[order]]
+        take[able[:missing]] += 1
+    return take
 
 
 def stratified_subset(
@@ -116,8 +127,9 @@ def stratified_subset(
     count = max(1, round(fraction * len(train)))
     kept = stratified_sample(labels, pool, count, np.random.default_rng([seed, 0xF4AC]))
     missing = sorted(set(labels[train].tolist()) - set(labels[kept].tolist()))
-    first = [int(train[labels[train] == label][0]) for label in missing]
-    return np.sort(np.concatenate([kept, np.array(first, np.int64)]))
+    drawn = np.random.default_rng([seed, 0xF4AD])
+    more = [int(drawn.choice(train[labels[train] == label])) for label in missing]
+    return np.sort(np.concatenate([kept, np.array(more, np.int64)]))
 
 
 def split_table(dataset: Dataset, splits: np.ndarray, hashes: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Numbers to colours: zero always has the same colour, and NaN one of its own.
+"""Numbers to colours: zero always has the same colour, and NaN a separate one.
 
 Look-up tables are matplotlib's; both are safe for red-green blindness.
 """
@@ -10,10 +10,10 @@ import numpy as np
 
 from convscope.base.tensors import Pixels
 
-# Zero is black and white respectively. The odd number of levels gives zero one of its own.
+# Zero is black and white respectively. With an odd number of levels, one is exactly zero.
 _SEQUENTIAL, _DIVERGING, _LEVELS = "magma", "RdBu_r", 257
 
-MISSING = (255, 0, 255)  # of neither table
+MISSING = (255, 0, 255)  # not in either table
 DEAD = (205, 205, 205)
 MARK = (90, 90, 90)
 

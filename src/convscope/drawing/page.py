@@ -1,6 +1,6 @@
 """The layout of a sheet: title, notes, legend, and the size and number of tiles in a row.
 
-It knows text, rectangles and colours, nothing of networks.
+It draws text, rectangles and colours, and does not depend on networks.
 """
 
 import math
@@ -128,8 +128,8 @@ def page(
         size: (width, height) of the body, in pixels.
         title: as many lines as it needs.
         notes: each on a line of its own, or more.
-        ends: what the colour bar reaches from and to; without them there is none.
-        legend: what stands above the bar.
+        ends: the smallest and largest value of the colour bar; None for no bar.
+        legend: the text above the bar.
     """
     width = max(size[0] + 2 * MARGIN, 1280)
     right = width - MARGIN - (_BAR[0] + 2 * MARGIN if ends else 0)

@@ -77,7 +77,7 @@ def png(picture: Image.Image) -> bytes:
 
 @dataclass(frozen=True)
 class Maps:
-    """Maps (channels, height, width) as they are drawn: on their scale, with what is odd in them.
+    """Maps (channels, height, width) as they are drawn: scaled, with marks for dead maps and NaN.
 
     Attributes:
         values: on the scale; for `unit` divided by `peaks`.
@@ -122,9 +122,9 @@ def layer_sheet(
     Arrays of other shapes are drawn as maps of their last two axes. NaN and infinities are magenta.
 
     Args:
-        values: what the layer gave, without the batch axis.
+        values: the layer's output, without the batch axis.
         title: network, layer, kind and shape.
-        notes: lines below it; what is odd about the values is added.
+        notes: lines below it; lines about dead maps and NaN are added.
         scale: over what colours compare.
         network: the range of all layers, for `Scale.network`.
         class_names: of a vector of logits or probabilities.
@@ -204,7 +204,7 @@ _LEGENDS = {
 
 
 def _caption(maps: Maps, index: int, scale: Scale) -> str:
-    """The channel's number, where there are not too many, and the magnitude that 1 stands for."""
+    """The channel's number, where there are not too many, and the magnitude that 1 means."""
     peak = number(maps.peaks[index]) if scale is Scale.unit and not maps.dead[index] else ""
     if len(maps.values) > NUMBERED_UP_TO:
         return "NaN" if maps.missing[index] else peak

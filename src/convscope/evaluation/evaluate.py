@@ -113,7 +113,7 @@ def evaluate(
     classifier: Classifier,
     dataset: Dataset,
     *,
-    split: str = "test",
+    split: str | None = None,
     batch_size: int = BATCH_SIZE,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
@@ -124,7 +124,8 @@ def evaluate(
     Args:
         classifier: with a head.
         dataset: the images.
-        split: "train", "val", "test" or "all".
+        split: "train", "val", "test" or "all"; None takes test, or val where there is no test
+            split.
         batch_size: images per batch.
         progress: called with the number of images done and their total.
 
@@ -142,12 +143,18 @@ def evaluate(
     return measure(predictions, split=name)
 
 
-def indices_of(dataset: Dataset, split: str) -> tuple[np.ndarray, str]:
+def indices_of(dataset: Dataset, split: str | None) -> tuple[np.ndarray, str]:
     """The indices of a split's images and its name; of all images and "all" if there are no splits.
+
+    Args:
+        dataset: the images.
+        split: None takes test, or val where there is no test split.
 
     Raises:
         DataError: there is no such split. The message lists those that exist.
     """
+    if split is None:
+        split = "val" if "val" in dataset.splits and "test" not in dataset.splits else "test"
     if split not in (*SPLITS, "all"):
         raise DataError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)} and all")
     existing = [name for name in SPLITS if (dataset.splits == name).any()]
@@ -159,6 +166,16 @@ def indices_of(dataset: Dataset, split: str) -> tuple[np.ndarray, str]:
             "choose with --split"
         )
     return np.flatnonzero(dataset.splits == split), split
+
+
+def note_on(split: str) -> str | None:
+    """What to know of figures of a run's own split; None where there is nothing to say."""
+    if split != "val":
+        return None
+    return (
+        "the epoch with the best weights was chosen on the validation images, so their figures are "
+        "a little too good"
+    )
 
 
 def measure(predictions: Predictions, *, split: str, protocol: str = PROTOCOL) -> Evaluation:

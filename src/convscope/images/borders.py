@@ -9,7 +9,7 @@ from convscope.base.errors import ConvscopeError
 class Border(StrEnum):
     """How pixels beyond the border are filled. The names are those of `numpy.pad`, and "zero".
 
-    `Border("circular")`, PyTorch's word, is the old spelling of "wrap".
+    `Border("circular")`, PyTorch's name, is the old spelling of "wrap".
     """
 
     ZERO = "zero"
@@ -23,10 +23,10 @@ class Border(StrEnum):
 
     @classmethod
     def of(cls, name: str) -> "Border":
-        """The border of that name.
+        """The border mode with that name.
 
         Raises:
-            ConvscopeError: there is none, with those that there are.
+            ConvscopeError: the name is unknown. The message lists the known ones.
         """
         try:
             return cls(name)

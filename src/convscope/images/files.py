@@ -30,8 +30,11 @@ from PIL import Image, ImageOps
 from convscope.base.errors import ConvscopeError, UnreadableImageError
 from convscope.base.tensors import Pixels
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF")
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif")
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "GIF", "PPM")
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".bmp", ".dib",
+    ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm",
+)  # fmt: skip
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 8 * MAX_PIXELS + 1_000_000  # four channels of 16 bits, uncompressed
 MAX_SCANS = 100  # encoders write ten to twenty; each scan is a pass over all pixels
@@ -41,6 +44,7 @@ _WHITE = (255, 255, 255, 255)
 _TILE = (322, 323)  # TIFF tags: tile width and height; a tile is decoded whole
 _BAND = 1 << 22  # pixels converted at a time, so that 64 million take less than a gigabyte
 _JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # What Pillow's decoders raise on damaged files.
 _DAMAGED = (
     ArithmeticError,
@@ -101,8 +105,9 @@ def decode_image(
         raise UnreadableImageError(name, f"the file is over the limit of {MAX_BYTES:,} bytes")
     if content.startswith(b"\xff\xd8"):
         _check_jpeg(content, name)
+    formats = _heif_formats(name) if _is_heif(content) else FORMATS
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=formats) as image:
             tile = [getattr(image, "tag_v2", {}).get(tag, 0) for tag in _TILE]
             for width, height in (image.size, tile):
                 if width * height > max_pixels:
@@ -122,7 +127,8 @@ def decode_image(
         reason = f"{pixels} over the limit of {max_pixels:,}"
         raise UnreadableImageError(name, reason) from error
     except Image.UnidentifiedImageError:
-        reason = "not an image in a supported format (JPEG, PNG, WebP, BMP, TIFF, GIF)"
+        known = "JPEG, PNG, WebP, AVIF, HEIC, BMP, TIFF, GIF, PPM"
+        reason = f"not an image in a supported format ({known})"
         raise UnreadableImageError(name, reason) from None
     except _DAMAGED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -217,6 +223,27 @@ def _check_jpeg(content: bytes, name: str) -> None:
             raise UnreadableImageError(name, f"more than {MAX_SCANS} scans")
         if kind not in (0x01, 0xD8):
             position += int.from_bytes(content[position : position + 2], "big")
+
+
+def _is_heif(content: bytes) -> bool:
+    """Whether the file says that it is HEIF and not AVIF, which is a sort of HEIF."""
+    brand, compatible = content[8:12], content[16:64]
+    return content[4:8] == b"ftyp" and brand in _HEIF_BRANDS and b"avif" not in compatible
+
+
+def _heif_formats(name: str) -> tuple[str, ...]:
+    """Pillow's name of HEIF, which a library of its own teaches Pillow to read.
+
+    Raises:
+        UnreadableImageError: the library is not installed.
+    """
+    try:
+        import pillow_heif  # noqa: PLC0415 (optional)
+    except ImportError:
+        reason = "HEIC images need the extra heic: pip install convscope[heic]"
+        raise UnreadableImageError(name, reason) from None
+    pillow_heif.register_heif_opener()
+    return ("HEIF",)
 
 
 def _keep_exif(converted: Image.Image, original: Image.Image) -> Image.Image:

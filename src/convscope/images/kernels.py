@@ -1,6 +1,6 @@
 """Image kernels, applied in steps that can be checked by hand.
 
-Knows numbers and arrays alone: no networks, no files, no pictures.
+This module uses only numbers and arrays: no networks, files or pictures.
 """
 
 from collections.abc import Sequence
@@ -112,7 +112,7 @@ def convolve(
             or a (vertical, horizontal) pair.
         padding: pixels added on each side.
         dilation: pixels from one kernel entry to the next.
-        border: what stands in the padding, see `convscope.images.borders.Border`: "zero"; "edge",
+        border: how the padding is filled, see `convscope.images.borders.Border`: "zero"; "edge",
             the nearest pixel; "reflect", the image mirrored at its outermost pixels, which are not
             repeated; "wrap", the opposite side.
         mode: "correlation" lays the kernel on the image as it is, as networks do; "convolution"
@@ -166,12 +166,12 @@ def size_formula(
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One number of a filtered picture, worked out.
+    """The computation of one value of a filtered image.
 
     Attributes:
         rows: (kernel rows,) of the image, negative or beyond its end in the padding.
         columns: (kernel columns,) of the image, likewise.
-        pixels: what stands there, (kernel rows, kernel columns).
+        pixels: the values there, (kernel rows, kernel columns).
         products: pixels x kernel.
         outside: which of them are padding.
         sum: of the products, row by row.
@@ -194,7 +194,7 @@ def cell(
     dilation: int = 1,
     border: str = "zero",
 ) -> Cell:
-    """How `convolve` comes to the number at a place (row, column) of its output.
+    """How `convolve` computes the value at a position (row, column) of its output.
 
     Args:
         image: (height, width), finite numbers.
@@ -203,7 +203,7 @@ def cell(
         stride: as of `convolve`, for both axes; so are the others.
         padding: pixels added on each side.
         dilation: pixels from one kernel entry to the next.
-        border: what stands in the padding.
+        border: how the padding is filled.
 
     Raises:
         ConvscopeError: as `convolve`, or for a place outside of the output.
@@ -258,7 +258,7 @@ def _numbers(name: str, given: Numbers, dimensions: tuple[int, ...], shape: str)
         raise ConvscopeError(f"{name}: holds {array.dtype} values; give integers or floats")
     if array.ndim not in dimensions or array.size == 0:
         raise ConvscopeError(f"{name}: has shape {array.shape}; give {shape}, none of them 0")
-    with np.errstate(over="ignore"):  # of wider floats, found in the next line
+    with np.errstate(over="ignore"):  # of wider floats; the next line detects it
         array = array.astype(np.float64, copy=False)
     if not np.isfinite(array).all():
         raise ConvscopeError(f"{name}: holds NaN or infinity; replace them by finite numbers first")

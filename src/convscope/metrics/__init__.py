@@ -1,1 +1,1 @@
-"""Metrics as pure functions of logits and targets."""
+"""Metrics of predictions, as pure functions of logits and targets."""

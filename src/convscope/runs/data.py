@@ -58,10 +58,11 @@ def run_dataset(run: Path, data: str | None = None, *, unlabelled: bool = False)
     return replace(dataset, splits=splits).subset(np.flatnonzero(splits != SKIPPED))
 
 
-def images_of(run: Path, data: str | None, split: str) -> tuple[Dataset, str]:
+def images_of(run: Path, data: str | None, split: str | None) -> tuple[Dataset, str]:
     """The images of a split of the run's data set or of `data`, and the name of the split.
 
-    `data` may also be a folder of images without classes. Its classes are not aligned to the run's.
+    `split` is as for `indices_of`. `data` may also be a folder of images without classes. Its
+    classes are not aligned to the run's.
 
     Raises:
         DataError: as for `run_dataset`, or there is no such split.

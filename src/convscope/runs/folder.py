@@ -19,6 +19,7 @@ from typing import Any
 
 from convscope.base.errors import ConvscopeError
 from convscope.base.storage import read_json, read_lines, sha256_of
+from convscope.data.split import read_split_table
 from convscope.nets.classifier import Classifier
 from convscope.runs.checkpoint import StoredCheckpoint, load_checkpoint
 from convscope.training.recipe import Recipe
@@ -106,6 +107,12 @@ def read_recipe(run: Path) -> Recipe:
         if str(path) in str(error):
             raise
         raise ConvscopeError(f"{path} is damaged: {error}; restore it from a copy") from None
+
+
+def recorded_splits(run: Path) -> dict[str, str]:
+    """The split of each image of a run by path, from its `split.csv`; see `recorded_split`."""
+    table = read_split_table(recorded_split(run).encode(), str(run / "split.csv"))
+    return {path: record.split for path, record in table.items()}
 
 
 def recorded_split(run: Path) -> str:

@@ -53,14 +53,14 @@ class Scalars:
                     writer.add_scalar(f"epoch/{name}", getattr(event, name), event.step)
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes the remaining events."""
         if self._writer is not None:
             with self._named():
                 self._writer.close()
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Its thread's errors, which come at a later call, name no file."""
+        """Errors of its thread are raised at a later call, and name no file."""
         try:
             yield
         except OSError as error:

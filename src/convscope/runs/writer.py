@@ -33,6 +33,7 @@ from convscope.runs.folder import (
     read_replay,
     read_status,
     recorded_split,
+    recorded_splits,
 )
 from convscope.runs.tensorboard import Scalars
 from convscope.training.events import (
@@ -63,6 +64,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         replay: the plans of a time budget to replay.
         changes_since_start: what has changed in the environment since the run started. Such
             changes may affect the last bits of the results.
+        splits: the split of each image of the run to continue, by path; None without a checkpoint.
         missing_rows: a sentence about epochs that `metrics.csv` lacks; "" if it has them all.
     """
 
@@ -88,6 +90,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         self._scalars: Scalars | None = None
         self._was_there = folder.exists()
         self.missing_rows = ""
+        self.splits: dict[str, str] | None = None
         self._lock = _lock_new_folder(folder) if self._new else _lock_run(folder)
         try:
             if recipe is not None:
@@ -127,6 +130,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
             )
         self.changes_since_start = changes_since(self._folder / "environment.json")
         if stored is not None:
+            self.splits = recorded_splits(self._folder)
             self._rows = _rows_until(self._folder / "metrics.csv", stored.position)
             path = self._folder / "metrics.csv"
             self.missing_rows = _describe_missing_rows(path, self._rows, stored.position)

@@ -1,1 +1,1 @@
-"""Recipes, and training as an iterator of events. It neither writes files nor prints."""
+"""Recipes, and training as an iterator of events. Nothing here writes files or prints."""

@@ -46,7 +46,7 @@ def train(
     Args:
         recipe: what to train, on which data, and how.
         start: an earlier checkpoint of the same recipe to resume, the plans of a time budget to
-            replay, and the classifier with the weights that `recipe.weights` names.
+            replay, the classifier with the weights that `recipe.weights` names, known splits.
         stop: called after every step. When it returns true, the iterator yields a `Checkpoint` and
             `Interrupted`, and ends.
 
@@ -58,7 +58,8 @@ def train(
     if start.resume is not None:
         position = start.resume.position
         yield Resumed(position.step, position.epoch, position.stage)
-    prepared = yield from prepare(recipe, stop, None if start.resume else start.initial)
+    initial = None if start.resume else start.initial
+    prepared = yield from prepare(recipe, stop, initial, start.splits)
     if prepared is None:
         yield Interrupted(0 if start.resume is None else start.resume.position.step)
         return

@@ -1,7 +1,7 @@
 """Preparation of training: read the data, resolve the recipe, assign splits, preprocessing."""
 
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -98,7 +98,10 @@ class Setup:
 
 
 def prepare(
-    recipe: Recipe, stop: Callable[[], bool], initial: Classifier | None = None
+    recipe: Recipe,
+    stop: Callable[[], bool],
+    initial: Classifier | None = None,
+    splits: Mapping[str, str] | None = None,
 ) -> Generator[Event, None, tuple[Setup, Prepared] | None]:
     """Opens, splits and reads the data, and yields the progress.
 
@@ -106,6 +109,7 @@ def prepare(
         recipe: may leave values to the data.
         stop: when it returns true, reading stops.
         initial: the classifier with the weights that the first stage starts from, if any.
+        splits: see `Start.splits`.
 
     Returns:
         The setup and the event to yield; None if `stop()` returned true.
@@ -117,11 +121,11 @@ def prepare(
     dataset = open_dataset(recipe.data.source)
     device = default_device()
     recipe = resolved(recipe, dataset, device, initial)
-    splits = assign_splits(dataset, recipe.seed, recipe.data.val, recipe.data.test)
-    needed = np.isin(splits, ("train", "val"))
+    assigned = _assigned(dataset, recipe, splits)
+    needed = np.isin(assigned, ("train", "val"))
     plain = _plain_preprocess(recipe.data, dataset)
     cached = _keeps_in_memory(recipe, int(needed.sum()), plain)
-    train = np.flatnonzero(splits == "train")
+    train = np.flatnonzero(assigned == "train")
     measured = np.zeros(len(dataset), bool)
     measured[train[:: max(1, len(train) // _STATISTICS_IMAGES)]] = True
     scanned = None
@@ -134,9 +138,16 @@ def prepare(
             break
     if scanned is None:
         return None
-    splits = _skip_bad(dataset, splits, scanned.bad, skip=recipe.data.skip_bad)
-    setup = Setup(recipe, dataset, splits, scanned, device, cached, began)
+    assigned = _skip_bad(dataset, assigned, scanned.bad, skip=recipe.data.skip_bad)
+    setup = Setup(recipe, dataset, assigned, scanned, device, cached, began)
     return setup, _prepared_event(setup)
+
+
+def _assigned(dataset: Dataset, recipe: Recipe, known: Mapping[str, str] | None) -> np.ndarray:
+    """The split of each image, (n,): the known one where all are known, else newly drawn."""
+    if known is not None and known.keys() == set(dataset.paths):
+        return np.array([known[path] for path in dataset.paths])
+    return assign_splits(dataset, recipe.seed, recipe.data.val, recipe.data.test)
 
 
 def _skip_bad(

@@ -1,5 +1,6 @@
 """Set up one stage of training: network, optimiser, batches and clock."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
@@ -104,11 +105,14 @@ class Start:
         resume: the state of an earlier checkpoint of the same recipe.
         replay: the plans that the run made before.
         initial: the classifier with the weights that `Recipe.weights` names.
+        splits: the split of each image by path, as an earlier version may have drawn it. They are
+            drawn again where the images are others.
     """
 
     resume: State | None = None
     replay: Replay = field(default_factory=Replay)
     initial: Classifier | None = None
+    splits: Mapping[str, str] | None = None
 
 
 def build_work(

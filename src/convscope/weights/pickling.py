@@ -85,7 +85,7 @@ _DAMAGED = UnacceptableError("its pickle cannot be read", DAMAGED)
 
 
 def interpret(stream: io.BytesIO) -> Any:
-    """Interprets the pickle at the current position of `stream` and moves the position behind it.
+    """Interprets the pickle at the current position of `stream` and moves the position past it.
 
     Returns:
         The content: dicts, lists, tuples, strings and numbers as such, tensors as `StridedTensor`.
@@ -218,7 +218,7 @@ def _allowed_name(module: Any, name: Any) -> Any:
 
 
 def _call(function: Any, arguments: Any) -> Any:
-    """What a call in the pickle stands for; nothing is called."""
+    """The value that a call in the pickle represents; nothing is called."""
     if not isinstance(function, _Name) or not isinstance(arguments, tuple):
         raise _DAMAGED
     if function.name == "OrderedDict":
@@ -235,7 +235,7 @@ def _call(function: Any, arguments: Any) -> Any:
 
 
 def _storage(identifier: Any) -> Any:
-    """The storage that a persistent id stands for: ("storage", type, key, device, length)."""
+    """The storage that a persistent id identifies: ("storage", type, key, device, length)."""
     if not isinstance(identifier, tuple) or len(identifier) < 5 or identifier[0] != "storage":
         raise UnacceptableError("its pickle refers to an object outside that is no storage", REMEDY)
     _, kind, key, _, length, *view = identifier

@@ -159,7 +159,7 @@ def _all_tensors(content: Any) -> list[StridedTensor]:
 
 
 def refusal_of_pickle(head: bytes) -> UnacceptableError | None:
-    """The error for a plain pickle, which is no torch file; None if `head` is not a pickle.
+    """The error for a plain pickle, which is not a torch file; None if `head` is not a pickle.
 
     Args:
         head: the first bytes of the file, at most `MAX_PICKLE_BYTES`.

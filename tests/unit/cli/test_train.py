@@ -52,6 +52,18 @@ def test_the_json_log(convscope, tmp_path):
     ]  # fmt: skip
 
 
+def test_classes_without_images_to_validate_or_test_are_named(convscope, tmp_path):
+    class_folders(tmp_path / "data", ["cat", "dog", "emu"], 20)
+    for path in sorted((tmp_path / "data/dog").iterdir())[2:]:
+        path.unlink()
+    for path in sorted((tmp_path / "data/emu").iterdir())[1:]:
+        path.unlink()
+    done = convscope("train", "data", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 3 classes have no val images: dog, emu; metrics on val say" in done.stdout
+    assert "2 of 3 classes have no test images: dog, emu; metrics on test say" in done.stdout
+
+
 def test_an_existing_run_is_not_overwritten(convscope, trained):
     before = (trained / "run.json").read_text()
     done = convscope("train", "digits", "--epochs", 1, "--out", trained)

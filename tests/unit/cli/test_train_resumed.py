@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from convscope.base.storage import read_json, write_json
+from convscope.data.catalog import open_dataset
+from convscope.data.split import assign_splits
 from convscope.runs import writer as writer_module
 from convscope.runs.checkpoint import load_checkpoint, save_checkpoint
 from convscope.runs.writer import RunWriter
@@ -89,6 +91,30 @@ def test_changed_classes_are_refused_with_the_difference(stopped, convscope):
         refused(convscope, run, "16 missing (cat/0.png, ", "16 new (zebra/0.png, ")
     finally:
         (data / "zebra").rename(data / "cat")
+
+
+def test_a_run_keeps_the_splits_that_an_earlier_version_drew(
+    stopped, convscope, tmp_path, monkeypatch
+):
+    data, _ = stopped
+    drawn = []
+
+    def other(dataset, *settings):
+        drawn.append(assign_splits(dataset, 77, *settings[1:]))
+        return drawn[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("convscope.training.prepare.assign_splits", other)
+        run = stopped_run(tmp_path / "run", scratch(str(data)).with_settings(SETTINGS))
+    table = (run / "split.csv").read_text()
+    dataset = open_dataset(str(data))
+    assert drawn[0].tolist() != assign_splits(dataset, 0, None, None).tolist()
+    done = convscope("train", "--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert (run / "split.csv").read_text() == table
+    again = convscope("reproduce", run, "--json")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert (tmp_path / "run-reproduced/split.csv").read_text() == table
 
 
 def test_a_changed_recipe_is_refused_with_the_difference(stopped, convscope):

@@ -112,6 +112,51 @@ def test_held_out_in_proportion_with_the_largest_remainders():
     assert np.bincount(labels[chosen]).tolist() == [3, 2, 1]  # 2.4, 2.4 and 1.2
 
 
+def test_ties_are_drawn_by_the_seed_and_not_by_class_order():
+    labels = np.repeat(np.arange(150), 4)
+    held = np.zeros((40, 150), int)
+    for seed in range(40):
+        chosen = stratified_sample(labels, np.ones(600, bool), 90, np.random.default_rng(seed))
+        held[seed] = np.bincount(labels[chosen], minlength=150)
+    assert held.max() == 1
+    assert (held.sum(1) == 90).all()
+    # Each class is held out in 60 % of the draws: 24 of 40, and surely neither never nor always.
+    often = held.sum(0)
+    assert 8 < often.min() <= often.max() < 38
+
+
+def test_test_and_validation_together_reach_nearly_every_class(dataset):
+    data = dataset(np.repeat(np.arange(150), 4).tolist(), size=(1, 1), channels=1)
+    without = []
+    for seed in range(5):
+        splits = assign_splits(data, seed, None, None)
+        parts = [
+            np.bincount(data.labels[splits == name], minlength=150) for name in ("val", "test")
+        ]
+        assert [int(part.sum()) for part in parts] == [51, 90]
+        without.append(set(np.flatnonzero(sum(parts) == 0)))
+    # 90 classes have one image fewer for validation, so all 51 come from the other 60.
+    assert {len(classes) for classes in without} == {9}
+    assert len(set.union(*without)) > 20
+
+
+def test_what_a_small_class_cannot_give_others_give():
+    labels = np.repeat([0, 1, 2], [1, 1, 20])
+    chosen = stratified_sample(labels, np.ones(22, bool), 11, np.random.default_rng(0))
+    assert np.bincount(labels[chosen], minlength=3).tolist() == [0, 0, 11]
+
+
+def test_a_class_that_would_vanish_from_a_fraction_gives_any_image():
+    labels = np.repeat([0, 1], [400, 5])
+    kept = {
+        int(index)
+        for seed in range(30)
+        for index in stratified_subset(labels, np.arange(405), 0.02, seed)
+        if labels[index] == 1
+    }
+    assert len(kept) > 2
+
+
 def test_thinned_keeps_each_class_in_proportion():
     labels = np.repeat([0, 1, 2], [100, 50, 3])
     train = np.arange(0, 153)

@@ -127,6 +127,20 @@ def test_a_second_implementation_gives_the_same_metrics():
     assert figures.confusion.tolist() == confusion
 
 
+def test_without_a_choice_it_is_test_or_else_val():
+    from dataclasses import replace
+
+    data = open_dataset("digits")
+    assert indices_of(data, None)[1] == "all"
+    for names, chosen in ((("train", "val"), "val"), (("train", "val", "test"), "test")):
+        splits = np.resize(np.array(names), len(data))
+        indices, name = indices_of(replace(data, splits=splits), None)
+        assert name == chosen
+        assert (splits[indices] == chosen).all()
+    with pytest.raises(DataError, match="no split 'test'; it has train"):
+        indices_of(replace(data, splits=np.full(len(data), "train")), None)
+
+
 def test_splits_are_chosen_by_name():
     data = open_dataset("digits")
     assert indices_of(data, "test")[1] == "all"

@@ -1,6 +1,7 @@
 """Each row of the table of modes in `images.files`."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def luma(colours):
     return colours @ np.array([0.299, 0.587, 0.114])
 
 
-@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "WEBP", "GIF"])
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM"])
 def test_colour_is_read_as_it_is(encoded, file_format):
     colours = np.repeat(GREYS[..., None], 3, axis=2) if file_format == "GIF" else COLOURS
     options = {"lossless": True} if file_format == "WEBP" else {}
@@ -47,13 +48,13 @@ def test_colour_is_read_as_it_is(encoded, file_format):
     np.testing.assert_array_equal(decode_image(content, 3, name="x"), colours)
 
 
-@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "GIF"])
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "GIF", "PPM"])
 def test_grey_is_read_as_it_is(encoded, file_format):
     content = encoded(Image.fromarray(GREYS), file_format)
     np.testing.assert_array_equal(decode_image(content, 1, name="x")[..., 0], GREYS)
 
 
-@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "BMP"])
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "BMP", "PPM"])
 def test_one_bit_becomes_black_and_white(encoded, file_format):
     bits = GREYS > 127
     content = encoded(Image.fromarray(bits), file_format)
@@ -61,13 +62,41 @@ def test_one_bit_becomes_black_and_white(encoded, file_format):
     np.testing.assert_array_equal(decode_image(content, 1, name="x")[..., 0], bits * 255)
 
 
-@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "PPM"])
 def test_sixteen_bits_become_eight_by_rounding(encoded, file_format):
     wide = WIDE.copy()
     wide[0, :5] = 0, 128, 129, 65535, 32768
     content = encoded(Image.fromarray(wide), file_format)
     expected = [[round(int(value) * 255 / 65535) for value in row] for row in wide]
     np.testing.assert_array_equal(decode_image(content, 1, name="x")[..., 0], expected)
+
+
+def smooth(size=64):
+    rows, columns = np.mgrid[:size, :size] * 255 // (size - 1)
+    return np.stack([rows, columns, 255 - rows], axis=2).astype(np.uint8)
+
+
+def test_avif_is_read(encoded):
+    content = encoded(Image.fromarray(smooth()), "AVIF", quality=100, subsampling="4:4:4")
+    read = decode_image(content, 3, name="x").astype(int)
+    assert np.abs(read - smooth()).max() <= 4  # its own colour space rounds
+
+
+def test_heic_is_read_by_the_extra(encoded):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    content = encoded(Image.fromarray(smooth()), "HEIF", quality=100, chroma=444)
+    read = decode_image(content, 3, name="x").astype(int)
+    assert np.abs(read - smooth()).max() <= 3
+
+
+def test_heic_without_the_extra_says_what_to_install(encoded, monkeypatch):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    content = encoded(Image.fromarray(smooth()), "HEIF")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(UnreadableImageError, match=r"x: HEIC .* pip install convscope\[heic\]"):
+        decode_image(content, 3, name="x")
 
 
 def test_thirty_two_bit_integers_are_clipped_to_sixteen(encoded):

@@ -230,6 +230,26 @@ describe("the classifier", () => {
   });
 });
 
+describe("without an image", () => {
+  const empty = (): FakeSource => new FakeSource({}, { ...SUBJECT, first: null });
+
+  it.each(["view=classifier", "view=layer&layer=conv", "view=number&layer=conv&at=0,0"])(
+    "%s offers to choose one",
+    async (address) => {
+      const { explorer } = await open(address, empty());
+      await says("No image is loaded");
+      const choices = screen.getAllByRole("button", { name: "Choose an image" });
+      choices.at(-1)?.click();
+      expect(explorer.choosingImage).toBe(true);
+    },
+  );
+
+  it("the network is shown", async () => {
+    await open("view=network", empty());
+    await says(SUBJECT.title);
+  });
+});
+
 describe("the dialog", () => {
   it("marks misclassified images and opens one", async () => {
     await open("image=data-1");

@@ -1,4 +1,4 @@
-"""The lens `arithmetic`. On the page it is the view of a number, one of the explorer's own."""
+"""The lens `arithmetic`. On the page it is the number view, a part of the explorer itself."""
 
 from convscope.contract.lens import Lens
 

@@ -42,7 +42,7 @@ _RANKED = tuple(field.name for field in fields(Ranking) if field.name not in ("n
 
 @dataclass(frozen=True)
 class About:
-    """What an atlas was made from, and how; two that agree in it hold the same numbers.
+    """The inputs and settings of an atlas; two atlases with the same ones have the same content.
 
     Attributes:
         format: of the folder.
@@ -75,7 +75,7 @@ class About:
         """From JSON; keys of other versions are ignored.
 
         Raises:
-            KeyError, TypeError: a key is missing, or it is no mapping.
+            KeyError, TypeError: a key is missing, or the JSON is not an object.
         """
         return cls(**{field.name: values[field.name] for field in fields(cls)})
 
@@ -234,7 +234,7 @@ def read_pass(folder: Path, about: About) -> tuple[dict[str, Ranking], list[byte
             for number, name in enumerate(about.layers)
         }, digests
     except (ConvscopeError, KeyError, TypeError, ValueError):
-        return None  # cut short or of another version: the pass starts again
+        return None  # truncated or of another version: the pass starts again
 
 
 def _arrays(ranking: Ranking, prefix: str = "") -> dict[str, np.ndarray]:

@@ -27,7 +27,9 @@ class AtlasParams(Params):
     data: str | None = Field(
         None, description="Other images, labelled or not; by default the run's own."
     )
-    split: str = Field("test", description="train, val, test or all.")
+    split: str | None = Field(
+        None, description="train, val, test or all; by default test, else val."
+    )
     layer: tuple[str, ...] = Field(
         ("blocks",),
         description="blocks: the output of every convolution block; convolutions: the output of "

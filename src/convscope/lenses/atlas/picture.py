@@ -42,7 +42,7 @@ class ChannelPanel:
 
 @dataclass(frozen=True, eq=False)
 class LayerPanel:
-    """The channels of a layer: `about` is what stands beside them, its first line bold."""
+    """The channels of a layer: `about` is the text beside them, its first line bold."""
 
     about: tuple[str, ...]
     channels: tuple[ChannelPanel, ...]
@@ -125,7 +125,7 @@ def _layout(layer: LayerPanel) -> _Layout:
 
 
 def notes_of(about: About) -> list[str]:
-    """What the reader of an atlas' sheet must know."""
+    """The notes of an atlas' sheet."""
     zero = "white" if about.preprocess["channels"] == 1 else "mid-grey"
     below = "channel, largest activation, share of the images that activate it"
     if about.class_names:

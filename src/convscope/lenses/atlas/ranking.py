@@ -68,7 +68,7 @@ class Ranking:
         """(channels,) class selectivity, 0..1, and the class with the largest mean strength.
 
         (m - o) / (m + o), m being the largest of the classes' means and o the mean of the others':
-        1 where one class alone activates the channel, 0 where all do alike. NaN and -1 for dead
+        1 if only one class activates the channel, 0 if all do equally. NaN and -1 for dead
         channels, without labels, and with images of fewer than two classes.
 
         Source: Morcos et al. 2018, arXiv 1803.06959, section 3.4; theirs are means over positions,
@@ -94,7 +94,7 @@ def atlas_layers(graph: Graph, names: Sequence[str] = (BLOCKS,)) -> list[str]:
     Args:
         graph: from `capture`.
         names: `blocks`, the outputs of all convolution blocks; `convolutions`, each that
-            can be trained with the activation function behind it; or names of layers.
+            can be trained, with the activation function after it; or names of layers.
 
     Raises:
         ConvscopeError: an unknown name, a layer without rows and columns, or none left.

@@ -33,7 +33,7 @@ class TopImage(Result):
 
 
 class Channel(Result):
-    """What activates a channel, over all images of an atlas.
+    """The statistics and top images of a channel, over all images of an atlas.
 
     `active` is the share of images with an activation above zero, and `dead` says that there is
     none. `mean` and `maximum` are of the largest activation in each image. `selectivity`, 0 to 1,
@@ -58,7 +58,7 @@ class AtlasResult(RootModel[list[Channel]]):
 
 
 class ExplorerImage(Wire):
-    """What the explorer knows of an image in `Channel.top`.
+    """What the explorer adds to an image in `Channel.top`.
 
     `image` names it where it can be opened, `label` is its class. Of its projection `largest` is
     the largest magnitude and `colour_limit` the one from which on its colours are saturated, both
@@ -80,7 +80,7 @@ class ClassMean(Wire):
 
 
 class AtlasEntry(Wire):
-    """A channel as in `convscope atlas --json`, with what the explorer knows beside it.
+    """A channel as in `convscope atlas --json`, with what the explorer adds.
 
     `data`, `split` and `images` say what the atlas was made from. `top` belongs to `channel.top`,
     one by one. `exact` says whether crops are what the units see, or bounds.
@@ -96,7 +96,7 @@ class AtlasEntry(Wire):
 
 
 class AtlasAnswer(Wire):
-    """What the atlas says of a channel; without `entry`, `reason` says why there is nothing.
+    """The atlas entry of a channel; without `entry`, `reason` says why there is none.
 
     `command` makes an atlas, where one can be made; `layers` are those that the atlas has.
     """
@@ -108,7 +108,7 @@ class AtlasAnswer(Wire):
 
 
 class UnitProjection(Wire):
-    """A unit in the image that is looked at, projected back to the pixels.
+    """A unit in the current image, projected back to the pixels.
 
     `at` is its row and column, `strongest` those of the channel's largest activation in the image;
     `value` is the unit's activation. `largest` and `colour_limit` as in `ExplorerImage`.

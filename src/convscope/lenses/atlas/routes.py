@@ -36,7 +36,7 @@ Kind = Literal["patch", "projection"]
 
 @routes.get("", response_model=AtlasAnswer, name="atlas")
 async def channel_entry(request: Request, layer: Text, channel: ChannelIndex) -> Response:
-    """What activates a channel most, as the atlas has it."""
+    """The atlas entry of a channel."""
     explorer: Explorer = request.app.state.explorer
     _check(explorer, layer, channel)
     return answer(await explorer.in_thread(lambda: _answer(explorer, layer, channel)))
@@ -104,7 +104,7 @@ def _check(explorer: Explorer, layer: str, channel: int) -> None:
 
 
 def _layer(explorer: Explorer, atlas: Atlas, name: str) -> Layer:
-    """A layer of the atlas; the last one stays in memory until the explorer goes."""
+    """A layer of the atlas; the last one stays in memory until the explorer stops."""
     return explorer.remembered("atlas layer", name, lambda: atlas.layer(name))
 
 
@@ -216,7 +216,7 @@ def _projected(
     strongest = divmod(int(values.argmax()), values.shape[1])
     row, column = strongest if at is None else at
     _, height, width = explorer.subject.graph.input_shape
-    # Where it is not known what the unit sees, all of the image is shown.
+    # If the receptive field is not known, the whole image is shown.
     crop = (0, 0, height, width) if field is None else field.box(row, column)
     seed = torch.zeros(trace[layer].output.shape[1:])
     seed[channel, row, column] = 1

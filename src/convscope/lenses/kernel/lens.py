@@ -1,4 +1,4 @@
-"""The lens `kernel`: an image and no network, so its command and routes are its own."""
+"""The lens `kernel`: it needs no network, so it has its own command and routes."""
 
 from convscope.contract.lens import Lens
 from convscope.lenses.kernel.result import KernelResult

@@ -16,8 +16,8 @@ class Preset(Wire):
 class OutputSize(Wire):
     """One axis of a convolution or pool: `size` is floor((n + 2p - d(k-1) - 1)/s) + 1.
 
-    `formula` is that with its numbers; `lost` as `convscope.images.kernels.num_lost`. Where there
-    is no such size, `size` is null and `error` says why.
+    `formula` is that with its numbers; `lost` as `convscope.images.kernels.num_lost`. If the
+    size is impossible, `size` is null and `error` says why.
     """
 
     size: int | None

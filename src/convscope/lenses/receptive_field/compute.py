@@ -26,7 +26,8 @@ def effective_receptive_field(
 
     Args:
         graph: from `capture`.
-        images: (batch, channels, height, width), preprocessed, of the captured size. Few are noisy.
+        images: (batch, channels, height, width), preprocessed, of the captured size. With few
+            images the result is noisy.
         node_name: a node with rows and columns; in maps of even size the unit below and right of
             the middle is taken.
         index: the channel; None takes the sum of all.

@@ -87,7 +87,7 @@ class ShiftTable:
 
 
 def check_shift(max_shift: int, size: tuple[int, int]) -> None:
-    """Whether images of `size` (height, width) can be shifted so far.
+    """Checks that images of `size` (height, width) can be shifted by this much.
 
     Raises:
         ConvscopeError: saying what is allowed.
@@ -103,7 +103,7 @@ def shifted(pixels: PixelBatch, dx: int, dy: int, border: str) -> PixelBatch:
     """The same pictures dx pixels further to the right and dy further down.
 
     Raises:
-        ConvscopeError: there is no such border.
+        ConvscopeError: the border mode is unknown.
 
     >>> row = np.array([1, 2, 3, 4], dtype=np.uint8).reshape(1, 1, 4, 1)
     >>> [shifted(row, 1, 0, border).ravel().tolist() for border in ("zero", "edge", "wrap")]
@@ -191,7 +191,8 @@ def _logits(
     side = 2 * max_shift + 1
     for row in range(side):
         for column in range(side):
-            top, left = side - 1 - row, side - 1 - column  # moved down is seen from further up
+            # A window further up shows the image moved down.
+            top, left = side - 1 - row, side - 1 - column
             window = wide[:, :, top : top + height, left : left + width]
             window = window.contiguous(memory_format=torch.channels_last)
             yield row, column, classifier.logits(window)

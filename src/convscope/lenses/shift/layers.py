@@ -34,7 +34,7 @@ def whole_distance(classifiers: Sequence[Classifier]) -> int:
     """The smallest shift that is a whole number of strides in every layer of all networks.
 
     At most half the input's shorter side; where the strides ask for more, the largest of them that
-    is not above it. At least 2, so that it is no second shift by one pixel.
+    is not above it. At least 2, so that it differs from the shift by one pixel.
     """
     limit, distance = min(min(c.preprocess.size) for c in classifiers) // 2, 1
     for classifier in classifiers:
@@ -184,7 +184,7 @@ class _Sums:
         self._sums[name, figure] = self._sums.get((name, figure), np.zeros(2)) + both
 
     def layer(self, name: str) -> LayerShift:
-        """What was counted of a layer."""
+        """The figures of a layer."""
         node = self._graph.by_name.get(name)
         field = self._fields.get(name)
         whole = None if field is None else not any(self.distance % step for step in field.stride)

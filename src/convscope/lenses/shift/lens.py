@@ -39,7 +39,8 @@ def _study(
     runs: Sequence[Path], params: ShiftParams, out: Path | None, progress: Progress
 ) -> Answer[ShiftResult]:
     from convscope.base.device import default_device
-    from convscope.console.output import warn_trained_on
+    from convscope.console.output import warn, warn_trained_on
+    from convscope.evaluation.evaluate import note_on
     from convscope.lenses.shift.files import result_of, write_study
     from convscope.lenses.shift.study import shift_study
 
@@ -51,6 +52,8 @@ def _study(
     result = result_of(study)
     folder = out or runs[0] / "shift" / _stem(study, params)
     write_study(folder, study, result)
+    if params.data is None and (note := note_on(study.split)):
+        warn(note)
     for run in study.runs:
         warn_trained_on(run.trained_on, study.images, f"{run.run}: ")
     return Answer(result, value=study, folder=folder)

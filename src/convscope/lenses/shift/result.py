@@ -86,7 +86,7 @@ class PathPoint(Result):
 
 
 class FirstConvolution(Result):
-    """The first convolution beside the dense layer with its inputs and outputs."""
+    """The first convolution compared with the dense layer of the same inputs and outputs."""
 
     model_config = ConfigDict(from_attributes=True)
 

@@ -163,7 +163,7 @@ async def _map(
 
 
 def _networks(explorer: Explorer) -> list[Subject]:
-    """The explored network, then those beside it.
+    """The explored network, then those to compare it with.
 
     Raises:
         RefusedError: a trunk.

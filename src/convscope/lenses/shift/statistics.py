@@ -44,8 +44,8 @@ class Estimate:
 def mean_of(values: PerImage, bounds: tuple[float, float]) -> Estimate:
     """The mean with its interval by the normal approximation, cut at what is possible.
 
-    Of a single image nothing is known: the interval is `bounds`. Where all images have the same
-    value it has no width, and says nothing of rarer images.
+    For a single image, the interval is `bounds`. Where all images have the same value it has no
+    width, and does not cover rarer images.
 
     >>> estimate = mean_of(np.array([0.0, 1.0, 1.0, 1.0]), (0.0, 1.0))
     >>> round(estimate.value, 2), round(estimate.low, 2), estimate.high
@@ -70,7 +70,7 @@ def difference_of(figures: PerImage | Hits, others: PerImage | Hits) -> Estimate
 
 
 def gap_of(hits: Hits, others: OtherHits) -> Estimate:
-    """The difference of two shares of images that have nothing to do with each other.
+    """The difference of two shares of independent sets of images.
 
     Source: Newcombe 1998, "Interval estimation for the difference between independent
     proportions", method 10: Wilson's intervals, combined.
@@ -113,7 +113,7 @@ class OnePixel:
 
 
 def one_pixel(predicted: ClassGrids, probability: ShareGrids) -> OnePixel:
-    """Sensitivity to one pixel, from grids whose middle is no shift."""
+    """Sensitivity to one pixel, from grids whose middle is the unshifted image."""
     change = neighbours(probability) - _middle(probability)[:, None]
     return OnePixel(
         share_of(changed(predicted)),

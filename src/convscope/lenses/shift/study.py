@@ -149,7 +149,7 @@ def shift_study(
 
     Raises:
         ConvscopeError: runs that cannot be compared, saying how they differ; an impossible shift.
-        DataError: a trunk, or no test images.
+        DataError: a trunk, or neither test nor validation images.
     """
     border = Border.of(border)
     classifiers = [load(run).to(device) for run in runs]
@@ -157,7 +157,7 @@ def shift_study(
     _check_data(runs if data is None else ())
     names = classifiers[0].class_names or ()
     dataset = run_dataset(runs[0], data).aligned_to(names)
-    indices, split = indices_of(dataset, "test")
+    indices, split = indices_of(dataset, None)
     chosen = indices if limit is None else stratified(dataset.labels, indices, limit)
     images = _decoded(dataset, chosen, classifiers[0].preprocess.channels, batch_size)
     tables = shift_tables(
@@ -308,7 +308,7 @@ def _seconds_per_epoch(run: Path) -> float | None:
     except (KeyError, ValueError):
         return None
     whole = lengths == lengths.max(initial=0)
-    # A run of one epoch that its time cut off looks whole; two of one length are.
+    # One epoch cut off by a time budget looks complete; two of the same length are complete.
     return float(np.median(seconds[whole])) if whole.sum() > 1 else None
 
 
