@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convscope.base.errors import ConvscopeError
-from convscope.cli.predict import image_paths
 from convscope.console.output import Source, stem, warn, warn_untrained
 from convscope.console.source import classifier_of, is_run
 
@@ -54,11 +53,12 @@ def explore(
 ) -> None:  # fmt: skip
     """Open a page in the browser to explore a network."""
     from convscope.base.device import default_device
+    from convscope.console.paths import image_paths
     from convscope.runs.folder import load
     from convscope.server.serve import explore as serve
     from convscope.server.serve import is_loopback
 
-    files = list(image_paths(images or []))
+    files, _ = image_paths(images or [])
     if images and not files:
         raise ConvscopeError(f"no images in {', '.join(images)}")
     classifier = classifier_of(source).to(default_device())

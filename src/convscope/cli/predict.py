@@ -1,11 +1,9 @@
 """`convscope predict`: the classes of image files by a run's classifier."""
 
 import csv
-import glob
 import io
 import json
 import sys
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,19 +46,20 @@ def predict(
 ) -> None:
     """Classify images.
 
-    One row per image. The exit code is 3 if some images could not be read.
+    One row per image. The exit code is 3 if some images could not be read or found.
     """
     from rich.console import Console
     from rich.progress import track
 
     from convscope.base.device import default_device
+    from convscope.console.paths import image_paths
     from convscope.runs.folder import load
 
     if form is Format.parquet and sys.stdout.isatty():
         raise ConvscopeError(
             "--format parquet writes binary data: redirect it into a file, as in > p.parquet"
         )
-    files = list(image_paths(paths))
+    files, unmatched = image_paths(paths)
     if not files:
         raise ConvscopeError(f"no images in {', '.join(paths)}")
     classifier = load(run).to(default_device())
@@ -74,32 +73,8 @@ def predict(
         print(json.dumps(rows, indent=2, allow_nan=False, ensure_ascii=False))
     else:
         _write(rows, form, "logit" if logit else "probability")
-    if any("error" in row for row in rows):
+    if unmatched or any("error" in row for row in rows):
         sys.exit(3)
-
-
-def image_paths(arguments: list[str]) -> Iterator[str]:
-    """The files that the arguments name: files, the sorted images of folders, matches of globs.
-
-    Raises:
-        ConvscopeError: a glob that matches nothing.
-    """
-    from convscope.images.files import SUFFIXES
-
-    for argument in arguments:
-        path = Path(argument)
-        if argument == "-":
-            yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
-        elif path.is_dir():
-            found = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            yield from sorted(str(p) for p in found if not p.name.startswith("."))
-        elif path.exists() or not glob.has_magic(argument):
-            yield argument
-        else:
-            matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 (as the shell's)
-            if not matches:
-                raise ConvscopeError(f"no file matches {argument}")
-            yield from image_paths([match for match in matches if match != "-"])
 
 
 def _row(

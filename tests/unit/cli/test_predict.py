@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -39,6 +40,30 @@ def test_a_bad_image_is_a_row_and_the_exit_code_is_3(convscope, trained, images,
     table = convscope("predict", trained, tmp_path)
     assert table.returncode == 3
     assert "error" in table.stdout
+
+
+def test_what_is_no_image_in_a_folder_is_counted(convscope, trained, images, tmp_path):
+    shutil.copy(images / "00.png", tmp_path / "a.png")
+    (tmp_path / "inner").mkdir()
+    for name in ("notes.txt", "inner/more.TXT", "README", ".hidden.png"):
+        (tmp_path / name).write_text("text")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nothing.png")
+    done = convscope("predict", trained, tmp_path, "--json")
+    assert done.returncode == 3
+    rows = json.loads(done.stdout)
+    assert [Path(row["path"]).name for row in rows] == ["a.png", "gone.png"]
+    assert "No such file" in rows[1]["error"]
+    assert (
+        "4 files in folders do not have the ending of an image and were left out "
+        "(2 .txt, 1 hidden, 1 without an ending)" in done.stderr
+    )
+
+
+def test_a_glob_without_a_match_does_not_stop_the_others(convscope, trained, images, tmp_path):
+    done = convscope("predict", trained, f"{tmp_path}/*.gif", images / "00.png", "--json")
+    assert done.returncode == 3
+    assert len(json.loads(done.stdout)) == 1
+    assert f"no file matches {tmp_path}/*.gif" in done.stderr
 
 
 def test_csv_and_parquet(convscope, trained, images):
