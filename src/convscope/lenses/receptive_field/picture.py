@@ -1,25 +1,34 @@
 """A receptive field and the effective receptive field as a picture."""
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from convscope.drawing.figures import png
 from convscope.graph.geometry import ReceptiveField
 
-_MAP, _EDGE = "magma", "#56B4E9"
+_MAP, _EDGE, _NAN = "magma", "#56B4E9", "#009E73"
 
 
 def field_picture(mass: np.ndarray, field: ReceptiveField | None, title: str) -> bytes:
-    """The gradient's mass (H, W) over the image with the box that the unit can see, as PNG.
+    """`field_figure` as PNG."""
+    return png(field_figure(mass, field, title))
+
+
+def field_figure(mass: np.ndarray, field: ReceptiveField | None, title: str) -> Figure:
+    """The gradient's mass (H, W) over the image with the box that the unit can see.
 
     The mass is shown as a share of the largest, on a square-root scale: a bell's foot is faint.
+    NaN has a colour that is not on the scale.
     """
     height, width = mass.shape
     figure = Figure(figsize=(9.6, 7.6 * max(0.6, height / width)), layout="constrained")
     axes = figure.add_subplot()
-    largest = float(mass.max())
-    image = axes.imshow(np.sqrt(mass / largest) if largest else mass, cmap=_MAP, vmin=0, vmax=1)
+    largest = float(np.nanmax(mass, initial=0))
+    shares = np.sqrt(mass / largest) if largest else mass
+    colours = colormaps[_MAP].with_extremes(bad=_NAN)
+    image = axes.imshow(shares, cmap=colours, vmin=0, vmax=1)
     bar = figure.colorbar(image, ax=axes, ticks=np.sqrt([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]))
     bar.ax.set_yticklabels(["0", "0.01", "0.05", "0.1", "0.25", "0.5", "1"], fontsize=12)
     bar.set_label(f"gradient's mass, as a share of the largest ({largest:.2g})", fontsize=13)
@@ -37,4 +46,4 @@ def field_picture(mass: np.ndarray, field: ReceptiveField | None, title: str) ->
         )
     axes.tick_params(labelsize=12)
     axes.set_title(title, fontsize=14)
-    return png(figure)
+    return figure
