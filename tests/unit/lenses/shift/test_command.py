@@ -193,15 +193,16 @@ def test_runs_on_other_data_or_with_other_inputs_are_refused(convscope, trained,
     assert "were not trained and tested on the same images: 40 images of the first" in done.stderr
 
 
-def test_a_run_without_test_images_is_refused_with_the_splits_that_there_are(convscope, tmp_path):
+def test_a_run_without_test_images_is_measured_on_its_validation_images(convscope, tmp_path):
     class_folders(tmp_path / "data" / "train", ["a", "b"], 20)
     class_folders(tmp_path / "data" / "val", ["a", "b"], 5, seed=1)
     run = tmp_path / "run"
     done = convscope("train", tmp_path / "data", "--epochs", 1, "--out", run, "--model", "mlp")
     assert done.returncode == 0, done.stderr
-    done = convscope("shift", run)
-    assert done.returncode == 2
-    assert "has no split 'test'; it has train, val" in done.stderr
+    done = convscope("shift", run, "--max-shift", 1)
+    assert done.returncode == 0, done.stderr
+    assert "val split, 10 of 10 images" in done.stdout
+    assert "chosen on the validation images" in done.stderr
 
 
 def test_what_stops_it_leaves_no_file(convscope, trained, tmp_path, monkeypatch):
