@@ -65,7 +65,7 @@ def out_of_place(call: Any) -> Any:
 
 
 def storage_of(tensor: Tensor) -> int:
-    """A number that tensors share which share memory; also for tensors without data."""
+    """An identifier of a tensor's memory, equal for tensors that share it; also on meta."""
     return tensor.untyped_storage()._cdata
 
 
@@ -112,7 +112,8 @@ class _WithoutExport:
 def guards_watched(added: Callable[[], None]) -> Iterator[None]:
     """Calls `added` whenever torch.export assumes something about the size of the batch.
 
-    The stack is then that of the code which needs it. torch reports it in its log only.
+    `added` is called inside of the operation that caused it, so that the stack there shows the
+    line. torch reports these assumptions only in its log.
     """
     logger = logging.getLogger(_GUARDS)
     state = logger.level, logger.propagate, logger.disabled, logger.handlers

@@ -25,7 +25,7 @@ Rule = Callable[[Tensor, Tensor], Tensor]
 RULES: dict[str, Rule] = {
     # The derivative: pass where the forward pass was active.
     "gradient": lambda signal, given: signal * (given > 0),
-    # Zeiler & Fergus 2013, section 2.1: the ReLU is applied to the signal itself.
+    # Zeiler & Fergus 2014, section 2.1: the ReLU is applied to the signal itself.
     "deconvnet": lambda signal, given: signal.clamp(min=0),
     # Springenberg et al. 2014, section 3.4: both.
     "guided": lambda signal, given: signal.clamp(min=0) * (given > 0),
@@ -85,7 +85,7 @@ def backward(
     Raises:
         ConvscopeError: unknown names or rules, seeds that do not fit, records that are missing.
 
-    Source: Zeiler & Fergus 2013, section 2.1; Springenberg et al. 2014 (arXiv 1412.6806), 3.4.
+    Source: Zeiler & Fergus 2014, section 2.1; Springenberg et al. 2014 (arXiv 1412.6806), 3.4.
     """
     graph = trace.graph
     if node_name in (SOFTMAX, CROSS_ENTROPY) and node_name not in graph:

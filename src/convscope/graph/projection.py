@@ -82,7 +82,7 @@ def project(
 ) -> Patch:
     """The signal of single units, each sent back with a seed of 1, in a window of the pixels.
 
-    Multiplied by the unit's activation, it is the projection of Zeiler & Fergus 2013. It equals
+    Multiplied by the unit's activation, it is the projection of Zeiler & Fergus 2014. It equals
     `backward` of the same units up to rounding, and is many times faster where fields are small.
 
     Args:
@@ -95,7 +95,7 @@ def project(
     Raises:
         ConvscopeError: for a node that is not `croppable`.
 
-    Source: Zeiler & Fergus 2013, section 2.1; the crops are ours.
+    Source: Zeiler & Fergus 2014, section 2.1; the crops are ours.
     """
     if not croppable(graph, node_name) or len(graph[node_name].output_shape) != 3:
         raise ConvscopeError(f"{node_name!r} cannot be projected on crops; use backward")

@@ -106,7 +106,7 @@ def trace(
         ConvscopeError: images, targets, names or masks that do not fit; a graph on the meta device.
 
     Source: gradients by torch.autograd; switching units off as in Morcos et al. 2018
-    (arXiv 1803.06959), section 2.2; a mask on `input` is the occlusion of Zeiler & Fergus 2013.
+    (arXiv 1803.06959), section 2.2; a mask on `input` is the occlusion of Zeiler & Fergus 2014.
     """
     images, targets = checked(graph, images, targets)
     masks = {name: _mask(graph, name, mask, images) for name, mask in (edits or {}).items()}

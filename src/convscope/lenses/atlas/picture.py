@@ -85,7 +85,7 @@ def hierarchy_sheet(layers: Sequence[LayerPanel], *, title: str, notes: Sequence
         title: network and data.
         notes: lines below the title.
 
-    Source: Zeiler & Fergus 2013, figure 2.
+    Source: Zeiler & Fergus 2014, figure 2.
     """
     tiles = [tile for layer in layers for channel in layer.channels for tile in channel.tiles]
     grey = all(projection.shape[0] == 1 for projection, _ in tiles)

@@ -65,7 +65,7 @@ def projections(
 ) -> Projections:
     """The deconvnet projections of some channels' top images.
 
-    Each unit is projected alone, by the rule of Zeiler & Fergus 2013, and multiplied by its
+    Each unit is projected alone, by the rule of Zeiler & Fergus 2014, and multiplied by its
     activation. Values and switches are those of the whole image, which is run again.
 
     Args:
