@@ -1,4 +1,4 @@
-"""For all tests: shapes checked, network off but for this machine, one thread, seeds fixed."""
+"""For all tests: shapes are checked, only this machine is reached, one thread, fixed seeds."""
 
 import socket
 
@@ -10,7 +10,8 @@ install_import_hook("convscope", "typechecker.checked")
 
 import torch  # noqa: E402
 
-# Fixtures that several folders use: the command and a trained run; a running explorer.
+# Fixtures for several folders. tests/command.py: the command, a trained run; tests/running.py: a
+# running explorer.
 pytest_plugins = ["command", "running"]
 
 torch.set_num_threads(1)

@@ -25,7 +25,7 @@ from convscope.console.output import (
 )
 from convscope.console.source import classifier_of, is_run
 from convscope.contract.lens import Answer, InputImage, Inputs, Lens, Needs, Table
-from convscope.contract.options import OptionValues, signed, with_options
+from convscope.contract.options import OptionValues, with_options, with_signature
 
 if TYPE_CHECKING:
     from convscope.explorer.subject import Subject
@@ -79,7 +79,7 @@ def command_of(lens: Lens[Any, Any], about: str) -> Callable[..., None]:
         ], None),
         _parameter("as_json", Json, False),
     ]  # fmt: skip
-    return with_options(lens.params)(signed(run, parameters, lens.name, about))
+    return with_options(lens.params)(with_signature(run, parameters, lens.name, about))
 
 
 def _parameter(name: str, kind: Any, default: Any) -> inspect.Parameter:

@@ -67,8 +67,9 @@ class Inputs:
         subject: the network with its graph, receptive fields, preprocessing and class names.
         images: as many as the lens needs.
         run: the folder that the network comes from; None for a network by name.
-        trace: gives the recorded pass of the first image. Its argument names the layers whose
-            values are needed; None records all. More layers than these may be recorded.
+        trace: gives the recorded pass of the image; only for a lens that needs "image". Its
+            argument names the layers whose values are needed; None records all. More layers than
+            these may be recorded.
     """
 
     subject: "Subject"
@@ -86,7 +87,7 @@ class Answer(Generic[R]):
         arrays: by name; float arrays that are too large for the JSON.
         value: what the result was made from, for pictures and text; None where these need no more
             than `result` and `arrays`.
-        folder: where a study has stored itself; None for an answer.
+        folder: where a study has stored itself; None where there is no study.
     """
 
     result: R

@@ -59,12 +59,12 @@ def with_options(kind: type[P]) -> Callable[[Callable[..., None]], Callable[...,
         parameters: list[inspect.Parameter] = []
         for parameter in inspect.signature(command).parameters.values():
             parameters += _options(kind) if parameter.name == "params" else [parameter]
-        return signed(run, parameters, command.__name__, command.__doc__ or "")
+        return with_signature(run, parameters, command.__name__, command.__doc__ or "")
 
     return decorate
 
 
-def signed(
+def with_signature(
     run: Callable[..., None], parameters: Sequence[inspect.Parameter], name: str, text: str
 ) -> Callable[..., None]:
     """`run`, which takes keywords, with the signature that Typer reads its options from."""
@@ -94,7 +94,6 @@ def class_number(names: Sequence[str], text: str, option: str) -> int:
 def _options(kind: type[Params]) -> list[inspect.Parameter]:
     found = []
     for name, field in kind.model_fields.items():
-        # The same description serves the schema; a command's text is read after "--name".
         option = typer.Option(_flag(name), help=field.description, **_bounds(field))
         found.append(
             inspect.Parameter(
@@ -123,7 +122,7 @@ def _metadata(annotation: Any) -> list[Any]:
 
 
 def _type(field: FieldInfo) -> Any:
-    """The type of an option: tuples are given again and again, classes are text."""
+    """The type of an option: a tuple becomes a repeatable option, a class is given as text."""
     parts = [part for part in _union(field.annotation) if part is not NoneType]
     (kind,) = parts
     if _is_class(field):
@@ -131,7 +130,7 @@ def _type(field: FieldInfo) -> Any:
     elif get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     elif isinstance(kind, type) and issubclass(kind, Enum):
-        kind = str  # checked by `params`: an enum may know old spellings
+        kind = str  # `params` makes it an enum, which may accept old spellings
     if get_origin(kind) is tuple:
         kind = list[get_args(kind)[0]]
     optional = len(_union(field.annotation)) > 1 or get_origin(kind) is list
@@ -148,7 +147,7 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _bounds(field: FieldInfo) -> dict[str, Any]:
-    """The bounds that Typer can check; `parse` checks the others."""
+    """The bounds that Typer can check, none if one is exclusive; `params` checks all of them."""
     found: dict[str, Any] = {}
     for item in field.metadata:
         if isinstance(item, annotated_types.Ge):

@@ -133,7 +133,7 @@ def _draw(answer: Answer[ActivationsResult]) -> Iterator[tuple[str, bytes]]:
 
 
 def _lines(answer: Answer[ActivationsResult]) -> Iterator[str | Table]:
-    from convscope.drawing.page import number
+    from convscope.base.numbers import number
 
     rows = [
         [

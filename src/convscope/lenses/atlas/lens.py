@@ -39,9 +39,9 @@ class AtlasParams(Params):
     top: int = Field(9, ge=1, le=100, description="Images kept per channel.")
     project: int | None = Field(
         None, ge=1,
-        description="Project so many channels of each layer, drawn by --seed; by default all.",
+        description="Project this many channels of each layer, chosen at random; by default all.",
     )  # fmt: skip
-    seed: int = Field(0, ge=0, description="Seed of the draw of channels.")
+    seed: int = Field(0, ge=0, description="Seed of the random choice of channels.")
 
 
 class _Made(NamedTuple):
@@ -71,7 +71,7 @@ def _study(
     classifier = load(run).to(default_device())
     preprocess = classifier.preprocess
     graph = graph_of(classifier)
-    # Several names, separated by commas, are what the option `--layers` took.
+    # Names separated by commas are the old spelling `--layers A,B`, until version 0.2.
     layers = atlas_layers(
         graph, [name.strip() for given in params.layer for name in given.split(",")]
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from convscope.graph.graph import Graph, Node
 
-_NOW, _BEFORE = "learned", "at initialisation"
+_LEARNED, _INITIAL = "learned", "at initialisation"
 
 
 class FiltersParams(Params):
@@ -65,14 +65,14 @@ def _compute(inputs: Inputs, params: FiltersParams) -> Answer[FiltersResult]:
 
     subject, graph = inputs.subject, inputs.subject.graph
     nodes = _convolutions(graph, subject.title, params.layer)
-    now = _NOW if inputs.run is not None else _BEFORE
-    weights = {node.name: {now: _weight(graph, node)} for node in nodes}
+    current = _LEARNED if inputs.run is not None else _INITIAL
+    weights = {node.name: {current: _weight(graph, node)} for node in nodes}
     reason = None if inputs.run is None else _add_initial(weights, inputs, nodes)
     places = {node.name: place for place, node in enumerate(graph.nodes)}
     sheets, rows = [], []
     for node in nodes:
         own = weights[node.name]
-        shape = list(own[now].shape)
+        shape = list(own[current].shape)
         title = f"{subject.title} · {node.name} · filters {' x '.join(map(str, shape))}"
         file = sheet_file(node.name, places[node.name], len(places))
         sheets.append(_Sheet(file, title, _notes(node), own))
@@ -123,7 +123,7 @@ def _weight(graph: "Graph", node: "Node") -> "np.ndarray":
 def _add_initial(
     weights: "dict[str, dict[str, np.ndarray]]", inputs: Inputs, nodes: "list[Node]"
 ) -> str | None:
-    """Adds the filters as they were before training; or says why that cannot be."""
+    """Adds the filters before training. Returns None, or the reason why it is impossible."""
     from dataclasses import replace
 
     from convscope.graph.graph_of import graph_of
@@ -137,7 +137,7 @@ def _add_initial(
         return str(error).replace(str(inputs.run), inputs.run.name)
     before = graph_of(replace(inputs.subject.classifier, module=module))
     for node in nodes:
-        weights[node.name][_BEFORE] = _weight(before, node)
+        weights[node.name][_INITIAL] = _weight(before, node)
     return None
 
 
@@ -157,7 +157,7 @@ def _draw(answer: Answer[FiltersResult]) -> Iterator[tuple[str, bytes]]:
 
 
 def _lines(answer: Answer[FiltersResult]) -> Iterator[str | Table]:
-    from convscope.drawing.page import number
+    from convscope.base.numbers import number
 
     rows = [
         [
