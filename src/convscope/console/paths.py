@@ -35,8 +35,8 @@ def image_paths(arguments: Sequence[str]) -> tuple[list[str], int]:
         kinds = [f"{count:,} {kind}" for kind, count in skipped.kinds.most_common(_MOST_KINDS)]
         more = ", ..." if len(skipped.kinds) > _MOST_KINDS else ""
         warn(
-            f"{skipped.kinds.total():,} files in folders do not have the ending of an image and "
-            f"were left out ({', '.join(kinds)}{more})"
+            f"{skipped.kinds.total():,} files in folders are hidden or do not have the ending of "
+            f"an image, and were left out ({', '.join(kinds)}{more})"
         )
     return files, len(skipped.globs)
 
@@ -58,7 +58,7 @@ def _files(arguments: Sequence[str], skipped: _Skipped) -> Iterator[str]:
 
 
 def _images_in(folder: Path, skipped: _Skipped) -> Iterator[str]:
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.rglob("*"), key=str):
         if path.is_dir():
             continue
         if path.name.startswith("."):

@@ -144,10 +144,15 @@ def prepare(
 
 
 def _assigned(dataset: Dataset, recipe: Recipe, known: Mapping[str, str] | None) -> np.ndarray:
-    """The split of each image, (n,): the known one where all are known, else newly drawn."""
-    if known is not None and known.keys() == set(dataset.paths):
-        return np.array([known[path] for path in dataset.paths])
-    return assign_splits(dataset, recipe.seed, recipe.data.val, recipe.data.test)
+    """The split of each image, (n,): the known one where all are known, else newly drawn.
+
+    An image that was skipped gets the drawn one: it is read again, and skipped again.
+    """
+    drawn = assign_splits(dataset, recipe.seed, recipe.data.val, recipe.data.test)
+    if known is None or known.keys() != set(dataset.paths):
+        return drawn
+    stored = np.array([known[path] for path in dataset.paths])
+    return np.where(stored == SKIPPED, drawn, stored)
 
 
 def _skip_bad(

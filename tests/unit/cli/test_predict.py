@@ -54,7 +54,7 @@ def test_what_is_no_image_in_a_folder_is_counted(convscope, trained, images, tmp
     assert [Path(row["path"]).name for row in rows] == ["a.png", "gone.png"]
     assert "No such file" in rows[1]["error"]
     assert (
-        "4 files in folders do not have the ending of an image and were left out "
+        "4 files in folders are hidden or do not have the ending of an image, and were left out "
         "(2 .txt, 1 hidden, 1 without an ending)" in done.stderr
     )
 

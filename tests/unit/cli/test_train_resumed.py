@@ -17,9 +17,10 @@ from convscope.runs import writer as writer_module
 from convscope.runs.checkpoint import load_checkpoint, save_checkpoint
 from convscope.runs.writer import RunWriter
 from convscope.training.catalog import scratch
-from convscope.training.events import Stepped
+from convscope.training.events import Prepared, Stepped
 from convscope.training.loop import train
 from convscope.training.recipe import Recipe
+from convscope.training.work import Start
 
 SETTINGS = {"epochs": 3, "batch_size": 8, "model.options.head": [8], "precision": "float32"}
 
@@ -199,6 +200,27 @@ def test_bad_images_stop_before_the_first_step_all_listed(tmp_path, convscope):
     done = convscope("evaluate", tmp_path / "run", "--split", "all", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["n"] == 20
+
+
+def test_a_resumed_run_that_skips_images_measures_the_same_mean(tmp_path, monkeypatch):
+    monkeypatch.setattr("convscope.training.prepare._STATISTICS_IMAGES", 5)  # every fourth image
+    data = class_folders(tmp_path / "data")
+    for i in (0, 3, 4):
+        (data / "cat" / f"{i}.png").write_bytes(b"none")
+    run = stopped_run(
+        tmp_path / "run",
+        scratch(str(data)).with_settings({**SETTINGS, "data.skip_bad": True}),
+        steps=2,
+    )
+    with RunWriter(run) as writer:
+        assert "skipped" in writer.splits.values()
+        start = Start(writer.resume, writer.replay, splits=writer.splits)
+        events = train(writer.recipe, start=start)
+        prepared = next(event for event in events if isinstance(event, Prepared))
+        writer.write(prepared)  # refuses another split table
+    assert len(prepared.skipped) == 3
+    stored = read_json(run / "preprocess.json")
+    assert prepared.preprocess.model_dump(mode="json") == stored
 
 
 def test_too_many_bad_images_cannot_be_skipped(tmp_path, convscope):

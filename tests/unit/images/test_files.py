@@ -4,6 +4,7 @@ import io
 import sys
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageOps
 
@@ -83,15 +84,22 @@ def test_avif_is_read(encoded):
 
 
 def test_heic_is_read_by_the_extra(encoded):
-    pillow_heif = pytest.importorskip("pillow_heif")
     pillow_heif.register_heif_opener()
     content = encoded(Image.fromarray(smooth()), "HEIF", quality=100, chroma=444)
     read = decode_image(content, 3, name="x").astype(int)
     assert np.abs(read - smooth()).max() <= 3
 
 
+@pytest.mark.parametrize("file_format", ["HEIF", "AVIF", "PPM"])
+def test_a_file_that_is_cut_is_refused(encoded, file_format):
+    pillow_heif.register_heif_opener()
+    content = encoded(Image.fromarray(smooth()), file_format)
+    for cut in range(12, len(content) * 3 // 4, len(content) // 25):
+        with pytest.raises(UnreadableImageError, match="x: "):
+            decode_image(content[:cut], 3, name="x")
+
+
 def test_heic_without_the_extra_says_what_to_install(encoded, monkeypatch):
-    pillow_heif = pytest.importorskip("pillow_heif")
     pillow_heif.register_heif_opener()
     content = encoded(Image.fromarray(smooth()), "HEIF")
     monkeypatch.setitem(sys.modules, "pillow_heif", None)

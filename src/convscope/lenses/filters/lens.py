@@ -134,7 +134,8 @@ def _add_initial(
         module = load_initial(inputs.run)
     except ConvscopeError as error:
         # The page shows this too, and it does not tell where the run is on the disk.
-        return str(error).replace(str(inputs.run), inputs.run.name)
+        name = inputs.run.name  # "" of the current folder
+        return str(error).replace(str(inputs.run), name) if name else str(error)
     before = graph_of(replace(inputs.subject.classifier, module=module))
     for node in nodes:
         weights[node.name][_INITIAL] = _weight(before, node)

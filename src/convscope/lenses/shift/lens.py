@@ -96,8 +96,8 @@ def _lines(answer: Answer[ShiftResult]) -> Iterator[str | Table]:
     yield from (_difference(run.run, run.difference) for run in runs if run.difference)
     yield ""
     yield Table(
-        ["run", "parameters", "s per epoch", "training accuracy", "test accuracy", "gap in points",
-         "first convolution", "dense twin"],
+        ["run", "parameters", "s per epoch", "training accuracy", f"{study.split} accuracy",
+         "gap in points", "first convolution", "dense twin"],
         [_fit(run) for run in runs], left,
     )  # fmt: skip
     yield (

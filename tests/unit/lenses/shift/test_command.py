@@ -202,6 +202,8 @@ def test_a_run_without_test_images_is_measured_on_its_validation_images(convscop
     done = convscope("shift", run, "--max-shift", 1)
     assert done.returncode == 0, done.stderr
     assert "val split, 10 of 10 images" in done.stdout
+    assert "val accuracy" in done.stdout
+    assert "test accuracy" not in done.stdout
     assert "chosen on the validation images" in done.stderr
 
 
